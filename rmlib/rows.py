@@ -1,0 +1,227 @@
+r"""One row of a preference file: the forms it may have, and the faults it may have.
+
+A row is a JSON object in one of these forms. Responses are stripped, prompts are kept as they are.
+
+- `prompt`, `chosen`, `rejected` as text.
+- `chosen`, `rejected` as whole transcripts ("\n\nHuman: ...\n\nAssistant: ..."), split at the last "\n\nAssistant:".
+- `chosen`, `rejected` as lists of chat messages: whole conversations, or what follows `prompt` (messages, or text
+  that is one human turn). They are rendered as such a transcript, so both forms of a conversation give equal pairs.
+- `prompt`, `responses`, and `label` "tie" or "skip": a comparison that nobody won, which training leaves out.
+
+A prompt given beside whole conversations must occur in them. `margin` (the target margin) and `id` are optional; null
+there means absent. Other keys are ignored.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal
+
+Reason = Literal[
+    "not UTF-8", "blank line", "not JSON", "not an object", "missing key", "null", "not text", "lone surrogate",
+    "NUL character", "empty chat", "unknown role", "last turn not assistant", "no assistant turn", "prompts differ",
+    "empty prompt", "empty response", "identical responses", "bad margin", "bad id", "unknown label",
+]  # fmt: skip
+Turn = tuple[str, str]  # (marker, text)
+
+HUMAN, ASSISTANT, SYSTEM = "\n\nHuman:", "\n\nAssistant:", "\n\nSystem:"
+MARKERS = {"user": HUMAN, "assistant": ASSISTANT, "system": SYSTEM}
+ANY_MARKER = re.compile("|".join(MARKERS.values()))
+KINDS = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+TEXT_FAULTS = (  # reason, test, words; the first test that is true is told
+    ("null", lambda value: value is None, "is null: text belongs there"),
+    ("not text", lambda value: not isinstance(value, str), "should be text, not"),
+    ("lone surrogate", re.compile("[\ud800-\udfff]").search, "has half a surrogate pair, which is no character:"),
+    ("NUL character", re.compile("\0").search, "has a NUL character:"),
+)
+
+
+@dataclass(frozen=True)
+class PreferencePair:
+    """One comparison: of two responses to `prompt`, a person preferred `chosen` to `rejected`."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+    target_margin: float | None = None  # the wanted reward difference, m in formulas
+    id: str | int | None = None
+    line: int | None = None  # where it was read, from 1
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that can't be used: why in two words (`reason`), and in full (`message`)."""
+
+    line: int
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A labelled row without a winner."""
+
+    line: int
+    label: Literal["tie", "skip"]
+
+
+class RowError(Exception):
+    """What is wrong with a row; `reason` is one of a fixed few."""
+
+    def __init__(self, reason: Reason, message: str):
+        super().__init__(message)
+        self.reason = reason
+
+
+def parse(line: bytes) -> Any:
+    """The JSON value on one line of a file. Raises RowError where there is none."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise RowError("not UTF-8", f"byte {error.start + 1} of the line is not UTF-8: save the file so") from error
+    _demand(text.strip(), "blank line", "the line is blank")
+    is_array = text.lstrip().startswith("[")
+    _demand(not is_array, "not an object", "a JSON array begins here, but one object on each line is wanted")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RowError("not JSON", f"{error.msg} at column {error.colno}: {_show(text)}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, endless nesting
+        raise RowError("not JSON", f"{error}: {_show(text)}") from error
+
+
+def judge(row: Any, line: int) -> PreferencePair | LeftOut:
+    """What a row holds. Raises RowError where it can't be used."""
+    _demand(isinstance(row, Mapping), "not an object", f"a row should be an object, not {_show(row)}")
+    if "responses" in row and "chosen" not in row:
+        label = row.get("label")
+        _demand(label in ("tie", "skip"), "unknown label", f"label should be 'tie' or 'skip', not {_show(label)}")
+        return LeftOut(line, label)
+    for key in ("chosen", "rejected"):
+        _demand(key in row, "missing key", f"the row has no {key!r}")
+    prompt, chosen = _split(row, "chosen")
+    other, rejected = _split(row, "rejected")
+    if prompt != other:
+        raise RowError("prompts differ", f"chosen and rejected answer different prompts: {_parting(prompt, other)}")
+    _demand(ANY_MARKER.sub("", prompt).strip(), "empty prompt", "the prompt is empty: there is nothing to answer")
+    _demand(chosen, "empty response", "the response of chosen is empty")
+    _demand(rejected, "empty response", "the response of rejected is empty")
+    _demand(chosen != rejected, "identical responses", f"chosen and rejected are the same: {_show(chosen)}")
+    return PreferencePair(prompt, chosen, rejected, _margin(row.get("margin")), _id(row.get("id")), line)
+
+
+def squash(text: str) -> str:
+    """The text with each run of white space made one space, and none at the ends."""
+    return " ".join(text.split())
+
+
+def _split(row: Mapping, side: str) -> tuple[str, str]:
+    """(prompt, response) of one side, the row's own prompt taken into account."""
+    opening = _opening(row["prompt"]) if "prompt" in row else []
+    if isinstance(row[side], list | tuple):
+        prompt, response = _split_messages(opening, _turns(row[side], side), side)
+    else:
+        prompt, response = _split_text(row, opening, side)
+    known = squash(prompt)
+    agrees = all(squash(text) in known for _, text in opening)
+    _demand(agrees, "prompts differ", f"the row's prompt does not occur in the conversation of {side}: {_show(prompt)}")
+    return prompt, response.strip()
+
+
+def _split_text(row: Mapping, opening: list[Turn], side: str) -> tuple[str, str]:
+    text = _text(row[side], side)
+    is_transcript = text.startswith((HUMAN, SYSTEM))
+    if opening and not is_transcript:
+        return _prompt_text(row["prompt"], opening), text
+    context, marker, response = text.rpartition(ASSISTANT)
+    _demand(marker, "no assistant turn", f"{side} has no turn marked {ASSISTANT!r} to split it at: {_show(text)}")
+    return context + marker, response
+
+
+def _split_messages(opening: list[Turn], turns: list[Turn], side: str) -> tuple[str, str]:
+    continues = turns[0][0] == ASSISTANT
+    *context, (marker, response) = opening + turns if continues else turns
+    _demand(marker == ASSISTANT, "last turn not assistant", f"the last message of {side} is not the assistant's")
+    return _render(context), response
+
+
+def _opening(prompt: Any) -> list[Turn]:
+    return _turns(prompt, "prompt") if isinstance(prompt, list | tuple) else [(HUMAN, _text(prompt, "prompt"))]
+
+
+def _prompt_text(prompt: Any, opening: list[Turn]) -> str:
+    if not isinstance(prompt, str):
+        return _render(opening)
+    bare = prompt.rstrip()  # so that "...\n\nAssistant: " and "...\n\nAssistant:" are one prompt
+    return bare if bare.endswith(ASSISTANT) else prompt
+
+
+def _render(turns: list[Turn]) -> str:
+    return "".join(f"{marker} {text}" for marker, text in turns) + ASSISTANT
+
+
+def _turns(messages: list | tuple, where: str) -> list[Turn]:
+    _demand(messages, "empty chat", f"{where} is an empty list of messages")
+    return [_turn(message, f"message {number} of {where}") for number, message in enumerate(messages, start=1)]
+
+
+def _turn(message: Any, where: str) -> Turn:
+    _demand(isinstance(message, Mapping), "not an object", f"{where} should be an object, not {_show(message)}")
+    for key in ("role", "content"):
+        _demand(key in message, "missing key", f"{where} has no {key!r}")
+    role, content = _text(message["role"], f"the role of {where}"), message["content"]
+    _demand(role in MARKERS, "unknown role", f"{where} has the role {_show(role)}; known are {', '.join(MARKERS)}")
+    parts = content if isinstance(content, list | tuple) else [{"type": "text", "text": content}]
+    return MARKERS[role], "".join(_part(part, f"the content of {where}") for part in parts)
+
+
+def _part(part: Any, where: str) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else part
+    _demand(kind == "text", "not text", f"{where} has a part that is not text: {_show(kind)}")
+    return _text(part.get("text"), where)
+
+
+def _text(value: Any, where: str) -> str:
+    for reason, has_fault, words in TEXT_FAULTS:
+        if has_fault(value):
+            raise RowError(reason, f"{where} {words} {_show(value)}")
+    return value
+
+
+def _margin(value: Any) -> float | None:
+    if value is None:
+        return None
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    is_finite = is_number and abs(value) <= sys.float_info.max  # false for nan; an int may be too large for a float
+    _demand(is_finite, "bad margin", f"margin should be a finite number, not {value if is_number else _show(value)}")
+    return float(value)
+
+
+def _id(value: Any) -> str | int | None:
+    if value is None or isinstance(value, str):
+        return value and _text(value, "id")
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    _demand(is_whole, "bad id", f"id should be text or a whole number, not {_show(value)}")
+    return int(value)
+
+
+def _demand(holds: Any, reason: Reason, message: str) -> None:
+    if not holds:
+        raise RowError(reason, message)
+
+
+def _parting(prompt: str, other: str) -> str:
+    at = len(os.path.commonprefix([prompt, other]))
+    ours, theirs = (_show(text[at:]) if text[at:] else "nothing" for text in (prompt, other))
+    return f"after {at} equal characters chosen's goes on with {ours}, rejected's with {theirs}"
+
+
+def _show(value: Any) -> str:
+    """The beginning of a text, or the kind of anything else: its repr may be endless."""
+    if isinstance(value, str):
+        return repr(value[:40]) + ("..." if len(value) > 40 else "")
+    return "null" if value is None else KINDS.get(type(value), type(value).__name__)
