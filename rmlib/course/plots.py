@@ -3,6 +3,9 @@
 Colours are named by what they stand for, and come from Okabe and Ito's palette for colour-blind readers
 (Okabe and Ito, 2008, "Color Universal Design"). Figures are matplotlib.figure.Figure objects: no pyplot, so
 nothing is kept alive behind the notebook's back.
+
+README's picture is drawn by
+    python -c "from rmlib.course import plots; open('docs/pipeline.png', 'wb').write(plots.png_bytes(plots.pipeline()))"
 """
 
 import html
@@ -15,6 +18,8 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 CHOSEN = "#0072B2"
 REJECTED = "#D55E00"
@@ -27,6 +32,7 @@ LIT_FILL = "#FFF3D6"
 
 WIDTH = 10.0
 DPI = 100
+PIXELS_PER_DOT = 2  # drawn at twice the size it is shown at, so that type is sharp on fine screens and projectors
 SHORTEST_DESCRIPTION = 30
 
 STYLE = {
@@ -60,13 +66,13 @@ STAGES = ("prompt", "responses", "choice", "pairs", "loss", "reward model", "use
 
 _STAGE_LABELS = ("prompt", "two\nresponses", "a choice", "pairs", "loss", "reward\nmodel", "what\nuses it")
 _STAGE_SENTENCES = {
-    "prompt": "the prompt, a question about France's capital",
+    "prompt": "the prompt, a question about France’s capital",
     "responses": "the two responses, Paris and London",
     "choice": "the choice, where a person prefers Paris",
-    "pairs": "the pairs, where each choice is kept as one chosen and one rejected response",
-    "loss": "the loss, which falls as the chosen response scores further above the rejected one",
-    "reward model": "the reward model, which gives every response a number",
-    "use": "the use, where the best of several responses is picked by its reward",
+    "pairs": "the pairs, where every choice is kept as one chosen and one rejected response",
+    "loss": "the loss, a curve that falls as the chosen response scores further above the rejected one",
+    "reward model": "the reward model, which gives every response a number, here 1.6 to Paris and −0.9 to London",
+    "use": "what uses it, here a bar for each of four responses, the best of them picked",
 }
 
 
@@ -78,10 +84,12 @@ def _canvas(columns: int = 1, height: float = 4.0) -> tuple[Figure, list[Axes]]:
 
 @_styled
 def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG: the same figure gives the same bytes (no date, no program version inside)."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
+    """The figure as a PNG of 256 colours, a third of the bytes; with no date inside, so it can be reproduced."""
+    drawn, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI * PIXELS_PER_DOT)
+    picture = Image.open(drawn).convert("RGB")
+    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(packed, format="PNG", optimize=True)
+    return packed.getvalue()
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -97,8 +105,9 @@ def show(figure: Figure, alt: str) -> None:
             f"a figure needs alt: a sentence of at least {SHORTEST_DESCRIPTION} characters that says what is to be "
             f"seen in it, got {alt!r}"
         )
+    width = round(figure.get_figwidth() * DPI)
     picture = {"image/png": png_bytes(figure), "text/plain": alt}
-    display(picture, raw=True, metadata={"image/png": {"alt": alt}})
+    display(picture, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
     display({"text/html": f"<p><em>{html.escape(alt)}</em></p>"}, raw=True)
 
 
@@ -117,12 +126,14 @@ def loss_and_scores(history: Sequence[tuple[float, float, float]]) -> Figure:
     left.axhline(np.log(2), color=THEORY, linestyle="--", linewidth=1.8)
     left.plot(epochs, table[:, 0], "o-", color=MODEL)
     left.annotate("log 2 ≈ 0.693", (epochs[-1], np.log(2)), xytext=(0, 6), textcoords="offset points", ha="right")
-    left.set(title="loss", xlabel="epoch", ylim=(0, 1.2 * max(np.log(2), table[:, 0].max())), xticks=epochs)
+    left.set(title="loss", xlabel="epoch", ylim=(0, 1.2 * max(np.log(2), table[:, 0].max())))
     for column, colour, marker, name in ((1, CHOSEN, "o", "chosen"), (2, REJECTED, "s", "rejected")):
         right.plot(epochs, table[:, column], marker=marker, color=colour)
         right.annotate(name, (epochs[-1], table[-1, column]), xytext=(10, 0), textcoords="offset points",
                        color=colour, va="center")
-    right.set(title="scores", xlabel="epoch", xticks=epochs)
+    right.set(title="scores", xlabel="epoch")
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -144,8 +155,8 @@ def pipeline(stage: str | None = None) -> Figure:
 def pipeline_alt(stage: str | None = None) -> str:
     """One sentence that describes pipeline(stage), for show. Raises ValueError as pipeline does."""
     _require_stage(stage)
-    sentence = "Seven stages in a row: prompt, two responses, a choice, pairs, loss, reward model, use"
-    return f"{sentence}." if stage is None else f"{sentence}; lit is {_STAGE_SENTENCES[stage]}."
+    row = "The pipeline from left to right: prompt, two responses, a choice, pairs, loss, reward model, what uses it"
+    return f"{row}." if stage is None else f"{row}; lit is {_STAGE_SENTENCES[stage]}."
 
 
 def _require_stage(stage: str | None) -> None:
