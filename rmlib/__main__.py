@@ -1,0 +1,204 @@
+"""python -m rmlib train / evaluate / score: a reward model from your own pairs, its figures, its scores.
+
+Data goes to stdout, talk to stderr. `accelerate launch -m rmlib ...` takes the same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import transformers
+from accelerate import PartialState
+from accelerate.utils import set_seed
+
+from rmlib.data import BadRow, LeftOut, PairSet, PreferencePair, iter_rows, read_pairs, split_by_conversation, write_pairs
+from rmlib.evaluation import evaluate, score_everywhere
+from rmlib.files import atomic_write_text
+from rmlib.model import MANIFEST, POOLINGS, RewardModel
+from rmlib.settings import EMBEDDED_BACKBONE, read_settings
+from rmlib.training import TrainingConfig, train
+from rmlib.world import World, realised_agreement
+
+log = logging.getLogger("rmlib")
+WORLD = "world"
+WORLD_TRAIN, WORLD_TEST = 12_000, 4_000  # pairs
+SCORE_CHUNK = 1024  # rows held in memory at a time
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, or 2 where the user can mend what went wrong."""
+    options = _parser().parse_args(arguments)
+    _set_up_log()
+    try:
+        options.run(options)
+    except BrokenPipeError:
+        # The reader of stdout went away (score | head): nothing is wrong, and nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, OSError) as error:
+        log.error("error: %s", error)
+        return 2
+    return 0
+
+
+def run_train(options: argparse.Namespace) -> None:
+    out = Path(options.out)
+    _check_out(out, options.resume)
+    set_seed(options.seed)
+    training, held_out = _training_data(options)
+    backbone = options.backbone or read_settings().backbone
+    model = RewardModel(backbone, options.pooling, options.max_length)
+    log.info("backbone %s, %s pooling, %d tokens at most", backbone, model.pooling, model.encoding.max_length)
+    embedded = Path(backbone).resolve() == EMBEDDED_BACKBONE
+    if embedded and options.pairs != WORLD:
+        log.warning("the embedded backbone knows only the gold world's words and facts; for real text give --backbone, "
+                    "for instance distilbert-base-uncased")
+    config = TrainingConfig(
+        epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
+        learning_rate=options.learning_rate or (1e-3 if embedded else 5e-5),
+        checkpoint_every=options.checkpoint_every,
+    )
+    result = train(model, training, config, checkpoint_dir=out / "checkpoints", resume=options.resume)
+    if PartialState().is_main_process:
+        write_pairs(out / "held_out.jsonl", held_out)
+        model.save_pretrained(out)
+        atomic_write_text(out / "training.json", json.dumps({"settings": asdict(config), **asdict(result)}) + "\n")
+    log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
+             result.precision, out)
+    _report(model, held_out, as_json=False, gold=options.pairs == WORLD and not options.eval)
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    model = RewardModel.from_pretrained(options.model).to(PartialState().device)
+    pairs = _read(options.pairs, options.strict, None, split="test").pairs
+    _report(model, pairs, options.json, gold=options.pairs == WORLD)
+
+
+def run_score(options: argparse.Namespace) -> None:
+    model = RewardModel.from_pretrained(options.model).to(PartialState().device)
+    rows = iter(World().pairs(WORLD_TEST, "test")) if options.pairs == WORLD else iter_rows(options.pairs)
+    while chunk := list(islice(rows, SCORE_CHUNK)):
+        for scored in _score_rows(model, chunk):
+            if PartialState().is_main_process:
+                print(json.dumps(scored, ensure_ascii=False))
+
+
+def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut]) -> Iterator[dict]:
+    pairs = [row for row in rows if isinstance(row, PreferencePair)]
+    scores = iter(zip(*(side.tolist() for side in score_everywhere(model, pairs))))
+    for row in rows:
+        if isinstance(row, PreferencePair):
+            chosen, rejected = next(scores)
+            name = {} if row.id is None else {"id": row.id}
+            yield {**name, "chosen": chosen, "rejected": rejected}
+        elif isinstance(row, LeftOut):
+            yield {"line": row.line, "error": f"labelled {row.label}: neither response was chosen"}
+        else:
+            yield {"line": row.line, "error": row.message}
+
+
+def _training_data(options: argparse.Namespace) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
+    pairs = _read(options.pairs, options.strict, options.limit, split="train").pairs
+    if options.eval:
+        return pairs, _read(options.eval, options.strict, None, split="test").pairs
+    if options.pairs == WORLD:
+        return pairs, _read(WORLD, False, None, split="test").pairs
+    training, held_out = split_by_conversation(pairs, options.held_out, options.seed)
+    log.info("held out: %d of %d pairs, in whole conversations", len(held_out), len(pairs))
+    return training, held_out
+
+
+def _read(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
+    if source == WORLD:
+        pairs = World().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
+        return PairSet(pairs, [], [], f"the gold world ({split})")
+    found = read_pairs(source, strict=strict, limit=limit)
+    log.info(found.summary())
+    for row in found.bad_rows[:5]:
+        log.warning("%s:%d: skipped: %s", source, row.line, row.message)
+    if len(found.bad_rows) > 5:
+        log.warning("... and %d rows more", len(found.bad_rows) - 5)
+    return found
+
+
+def _report(model: RewardModel, pairs: list[PreferencePair], as_json: bool, gold: bool) -> None:
+    evaluation = evaluate(model, pairs)
+    if not PartialState().is_main_process:
+        return
+    print(json.dumps(evaluation.to_dict()) if as_json else f"held out: {evaluation}")
+    if gold and not as_json:
+        print(f"the gold reward itself agrees with {realised_agreement(World().margins(pairs)):.3f} of these labels")
+
+
+def _check_out(out: Path, resume: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; give a directory")
+    earlier = [name for name in (MANIFEST, "checkpoints") if (out / name).exists()]
+    if earlier and not resume:
+        raise ValueError(f"--out {out} holds an earlier run ({', '.join(earlier)}): --resume continues it, another "
+                         "--out keeps it")
+
+
+def _set_up_log() -> None:
+    """Our messages to stderr, from one process of many."""
+    transformers.logging.disable_progress_bar()
+    log.handlers = [logging.StreamHandler(sys.stderr)]
+    log.setLevel(logging.INFO if PartialState().is_main_process else logging.ERROR)
+    log.propagate = False
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rmlib", description="Train, evaluate and use a reward model.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    pairs_help = "JSON lines (gzipped or not) of preference pairs, or the word `world` for the gold world"
+
+    command = commands.add_parser("train", help="train a reward model and evaluate it on held-out pairs")
+    command.set_defaults(run=run_train)
+    command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
+    command.add_argument("--out", required=True, metavar="DIR", help="where model, checkpoints and held-out rows go")
+    command.add_argument("--backbone", metavar="NAME_OR_DIR", help="hub id or directory (default: see RMLIB_BACKBONE)")
+    command.add_argument("--pooling", choices=POOLINGS, default="auto")
+    command.add_argument("--eval", metavar="PAIRS", help="evaluate on these; default: hold out whole conversations")
+    command.add_argument("--held-out", type=float, default=0.2, metavar="SHARE", help="of the pairs (default 0.2)")
+    command.add_argument("--epochs", type=_positive, default=1)
+    command.add_argument("--batch-size", type=_positive, default=16, help="pairs an optimizer step (default 16)")
+    command.add_argument("--learning-rate", type=float, help="peak (default 5e-5; 1e-3 for the embedded backbone)")
+    command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the compute")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--max-length", type=_positive, metavar="L", help="tokens of prompt and response together")
+    command.add_argument("--limit", type=_positive, metavar="N", help="use the first N good pairs")
+    command.add_argument("--checkpoint-every", type=_positive, default=100, metavar="STEPS")
+    command.add_argument("--resume", action="store_true", help="continue from the newest checkpoint in --out")
+    command.add_argument("--strict", action="store_true", help="stop at the first bad row")
+
+    command = commands.add_parser("evaluate", help="accuracy, likelihood and calibration of a saved model")
+    command.set_defaults(run=run_evaluate)
+    command.add_argument("model", metavar="DIR")
+    command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument("--strict", action="store_true", help="stop at the first bad row")
+
+    command = commands.add_parser("score", help="rewards of both responses of each pair, a JSON line for each line")
+    command.set_defaults(run=run_score)
+    command.add_argument("model", metavar="DIR")
+    command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

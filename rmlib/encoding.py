@@ -1,0 +1,187 @@
+"""From a preference pair to token ids and padded batches: the one way in for training, evaluation and scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from rmlib.data import PreferencePair
+
+OVERLONG = ("keep_response", "drop", "error")
+
+
+@dataclass(frozen=True)
+class EncodingSpec:
+    """How a (prompt, response) becomes one sequence: prefix + prompt + between + response + suffix.
+
+    prefix, between, suffix: token ids the tokenizer's own template puts there, EOS included.
+    lead: text set before the response and tokenised with it (a space for decoders, which have no separator token).
+    segment: token type of the response and what follows it; everything before it has type 0.
+    max_length: tokens of a whole sequence; what is too long loses its oldest prompt tokens first.
+    """
+
+    prefix: tuple[int, ...]
+    between: tuple[int, ...]
+    suffix: tuple[int, ...]
+    lead: str
+    segment: int
+    max_length: int
+
+    @property
+    def room(self) -> int:
+        """Tokens left for prompt and response."""
+        return self.max_length - len(self.prefix) - len(self.between) - len(self.suffix)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> EncodingSpec:
+        tokens = {name: tuple(fields[name]) for name in ("prefix", "between", "suffix")}
+        return cls(**{**fields, **tokens})
+
+
+def read_template(tokenizer, max_length: int, causal: bool) -> EncodingSpec:
+    """The tokenizer's own template, read off from what it does to two one-letter texts.
+
+    Encoders get the pair template ([CLS] prompt [SEP] response [SEP] for BERT); causal models, which have no use for
+    a separator, get prompt and response as one text that ends in EOS, so that the last token has seen all of it.
+
+    Raises ValueError when max_length leaves no room for text or the template can't be recognised.
+    """
+    first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in "ab")
+    whole = tokenizer("a") if causal else tokenizer("a", "b")
+    ids = whole["input_ids"]
+    start = _find(ids, first, 0)
+    if causal:
+        suffix = ids[start + len(first) :]
+        if not suffix and tokenizer.eos_token_id is not None:
+            suffix = [tokenizer.eos_token_id]
+        spec = EncodingSpec(tuple(ids[:start]), (), tuple(suffix), " ", 0, max_length)
+    else:
+        end = start + len(first)
+        response = _find(ids, second, end)
+        segment = whole["token_type_ids"][response] if "token_type_ids" in whole else 0
+        suffix = tuple(ids[response + len(second) :])
+        spec = EncodingSpec(tuple(ids[:start]), tuple(ids[end:response]), suffix, "", segment, max_length)
+    if spec.room < 2:
+        raise ValueError(f"max_length {max_length} leaves no room for text: this template alone needs "
+                         f"{max_length - spec.room} tokens; give at least {max_length - spec.room + 2}")
+    return spec
+
+
+def _find(ids: list[int], part: list[int], start: int) -> int:
+    for position in range(start, len(ids) - len(part) + 1):
+        if part and ids[position : position + len(part)] == part:
+            return position
+    raise ValueError(f"can't recognise the tokenizer's template: {part} does not occur in {ids}")
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPair:
+    """Token ids of both sequences, int32; the prompt part, [0, response_start), is the same in both."""
+
+    index: int  # position of the pair in the list that was encoded
+    chosen: np.ndarray  # (T_c,)
+    rejected: np.ndarray  # (T_r,)
+    response_start: int
+    prompt_cut: int  # prompt tokens left out
+    response_cut: bool  # a response alone was longer than the window and lost its end
+
+    @property
+    def length(self) -> int:
+        return max(len(self.chosen), len(self.rejected))
+
+    @property
+    def identical(self) -> bool:
+        return np.array_equal(self.chosen, self.rejected)
+
+
+def encode(tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec, overlong: str = "keep_response"):
+    """Encode pairs so that the response survives and both responses see the same cut of the prompt.
+
+    The cut must be the same for both, or the prompt's own effect on the score would no longer cancel in the margin.
+    overlong: "keep_response" cuts the oldest prompt tokens (and, only where a response alone overfills the window,
+    that response's end); "drop" leaves pairs that do not fit out; "error" raises ValueError at the first of them.
+
+    Returns a list of EncodedPair, in order.
+    """
+    if overlong not in OVERLONG:
+        raise ValueError(f"overlong must be one of {OVERLONG}, got {overlong!r}")
+    prompts = _tokenize(tokenizer, (pair.prompt for pair in pairs))
+    chosen = _tokenize(tokenizer, (spec.lead + pair.chosen for pair in pairs))
+    rejected = _tokenize(tokenizer, (spec.lead + pair.rejected for pair in pairs))
+    encoded = []
+    for index, parts in enumerate(zip(prompts, chosen, rejected)):
+        fits = len(parts[0]) + max(len(parts[1]), len(parts[2])) <= spec.room
+        if fits or overlong == "keep_response":
+            encoded.append(_assemble(index, *parts, spec))
+        elif overlong == "error":
+            where = f" (line {pairs[index].line})" if pairs[index].line else ""
+            raise ValueError(f"pair {index}{where} is longer than max_length = {spec.max_length} tokens; raise "
+                             'max_length, or choose overlong="keep_response" or "drop"')
+    return encoded
+
+
+def _tokenize(tokenizer, texts: Iterable[str]) -> list[list[int]]:
+    texts = list(texts)
+    if not texts:
+        return []
+    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+
+
+def _assemble(index, prompt, chosen, rejected, spec: EncodingSpec) -> EncodedPair:
+    longest = max(len(chosen), len(rejected))
+    keep = max(0, min(len(prompt), spec.room - longest))
+    head = [*spec.prefix, *prompt[len(prompt) - keep :], *spec.between]
+    sequences = [np.array([*head, *part[: spec.room], *spec.suffix], dtype=np.int32) for part in (chosen, rejected)]
+    return EncodedPair(index, *sequences, len(head), len(prompt) - keep, longest > spec.room)
+
+
+def micro_batches(pairs: Sequence[EncodedPair], token_budget: int) -> list[list[EncodedPair]]:
+    """Pairs in order of length, cut so that a batch holds at most token_budget padded tokens (at least one pair).
+
+    Neighbours of like length waste little padding; small batches stay in a CPU's cache, large ones fill a GPU.
+    """
+    batches: list[list[EncodedPair]] = []
+    for pair in sorted(pairs, key=lambda pair: (pair.length, pair.index)):
+        # Ascending lengths: the pair at hand sets the padded length of a batch it joins.
+        if batches and 2 * (len(batches[-1]) + 1) * pair.length <= token_budget:
+            batches[-1].append(pair)
+        else:
+            batches.append([pair])
+    return batches
+
+
+def collate(pairs: Sequence[EncodedPair], spec: EncodingSpec, pad_id: int = 0, pad_side: str = "right") -> dict:
+    """Pad P pairs to one batch of 2P rows, the chosen responses first, then the rejected ones.
+
+    Returns input_ids and attention_mask, and token_type_ids where the template has two segments, each int64 (2P, T).
+    """
+    rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+    starts = [pair.response_start for pair in pairs] * 2
+    longest = max(len(row) for row in rows)
+    shape = (len(rows), longest)
+    input_ids = torch.full(shape, pad_id)  # (2P, T)
+    attention_mask = torch.zeros(shape, dtype=torch.long)
+    token_type_ids = torch.zeros(shape, dtype=torch.long)
+    for i, (row, start) in enumerate(zip(rows, starts)):
+        offset = longest - len(row) if pad_side == "left" else 0
+        input_ids[i, offset : offset + len(row)] = torch.from_numpy(row)
+        attention_mask[i, offset : offset + len(row)] = 1
+        token_type_ids[i, offset + start : offset + len(row)] = spec.segment
+    batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+    # GPT-2 would add an embedding for segment 0 as well, so a template of one segment says nothing of segments.
+    return {**batch, "token_type_ids": token_type_ids} if spec.segment else batch
+
+
+def describe(encoded: Sequence[EncodedPair], total: int) -> str:
+    """One line for the log: how many of `total` pairs were cut, dropped, or made identical by the cut."""
+    cut = sum(pair.prompt_cut > 0 for pair in encoded)
+    response_cut = sum(pair.response_cut for pair in encoded)
+    identical = sum(pair.identical for pair in encoded)
+    return (f"{len(encoded)} of {total} pairs encoded: {cut} with the prompt's oldest tokens cut, "
+            f"{response_cut} with a response cut, {total - len(encoded)} dropped, {identical} identical after the cut")

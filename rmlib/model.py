@@ -1,0 +1,261 @@
+"""The reward model: a transformer backbone, pooling from the attention mask, one linear head; saving and loading."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import torch
+import transformers
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from rmlib.data import PreferencePair
+from rmlib.encoding import EncodedPair, EncodingSpec, collate, encode, micro_batches, read_template
+from rmlib.files import atomic_directory, atomic_write_text, sha256
+from rmlib.losses import bradley_terry_loss
+
+POOLINGS = ("auto", "cls", "mean", "last")
+DEFAULT_MAX_LENGTH = 512
+MANIFEST, WEIGHTS = "reward_model.json", "model.safetensors"
+CANARIES = [
+    PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
+    PreferencePair("\n\nHuman: Is 7 + 5 = 12?\n\nAssistant:", "Yes.", "No, and please do not ask me again! " * 40),
+    PreferencePair("Qu'est-ce qu'un 奖励模型 🙂?", "Un modèle qui note des réponses.", "—"),
+]
+
+
+class RewardModel(nn.Module):
+    """A transformer that gives a (prompt, response) one number, its reward; only differences within a prompt mean anything.
+
+    model_name: a hub id or a local directory of any encoder or decoder that transformers' AutoModel knows.
+    pooling: "cls" (first token), "mean", "last" (last token), or "auto": "cls" for encoders and "last" for causal
+    models, whose first token sees nothing but itself.
+    max_length: tokens of a whole sequence; by default what the backbone takes, at most 512.
+    backbone, tokenizer: ready-made parts in place of model_name.
+
+    Weights are kept in float32. Raises ValueError for an unknown pooling, a backbone that is neither encoder nor
+    decoder, or a max_length the backbone can't take; OSError (from transformers) where model_name can't be loaded.
+    """
+
+    def __init__(
+        self, model_name: str = "distilbert-base-uncased", pooling: str = "auto", max_length: int | None = None,
+        *, backbone: nn.Module | None = None, tokenizer=None, encoding: EncodingSpec | None = None,
+    ):
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {POOLINGS}, got {pooling!r}")
+        if backbone is None:
+            announce_download(model_name)
+            backbone = AutoModel.from_pretrained(
+                model_name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+        self.tokenizer = tokenizer or AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
+        if backbone.config.is_encoder_decoder:
+            raise ValueError(f"{model_name} is an encoder-decoder; a reward model needs an encoder or a decoder")
+        if getattr(backbone, "pooler", None) is not None:
+            backbone.pooler = None  # never used here, and parameters without gradients break distributed training
+        self.backbone = backbone
+        self.first_position = _first_position(backbone)
+        self.accepts = frozenset(inspect.signature(backbone.forward).parameters)
+        causal = is_causal(backbone)
+        self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
+        self.encoding = encoding or read_template(self.tokenizer, _window(backbone, max_length), causal)
+        self.head = nn.Linear(backbone.config.hidden_size, 1)
+        # Small, so that the first margins are near zero and the loss starts near log 2.
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if "position_ids" in self.accepts:
+            inputs["position_ids"] = position_ids(attention_mask) + self.first_position
+        if token_type_ids is not None and "token_type_ids" in self.accepts:
+            inputs["token_type_ids"] = token_type_ids
+        if "use_cache" in self.accepts:
+            inputs["use_cache"] = False
+        hidden = self.backbone(**inputs).last_hidden_state  # (B, T, H)
+        pooled = pool(hidden, attention_mask, self.pooling)  # (B, H)
+        with torch.autocast(pooled.device.type, enabled=False):
+            return self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def collate(self, pairs: Sequence[EncodedPair]) -> dict[str, Tensor]:
+        """Inputs of one concatenated forward, on the model's device: 2P rows, chosen first, then rejected."""
+        batch = collate(pairs, self.encoding, self.tokenizer.pad_token_id or 0)
+        return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+
+    def save_pretrained(self, directory: str | os.PathLike) -> None:
+        """Write weights (safetensors), config, tokenizer, encoding and canary scores, all in plain safe formats.
+
+        A new directory appears whole or not at all. Into an existing one the files move one by one, and the manifest,
+        which holds the hash of each and without which nothing loads, goes first and comes back last.
+        """
+        directory = Path(directory)
+        if not directory.exists():
+            with atomic_directory(directory) as staging:
+                self._write(Path(staging))
+            return
+        with atomic_directory(directory / ".incoming") as staging:
+            self._write(Path(staging))
+        (directory / MANIFEST).unlink(missing_ok=True)
+        for file in sorted((directory / ".incoming").iterdir(), key=lambda file: file.name == MANIFEST):
+            os.replace(file, directory / file.name)
+        (directory / ".incoming").rmdir()
+
+    def _write(self, directory: Path) -> None:
+        save_model(self, str(directory / WEIGHTS))
+        self.backbone.config.save_pretrained(directory)
+        self.tokenizer.save_pretrained(directory)
+        scores = score_pairs(self, CANARIES)
+        manifest = {
+            "format": 1,
+            "pooling": self.pooling,
+            "encoding": self.encoding.to_dict(),
+            "canaries": [side.tolist() for side in scores],
+            "sha256": {file.name: sha256(file) for file in sorted(directory.iterdir())},
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        }
+        atomic_write_text(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, directory: str | os.PathLike) -> RewardModel:
+        """Load what save_pretrained wrote, and prove it: hashes, every weight in its place, canaries scored again.
+
+        Raises FileNotFoundError where there is no saved model, ValueError where it is not the model that was saved.
+        """
+        directory = Path(directory)
+        manifest = _read_manifest(directory)
+        for name, digest in manifest["sha256"].items():
+            if not (directory / name).is_file() or sha256(directory / name) != digest:
+                raise ValueError(f"{directory / name}: missing, or changed since the model was saved; restore the directory "
+                                 "from a copy or train again")
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+        model = cls(
+            str(directory), manifest["pooling"], backbone=AutoModel.from_config(config, dtype=torch.float32),
+            encoding=EncodingSpec.from_dict(manifest["encoding"]),
+        )
+        try:
+            load_model(model, str(directory / WEIGHTS), strict=True)
+        except (RuntimeError, SafetensorError) as error:
+            raise ValueError(f"{directory / WEIGHTS}: does not hold exactly this model's weights: {error}") from error
+        _check_canaries(model, manifest["canaries"], directory)
+        return model.eval()
+
+
+def _read_manifest(directory: Path) -> dict:
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {directory} holds no saved reward model")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"format", "pooling", "encoding", "canaries", "sha256"} - set(manifest)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: not a reward model's manifest: {error}") from error
+    if missing or manifest["format"] != 1:
+        raise ValueError(f"{path}: not a manifest of format 1 (missing: {sorted(missing)})")
+    return manifest
+
+
+def _check_canaries(model: RewardModel, expected: list[list[float]], directory: Path) -> None:
+    got, want = np.array(score_pairs(model, CANARIES)), np.array(expected)
+    # Far above what another CPU's rounding does to float32, far below any change that matters.
+    if got.shape != want.shape or not np.all(np.abs(got - want) <= 1e-4 * np.maximum(1, np.abs(want))):
+        raise ValueError(f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {want.round(4).tolist()} when "
+                         "the model was saved: this is not the model that was saved, or its library reads it differently")
+
+
+def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192):
+    """Rewards of every pair in float32, dropout off: (chosen, rejected), each a float32 array (N,), in order."""
+    scores = np.full((2, len(pairs)), np.nan, dtype=np.float32)
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in micro_batches(encode(model.tokenizer, pairs, model.encoding), token_budget):
+                index = [pair.index for pair in batch]
+                scores[:, index] = model(**model.collate(batch)).view(2, -1).cpu().numpy()
+    finally:
+        model.train(training)
+    return scores[0], scores[1]
+
+
+def compute_pairwise_loss(model, tokenizer, prompt: str, good_response: str, bad_response: str, device):
+    """Bradley-Terry loss of one comparison: (loss, a scalar tensor to call .backward() on; good score; bad score).
+
+    Both responses go through the model in one forward, encoded as the model's own encoding says.
+    """
+    [pair] = encode(tokenizer, [PreferencePair(prompt, good_response, bad_response)], model.encoding)
+    batch = collate([pair], model.encoding, tokenizer.pad_token_id or 0)
+    rewards = model(**{name: tensor.to(device) for name, tensor in batch.items()})  # (2,)
+    loss = bradley_terry_loss(rewards[:1], rewards[1:])
+    return loss, rewards[0].item(), rewards[1].item()
+
+
+def position_ids(attention_mask: Tensor) -> Tensor:
+    """Positions (B, T) that count real tokens only, from 0, so that padding on the left moves nothing."""
+    return (attention_mask.cumsum(1) - 1).clamp(min=0)
+
+
+def _first_position(backbone: nn.Module) -> int:
+    # RoBERTa and its kin number positions from just after the padding id, and mark that id in the position table.
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return 0 if padding is None else padding + 1
+
+
+def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """One vector a sequence, (B, T, H) -> (B, H), found from the mask and so on either side of the padding."""
+    if pooling == "mean":
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
+        return (hidden * mask).sum(1) / mask.sum(1)
+    if pooling == "cls":
+        index = attention_mask.argmax(1)  # (B,) the first real token
+    else:
+        index = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)  # (B,) the last real token
+    return hidden[torch.arange(len(hidden), device=hidden.device), index]
+
+
+def is_causal(backbone: nn.Module) -> bool:
+    """Whether position 0 is blind to position 1, found by trying: change the second token, watch the first vector."""
+    training, device = backbone.training, next(backbone.parameters()).device
+    backbone.eval()
+    with torch.no_grad():
+        first, second = (
+            backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0, 0]  # (H,)
+            for ids in (torch.tensor([[5, 6]], device=device), torch.tensor([[5, 7]], device=device))
+        )
+    backbone.train(training)
+    return torch.equal(first, second)
+
+
+def _window(backbone: nn.Module, max_length: int | None) -> int:
+    limit = getattr(backbone.config, "max_position_embeddings", None) or sys.maxsize
+    limit -= _first_position(backbone)
+    if max_length is not None and max_length > limit:
+        raise ValueError(f"max_length {max_length} is more than the {limit} positions this backbone has")
+    return max_length or min(limit, DEFAULT_MAX_LENGTH)
+
+
+def announce_download(model_name: str) -> None:
+    """Say on stderr what is about to be downloaded, and how large it is, before anything is."""
+    if Path(model_name).exists() or huggingface_hub.try_to_load_from_cache(model_name, "config.json"):
+        return
+    try:
+        files = huggingface_hub.model_info(model_name, files_metadata=True).siblings or []
+    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError):
+        return  # no hub, or no such model there: from_pretrained tells which, and better
+    size = sum(file.size or 0 for file in files if file.rfilename.endswith(("safetensors", "json", "txt", "model")))
+    print(f"downloading {model_name} from the Hugging Face Hub, once: about {size / 1e6:.0f} MB", file=sys.stderr)

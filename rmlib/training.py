@@ -1,0 +1,237 @@
+"""Training: one readable loop on Accelerate, with checkpoints from which it resumes bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import accelerate
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+from transformers import get_linear_schedule_with_warmup
+
+from rmlib.checkpoints import Checkpoints, environment, random_state, set_random_state
+from rmlib.data import PreferencePair
+from rmlib.encoding import EncodedPair, describe, encode, micro_batches
+from rmlib.losses import bradley_terry_loss
+from rmlib.model import RewardModel
+
+log = logging.getLogger("rmlib")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one training run. Sizes count pairs over all processes; shares are of the optimizer's steps."""
+
+    epochs: int = 1
+    batch_size: int = 16  # pairs an optimizer step
+    learning_rate: float = 5e-5  # the peak, after warm-up and before the linear decay to 0
+    warmup: float = 0.1
+    weight_decay: float = 0.01  # of matrices; biases and layer norms are left alone
+    max_grad_norm: float = 1.0
+    token_budget: int | None = None  # padded tokens a forward; None: 1,024 on a CPU, 65,536 on a GPU
+    precision: str = "auto"  # "fp32", "bf16" (compute; weights, head and loss stay fp32), "auto": bf16 if native
+    dropout: bool = False
+    use_target_margin: bool = False
+    overlong: str = "keep_response"
+    checkpoint_every: int = 100  # steps
+    seed: int = 0
+
+
+@dataclass
+class TrainingResult:
+    """What happened: one record a step (step, epoch, loss, learning_rate, grad_norm, pairs_per_second)."""
+
+    history: list[dict] = field(default_factory=list)
+    steps: int = 0
+    pairs_seen: int = 0
+    seconds: float = 0.0
+    precision: str = "fp32"
+    device: str = "cpu"
+
+
+def train(
+    model: RewardModel,
+    pairs: Sequence[PreferencePair],
+    config: TrainingConfig = TrainingConfig(),
+    *,
+    checkpoint_dir: Path | str | None = None,
+    resume: bool = False,
+    on_step: Callable[[dict], None] | None = None,
+    progress: bool = True,
+) -> TrainingResult:
+    """Train `model` in place on the pairs; the model ends on the device it was trained on.
+
+    checkpoint_dir: where checkpoints go; resume: continue from the newest one there, if there is one.
+    on_step: called after each optimizer step with its record.
+
+    Raises ValueError when there is nothing to train on, or the checkpoint belongs to other data or settings.
+    """
+    trainer = Trainer(model, pairs, config, checkpoint_dir)
+    if resume:
+        trainer.resume()
+    return trainer.run(on_step, progress)
+
+
+class Trainer:
+    """Model, optimizer, schedule and the place in the data; `run` is the loop, `step` one optimizer step."""
+
+    def __init__(self, model: RewardModel, pairs: Sequence[PreferencePair], config: TrainingConfig,
+                 checkpoint_dir: Path | str | None = None):
+        self.config, self.core = config, model
+        # Precision is ours and not Accelerate's: one process can't make a second Accelerator with another one.
+        self.accelerator = accelerate.Accelerator()
+        self.encoded = encode(model.tokenizer, pairs, model.encoding, config.overlong)
+        if not self.encoded:
+            raise ValueError(f"nothing to train on: none of the {len(pairs)} pairs is left")
+        log.info(describe(self.encoded, len(pairs)))
+        self.target_margins = [pair.target_margin or 0.0 for pair in pairs]
+        device = self.accelerator.device
+        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and has_native_bf16(device))
+        self.token_budget = config.token_budget or (1024 if device.type == "cpu" else 65536)
+        self.steps_per_epoch = -(-len(self.encoded) // config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
+        optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.schedule = get_linear_schedule_with_warmup(
+            optimizer, round(config.warmup * self.total_steps), self.total_steps
+        )
+        self.checkpoints = Checkpoints(Path(checkpoint_dir)) if checkpoint_dir else None
+        self.result = TrainingResult(precision="bf16" if self.bf16 else "fp32", device=str(device))
+
+    def run(self, on_step: Callable[[dict], None] | None = None, progress: bool = True) -> TrainingResult:
+        """The loop: batches in order from where we are, a step each, a checkpoint now and then."""
+        result, main = self.result, self.accelerator.is_main_process
+        bar = tqdm(total=self.config.epochs * len(self.encoded), initial=result.pairs_seen, unit="pair",
+                   disable=not (progress and main), desc="training", smoothing=0.1)
+        started, seconds_before, pairs_before = time.perf_counter(), result.seconds, result.pairs_seen
+        with bar:
+            for epoch, batch in self.batches(start=result.steps):
+                loss, grad_norm = self.step(batch)
+                result.steps += 1
+                result.pairs_seen += len(batch)
+                elapsed = time.perf_counter() - started
+                result.seconds = seconds_before + elapsed
+                record = {
+                    "step": result.steps, "epoch": epoch, "loss": loss, "grad_norm": grad_norm,
+                    "learning_rate": self.schedule.get_last_lr()[0],
+                    "pairs_per_second": (result.pairs_seen - pairs_before) / elapsed,
+                }
+                result.history.append(record)
+                bar.update(len(batch))
+                bar.set_postfix(loss=f"{loss:.3f}")
+                if self.checkpoints and (
+                    result.steps % self.config.checkpoint_every == 0 or result.steps == self.total_steps
+                ):
+                    self.save()
+                if on_step:
+                    on_step(record)
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+        return result
+
+    def batches(self, start: int = 0) -> Iterator[tuple[int, list[int]]]:
+        """(epoch, indices of a global batch) from step `start` on; the order depends on seed and epoch alone."""
+        size = self.config.batch_size
+        for step in range(start, self.total_steps):
+            epoch, position = divmod(step, self.steps_per_epoch)
+            if position == 0 or step == start:
+                generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
+                order = torch.randperm(len(self.encoded), generator=generator).tolist()
+            yield epoch, order[position * size : (position + 1) * size]
+
+    def step(self, batch: Sequence[int]) -> tuple[float, float]:
+        """One optimizer step on a global batch: (mean loss over its pairs, gradient norm before clipping)."""
+        total = self.backward(batch)
+        grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        return (self.accelerator.reduce(total, "sum") / len(batch)).item(), float(grad_norm)
+
+    def backward(self, batch: Sequence[int]) -> Tensor:
+        """Accumulate the gradient of the batch's mean loss; returns the sum of this process's losses."""
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        # A process left without a pair by a short last batch still takes part in the averaging, with weight zero.
+        mine, weight = (batch[rank::processes], 1.0) if rank < len(batch) else (batch[:1], 0.0)
+        pieces = micro_batches([self.encoded[i] for i in mine], self.token_budget)
+        total = torch.zeros((), device=self.accelerator.device)
+        for i, piece in enumerate(pieces):
+            last = i == len(pieces) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss = weight * self.loss(piece)
+                # Gradients are averaged over processes, each of which holds a part of the sum over the batch.
+                self.accelerator.backward(loss * processes / len(batch))
+            total += loss.detach()
+        return total
+
+    def loss(self, pairs: Sequence[EncodedPair]) -> Tensor:
+        """Sum of the pairs' losses, from one concatenated forward."""
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16):
+            rewards = self.model(**self.core.collate(pairs))  # (2P,)
+        target_margin = None
+        if self.config.use_target_margin:
+            target_margin = torch.tensor([self.target_margins[pair.index] for pair in pairs], device=rewards.device)
+        return bradley_terry_loss(*rewards.chunk(2), target_margin, reduction="sum")
+
+    def save(self) -> None:
+        """Write a checkpoint of everything the run depends on."""
+        random_states = gather_object([random_state()])  # one of each process
+        if self.accelerator.is_main_process:
+            state = {**self._identity(), "environment": self._environment(), "result": asdict(self.result),
+                     "schedule": self.schedule.state_dict(), "random_states": random_states}
+            self.checkpoints.write(self.result.steps, self.core, self.optimizer.optimizer, state)
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> None:
+        """Continue from the newest checkpoint; without one, from the start, and say so."""
+        state = self.checkpoints.read(self.core, self.optimizer.optimizer) if self.checkpoints else None
+        if state is None:
+            log.warning("no checkpoint to resume from: starting at the first step")
+            return
+        for name, ours in self._identity().items():
+            if state[name] != ours:
+                raise ValueError(f"the checkpoint was made with other {name}: {state[name]}, now {ours}; resume with "
+                                 "the same, or start again in another directory")
+        for name, ours in self._environment().items():
+            if state["environment"][name] != ours:
+                log.warning("resumed with another %s: %s, was %s; the result will differ in its last bits",
+                            name, ours, state["environment"][name])
+        self.schedule.load_state_dict(state["schedule"])
+        self.result = TrainingResult(**state["result"])
+        rank = self.accelerator.process_index
+        if rank < len(state["random_states"]):
+            set_random_state(state["random_states"][rank])
+        log.info("resumed at step %d of %d", self.result.steps, self.total_steps)
+
+    def _identity(self) -> dict:
+        digest = hashlib.sha256()
+        for pair in self.encoded:
+            digest.update(pair.chosen.tobytes() + b"|" + pair.rejected.tobytes() + b"\n")
+        return {"settings": asdict(self.config), "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}"}
+
+    def _environment(self) -> dict:
+        return environment(self.accelerator.num_processes, self.result.precision, self.result.device)
+
+
+def has_native_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 products run in hardware there, and so are worth their rounding."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trained if parameter.dim() > 1], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in trained if parameter.dim() <= 1], "weight_decay": 0.0},
+    ]
