@@ -94,8 +94,10 @@ def conversation_key(pair: PreferencePair) -> str:
 
     Rows of one conversation share it, however far into the conversation they were compared.
     """
-    _, is_transcript, turns = f"\n\n{pair.prompt.lstrip()}".partition(HUMAN)
-    return squash(ANY_MARKER.split(turns, maxsplit=1)[0] if is_transcript else pair.prompt)
+    prompt = f"\n\n{pair.prompt.lstrip()}"
+    _, is_spoken, turns = prompt.partition(HUMAN)
+    is_transcript = is_spoken and ANY_MARKER.match(prompt)
+    return squash(ANY_MARKER.split(turns, maxsplit=1)[0] if is_transcript else prompt)
 
 
 def split_by_conversation(pairs: Sequence[PreferencePair], held_out: float, seed: int = 0) -> Split:
@@ -150,7 +152,8 @@ def _lines(path: str | os.PathLike) -> Iterator[bytes]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: the gzip data is damaged or cut short after line {number}: {error}") from error
     except OSError as error:
-        raise ValueError(f"{path}: can't be read after line {number}: {error.strerror}") from error
+        place = f"after line {number}" if number else "at all"
+        raise ValueError(f"{path}: can't be read {place}: {error.strerror or error}") from error
     if number == 0:
         raise ValueError(f"{path}: the file is empty")
 

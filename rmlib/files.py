@@ -13,44 +13,22 @@ from pathlib import Path
 def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     """Yield an empty directory that takes `path`'s name when the block ends, replacing the directory that has it.
 
-    An exception in the block leaves `path` as it was. So does a kill, and whatever was half done is tidied up by the
-    next write or by `recover`. Raises ValueError where `path` is a file. One writer at a time for each path.
+    An exception in the block leaves `path` as it was. Killed at any moment, the old or the new directory is whole:
+    under `path`, or, between the two renames, in a place from which the next write or `recover` brings it back.
+    Raises ValueError where `path` is a file. One writer at a time for each path.
     """
-    path = recover(path)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file, and a directory is to be written there: choose another name")
-    temporary = _temporary(path)
-    temporary.mkdir()
-    try:
+    with _replacing(path, is_directory=True) as temporary:
+        temporary.mkdir()
         yield temporary
-        for folder, _, names in os.walk(temporary):
-            for name in [*names, "."]:
-                _sync(Path(folder, name))
-        if path.exists():
-            path.rename(_aside(path))  # rename can't replace a full directory; killed here, recover() undoes it
-        temporary.rename(path)
-        _sync(path.parent)
-    finally:
-        _remove(temporary)
-        recover(path)
 
 
 def atomic_write_text(path: str | os.PathLike, text: str) -> None:
-    """Write `text` as UTF-8, line ends untouched; at any moment `path` holds all of the old text or all of the new.
+    """Write `text` as UTF-8, line ends untouched; at every moment `path` holds the old text or the new, whole.
 
     Raises ValueError where `path` is a directory.
     """
-    path = recover(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a directory, and a file is to be written there: choose another name")
-    temporary = _temporary(path)
-    try:
+    with _replacing(path, is_directory=False) as temporary:
         temporary.write_bytes(text.encode())
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        _remove(temporary)
 
 
 def recover(path: str | os.PathLike) -> Path:
@@ -59,12 +37,13 @@ def recover(path: str | os.PathLike) -> Path:
     For readers too: call it before reading a directory whose writer may have been killed, never while one is at work.
     """
     path = Path(path).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if _aside(path).exists() and not path.exists():
-        _aside(path).rename(path)
-    _remove(_aside(path))
+    aside = _aside(path)
+    if aside.exists() and not path.exists():
+        aside.rename(path)
+    _remove(aside)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.tmp-*"):
-        if not _alive(int(leftover.name.rpartition("-")[2])):
+        process = leftover.name.rpartition("-")[2]
+        if process.isdecimal() and not _is_alive(int(process)):
             _remove(leftover)
     return path
 
@@ -75,21 +54,37 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp-{os.getpid()}")
+@contextmanager
+def _replacing(path: str | os.PathLike, is_directory: bool) -> Iterator[Path]:
+    path = recover(path)
+    if path.exists() and path.is_dir() != is_directory:
+        raise ValueError(f"{path} is a {'file' if is_directory else 'directory'}: choose another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        yield temporary
+        for part in [temporary, *temporary.rglob("*")]:
+            _sync(part)
+        if is_directory and path.exists():
+            path.rename(_aside(path))  # a rename can replace a file, but not a directory that holds something
+        temporary.rename(path)
+        _sync(path.parent)
+    finally:
+        _remove(temporary)
+        recover(path)
 
 
 def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def _alive(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)  # signal 0 is not delivered: it only asks whether the process is there
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except PermissionError:  # it is there, and another user's
+        pass
     return True
 
 

@@ -31,7 +31,8 @@ Turn = tuple[str, str]  # (marker, text)
 HUMAN, ASSISTANT, SYSTEM = "\n\nHuman:", "\n\nAssistant:", "\n\nSystem:"
 MARKERS = {"user": HUMAN, "assistant": ASSISTANT, "system": SYSTEM}
 ANY_MARKER = re.compile("|".join(MARKERS.values()))
-KINDS = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+AFTER_LAST_MARKER = re.compile(rf"(?<={ASSISTANT})\s+\Z")  # "...Assistant: " and "...Assistant:" are one prompt
+KINDS = {dict: "an object", list: "a list", int: "a number", type(None): "null"}
 TEXT_FAULTS = (  # reason, test, words; the first test that is true is told
     ("null", lambda value: value is None, "is null: text belongs there"),
     ("not text", lambda value: not isinstance(value, str), "should be text, not"),
@@ -82,7 +83,8 @@ def parse(line: bytes) -> Any:
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
-        raise RowError("not UTF-8", f"byte {error.start + 1} of the line is not UTF-8: save the file so") from error
+        at = error.start + 1
+        raise RowError("not UTF-8", f"byte {at} of the line is not UTF-8: save the file as UTF-8") from error
     _demand(text.strip(), "blank line", "the line is blank")
     is_array = text.lstrip().startswith("[")
     _demand(not is_array, "not an object", "a JSON array begins here, but one object on each line is wanted")
@@ -103,8 +105,9 @@ def judge(row: Any, line: int) -> PreferencePair | LeftOut:
         return LeftOut(line, label)
     for key in ("chosen", "rejected"):
         _demand(key in row, "missing key", f"the row has no {key!r}")
-    prompt, chosen = _split(row, "chosen")
-    other, rejected = _split(row, "rejected")
+    opening = _opening(row["prompt"]) if "prompt" in row else []
+    prompt, chosen = _split(row, opening, "chosen")
+    other, rejected = _split(row, opening, "rejected")
     if prompt != other:
         raise RowError("prompts differ", f"chosen and rejected answer different prompts: {_parting(prompt, other)}")
     _demand(ANY_MARKER.sub("", prompt).strip(), "empty prompt", "the prompt is empty: there is nothing to answer")
@@ -119,24 +122,23 @@ def squash(text: str) -> str:
     return " ".join(text.split())
 
 
-def _split(row: Mapping, side: str) -> tuple[str, str]:
-    """(prompt, response) of one side, the row's own prompt taken into account."""
-    opening = _opening(row["prompt"]) if "prompt" in row else []
+def _split(row: Mapping, opening: list[Turn], side: str) -> tuple[str, str]:
+    """(prompt, response) of one side. `opening`: the row's own prompt, [] where it has none."""
     if isinstance(row[side], list | tuple):
         prompt, response = _split_messages(opening, _turns(row[side], side), side)
     else:
         prompt, response = _split_text(row, opening, side)
-    known = squash(prompt)
-    agrees = all(squash(text) in known for _, text in opening)
-    _demand(agrees, "prompts differ", f"the row's prompt does not occur in the conversation of {side}: {_show(prompt)}")
+    for _, text in opening:
+        found = squash(text) in squash(prompt)
+        _demand(found, "prompts differ", f"{_show(text)}, in the row's prompt, is not in the conversation of {side}")
     return prompt, response.strip()
 
 
 def _split_text(row: Mapping, opening: list[Turn], side: str) -> tuple[str, str]:
     text = _text(row[side], side)
-    is_transcript = text.startswith((HUMAN, SYSTEM))
-    if opening and not is_transcript:
-        return _prompt_text(row["prompt"], opening), text
+    if opening and not text.startswith((HUMAN, SYSTEM)):
+        prompt = row["prompt"] if isinstance(row["prompt"], str) else _render(opening)
+        return AFTER_LAST_MARKER.sub("", prompt), text
     context, marker, response = text.rpartition(ASSISTANT)
     _demand(marker, "no assistant turn", f"{side} has no turn marked {ASSISTANT!r} to split it at: {_show(text)}")
     return context + marker, response
@@ -151,13 +153,6 @@ def _split_messages(opening: list[Turn], turns: list[Turn], side: str) -> tuple[
 
 def _opening(prompt: Any) -> list[Turn]:
     return _turns(prompt, "prompt") if isinstance(prompt, list | tuple) else [(HUMAN, _text(prompt, "prompt"))]
-
-
-def _prompt_text(prompt: Any, opening: list[Turn]) -> str:
-    if not isinstance(prompt, str):
-        return _render(opening)
-    bare = prompt.rstrip()  # so that "...\n\nAssistant: " and "...\n\nAssistant:" are one prompt
-    return bare if bare.endswith(ASSISTANT) else prompt
 
 
 def _render(turns: list[Turn]) -> str:
@@ -196,8 +191,8 @@ def _margin(value: Any) -> float | None:
     if value is None:
         return None
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    is_finite = is_number and abs(value) <= sys.float_info.max  # false for nan; an int may be too large for a float
-    _demand(is_finite, "bad margin", f"margin should be a finite number, not {value if is_number else _show(value)}")
+    is_finite = is_number and abs(value) <= sys.float_info.max  # false for nan and for a whole number beyond floats
+    _demand(is_finite, "bad margin", f"margin should be a finite number, not {_show(value)}")
     return float(value)
 
 
@@ -224,4 +219,4 @@ def _show(value: Any) -> str:
     """The beginning of a text, or the kind of anything else: its repr may be endless."""
     if isinstance(value, str):
         return repr(value[:40]) + ("..." if len(value) > 40 else "")
-    return "null" if value is None else KINDS.get(type(value), type(value).__name__)
+    return repr(value) if isinstance(value, float | bool) else KINDS.get(type(value), type(value).__name__)
