@@ -23,7 +23,7 @@ from rmlib.data import BadRow, LeftOut, PairSet, PreferencePair, iter_rows, read
 from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
 from rmlib.model import MANIFEST, POOLINGS, RewardModel
-from rmlib.settings import EMBEDDED_BACKBONE, read_settings
+from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import TrainingConfig, train
 from rmlib.world import World, realised_agreement
 
@@ -56,13 +56,12 @@ def run_train(options: argparse.Namespace) -> None:
     backbone = options.backbone or read_settings().backbone
     model = RewardModel(backbone, options.pooling, options.max_length)
     log.info("backbone %s, %s pooling, %d tokens at most", backbone, model.pooling, model.encoding.max_length)
-    embedded = Path(backbone).resolve() == EMBEDDED_BACKBONE
-    if embedded and options.pairs != WORLD:
+    if is_embedded(backbone) and options.pairs != WORLD:
         log.warning("the embedded backbone knows only the gold world's words and facts; for real text give --backbone, "
                     "for instance distilbert-base-uncased")
     config = TrainingConfig(
         epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
-        learning_rate=options.learning_rate or (1e-3 if embedded else 5e-5),
+        learning_rate=options.learning_rate or learning_rate_for(backbone),
         checkpoint_every=options.checkpoint_every,
     )
     result = train(model, training, config, checkpoint_dir=out / "checkpoints", resume=options.resume)
