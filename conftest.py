@@ -1,0 +1,139 @@
+"""How notebooks are tested: nbval runs each cell, and this file says when its output still is what was stored.
+
+Words and integers have to be the same. A float may differ from the stored one by atol + rtol x |stored|, or by one
+in its last printed digit where that digit is worth at most 1% of it: 0.616 for 0.617, but not 0.7 for 0.8. A cell
+that needs more room says so in its metadata: {"rmlib": {"rtol": 0.05, "atol": 0.001}}, either or both.
+Spaces are not compared, lines are. Pictures are counted, not compared.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+ROOT = Path(__file__).resolve().parent
+DEFAULT_TOLERANCE = {"rtol": 1e-3, "atol": 1e-12}
+LAST_DIGIT_SHARE = 0.01
+OUTPUT_TIMEOUT = 60  # seconds; nbval's own 5 are too few on a busy machine
+
+FLOAT = re.compile(r"(?<![\w.])[+-]?(?:\d*\.\d+(?:[eE][+-]?\d+)?(?!\.?\d)|\d+[eE][+-]?\d+(?!\w))")
+OTHER = re.compile(r"\w+|\n|[^\w\s]")
+
+
+def tokens(text: str) -> Iterator[str]:
+    """The floats, words, integers, signs and line ends of a text, in order."""
+    position = 0
+    while position < len(text):
+        match = FLOAT.match(text, position) or OTHER.match(text, position)
+        if match:
+            yield match.group()
+        position = match.end() if match else position + 1
+
+
+def last_digit(number: str) -> float:
+    """What a one in the last printed digit is worth: 0.01 for '3.14', 1e-5 for '2.71e-3'."""
+    digits, _, exponent = number.lower().partition("e")
+    return 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
+
+
+def close(stored: str, new: str, rtol: float, atol: float) -> bool:
+    """Whether two tokens say the same: equal, or floats within the tolerance."""
+    if stored == new:
+        return True
+    if not (FLOAT.fullmatch(stored) and FLOAT.fullmatch(new)):
+        return False
+    size, difference = abs(float(stored)), abs(float(stored) - float(new))
+    unit = max(last_digit(stored), last_digit(new))
+    rounding = unit * (1 + 1e-9) if unit <= LAST_DIGIT_SHARE * size else 0.0
+    return difference <= max(atol + rtol * size, rounding)
+
+
+def first_difference(stored: str, new: str, rtol: float, atol: float) -> str | None:
+    """What the first two tokens that differ are, or None where the texts agree."""
+    for old_token, new_token in zip_longest(tokens(stored), tokens(new), fillvalue=""):
+        if not close(old_token, new_token, rtol, atol):
+            return f"first difference: stored {old_token!r}, now {new_token!r} (rtol {rtol:g}, atol {atol:g})"
+    return None
+
+
+class Text(str):
+    """An output's text; two are equal where no token differs by more than the cell's tolerance."""
+
+    tolerance: dict[str, float]
+
+    def __ne__(self, other: object) -> bool:
+        return not isinstance(other, str) or first_difference(self, other, **self.tolerance) is not None
+
+    def __eq__(self, other: object) -> bool:
+        return not self != other
+
+    __hash__ = None
+
+
+class Cell(IPyNbCell):
+    """A code cell that nbval runs, held against its stored outputs by this file's rules."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.output_timeout = OUTPUT_TIMEOUT
+        wanted = self.cell.metadata.get("rmlib", {})
+        self.tolerance = {key: float(wanted.get(key, default)) for key, default in DEFAULT_TOLERANCE.items()}
+
+    def setup(self) -> None:
+        if self.parent.timed_out:
+            pytest.skip("an earlier cell of this notebook ran out of time")
+
+    def runtest(self) -> None:
+        # nbval would run the cell and compare nothing.
+        if self.cell.execution_count is None and not self.options["skip"]:
+            self.raise_cell_error("The stored cell was never run (its execution count is null): make run REFRESH=1")
+        super().runtest()
+
+    def sanitize(self, s: object) -> object:
+        """Called by nbval on every value before it compares: texts become tolerant ones."""
+        if not isinstance(s, str):
+            return s
+        text = Text(super().sanitize(s))
+        text.tolerance = self.tolerance
+        return text
+
+    def compare_outputs(self, test: list, ref: list, skip_compare: tuple | None = None) -> bool:
+        if not super().compare_outputs(test, ref, skip_compare):
+            return False
+        stored, new = (sum("image/png" in output.get("data", {}) for output in outputs) for outputs in (ref, test))
+        if stored != new:
+            self.comparison_traceback.append(f"{stored} pictures were stored, now there are {new}")
+        return stored == new
+
+    def format_output_compare(self, key: str, left: object, right: object) -> None:
+        super().format_output_compare(key, left, right)
+        if isinstance(left, str) and isinstance(right, str):
+            self.comparison_traceback.append(first_difference(left, right, **self.tolerance))
+
+
+class Notebook(IPyNbFile):
+    """A notebook whose kernel sees this copy of rmlib, the quick profile, and no network for models."""
+
+    def collect(self) -> Iterator[Cell]:
+        for cell in super().collect():
+            yield Cell.from_parent(
+                self, name=cell.name, cell_num=cell.cell_num, cell=cell.cell, options=cell.options
+            )
+
+    def setup(self) -> None:
+        with pytest.MonkeyPatch.context() as environment:
+            for knob in ("RMLIB_PROFILE", "RMLIB_BACKBONE", "RMLIB_PAIRS"):
+                environment.delenv(knob, raising=False)
+            environment.setenv("HF_HUB_OFFLINE", "1")
+            environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+            super().setup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path, parent: pytest.Collector):
+    collected = yield
+    return [Notebook.from_parent(parent, path=file_path) if type(node) is IPyNbFile else node for node in collected]

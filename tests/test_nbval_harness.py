@@ -1,0 +1,170 @@
+"""The notebook harness catches what it has to: planted mismatches, run by pytest with this project's settings."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load_harness():
+    """The root conftest.py as a module of its own."""
+    spec = importlib.util.spec_from_file_location("notebook_harness", ROOT / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cell(source: str, *stored: str, count: int | None = 1, outputs: list | None = None, **metadata):
+    """A code cell that was run; `stored` are the texts its stdout is said to have had."""
+    streams = [new_output("stream", name="stdout", text=text) for text in stored]
+    return new_code_cell(source, execution_count=count, outputs=outputs or streams, metadata=metadata)
+
+
+def result(text: str):
+    return new_output("execute_result", {"text/plain": text}, execution_count=1)
+
+
+def picture(alt: str):
+    return new_output("display_data", {"image/png": "AAAA", "text/plain": alt})
+
+
+SHOW = "display({'image/png': 'BBBB', 'text/plain': 'a curve that falls to 0.5'}, raw=True)"
+CAPTION = new_output("display_data", {"text/html": "<p>falls to 0.5</p>"})
+
+GREEN = {
+    "unchanged stream": cell("print('loss 0.6931 at epoch 1\\nthen 12 pairs')", "loss 0.6931 at epoch 1\nthen 12 pairs\n"),
+    "unchanged result": cell("{'a': 1.5}", outputs=[result("{'a': 1.5}")]),
+    "unchanged, silent": cell("x = 1"),
+    "float within the tolerance": cell("print('loss 0.693')", "loss 0.6931\n"),
+    "one in the last digit of a percentage": cell("print('17.0%')", "17.1%\n"),
+    "wide tolerance of this cell": cell("print('0.60')", "0.62\n", rmlib={"rtol": 0.05}),
+    "wide absolute tolerance of this cell": cell("print('-0.01')", "0.02\n", rmlib={"atol": 0.05}),
+    "another picture of the same thing": cell(SHOW, outputs=[picture("a curve that falls to 0.5")]),
+    "close numbers in html": cell("display({'text/html': '<p>falls to 0.5001</p>'}, raw=True)", outputs=[CAPTION]),
+    "expected exception": cell("1/0", outputs=[new_output("error", ename="ZeroDivisionError", evalue="division by zero")],
+                               tags=["raises-exception"]),
+}
+RED = {
+    "changed word": cell("print('loss 0.6931 fell')", "loss 0.6931 rose\n"),
+    "changed integer": cell("print('kept 12 pairs')", "kept 13 pairs\n"),
+    "changed integer that is close": cell("print('kept 100001 pairs')", "kept 100000 pairs\n"),
+    "changed grouping of an integer": cell("print('1821 lines')", "1,821 lines\n"),
+    "float outside the tolerance": cell("print('loss 0.69')", "loss 0.71\n"),
+    "one in the last digit of a coarse float": cell("print('0.8')", "0.7\n"),
+    "changed sign": cell("print('-0.5')", "0.5\n"),
+    "nan": cell("print('nan')", "0.5\n"),
+    "float in a result": cell("[1.5, 2.5]", outputs=[result("[1.5, 2.6]")]),
+    "float outside the tolerance of this cell": cell("print('0.60')", "0.64\n", rmlib={"rtol": 0.05}),
+    "tolerance of this cell, integer": cell("print('12')", "13\n", rmlib={"rtol": 0.5, "atol": 9}),
+    "extra line": cell("print('a\\nb')", "a\n"),
+    "missing line": cell("print('a')", "a\nb\n"),
+    "missing output": cell("x = 1", "a\n"),
+    "output where none is stored": cell("print('a')"),
+    "result where a stream is stored": cell("1.5", "1.5\n"),
+    "never run, no outputs": cell("x = 1", count=None),
+    "never run, outputs": cell("print('a')", "a\n", count=None),
+    "exception": cell("1/0"),
+    "no exception where one is stored": cell("1", tags=["raises-exception"],
+                                             outputs=[new_output("error", ename="ValueError", evalue="bad")]),
+    "warning on stderr": cell("import sys; print('careful', file=sys.stderr)"),
+    "another description of a picture": cell(SHOW, outputs=[picture("a curve that rises to 0.5")]),
+    "missing picture": cell("display({'text/plain': 'a curve'}, raw=True)", outputs=[picture("a curve")]),
+    "changed html": cell("display({'text/html': '<p>rises to 0.5</p>'}, raw=True)", outputs=[CAPTION]),
+}
+KERNEL = {
+    "kernel": cell(
+        "import os, sys, rmlib\n"
+        f"assert sys.prefix == {sys.prefix!r}, sys.prefix\n"
+        f"assert rmlib.__path__[0] == {str(ROOT / 'rmlib')!r}, rmlib.__path__\n"
+        "assert not [name for name in os.environ if name.startswith('RMLIB_')]\n"
+        "assert os.environ['HF_HUB_OFFLINE'] == '1'"
+    )
+}
+SLOW = {
+    "too slow": cell("import time; time.sleep(60)"),
+    "after the slow one": cell("x = 1"),
+}
+
+
+def run_pytest(folder: Path, notebooks: dict[str, dict], *options: str) -> dict[str, str]:
+    """What pytest says of each cell by its name: passed, failed, or skipped."""
+    for name, cells in notebooks.items():
+        nbformat.write(new_notebook(cells=list(cells.values())), folder / f"{name}.ipynb")
+    report = folder / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "conftest", "--nbval",
+               "-p", "no:cacheprovider", f"--rootdir={folder}", f"--junitxml={report}", *options, *map(str, folder.glob("*.ipynb"))]
+    environment = os.environ | {"RMLIB_PROFILE": "full", "RMLIB_BACKBONE": "elsewhere", "RMLIB_PAIRS": "other.jsonl"}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    names = {(name, f"Cell {n}"): title for name, cells in notebooks.items() for n, title in enumerate(cells)}
+    outcomes = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        notebook = case.get("classname").removesuffix(".ipynb").rpartition(".")[2]
+        kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
+        outcomes[names[notebook, case.get("name")]] = kinds.pop() if kinds else "passed"
+    assert len(outcomes) == len(names), ran.stdout + ran.stderr
+    return outcomes
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory) -> dict[str, str]:
+    return run_pytest(tmp_path_factory.mktemp("planted"), {"planted": GREEN | RED, "kernel": KERNEL})
+
+
+@pytest.mark.parametrize("title", GREEN | KERNEL)
+def test_a_true_notebook_is_green(outcomes, title):
+    assert outcomes[title] == "passed"
+
+
+@pytest.mark.parametrize("title", RED)
+def test_a_planted_mismatch_is_red(outcomes, title):
+    assert outcomes[title] == "failure"
+
+
+def test_after_a_timeout_nothing_later_passes(tmp_path):
+    outcomes = run_pytest(tmp_path, {"slow": SLOW}, "--nbval-cell-timeout=1")
+    assert outcomes == {"too slow": "failure", "after the slow one": "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("loss=-0.6931, 17.0%", ["loss", "=", "-0.6931", ",", "17.0", "%"]),
+        ("1.2e-3 5E+2 .5s", ["1.2e-3", "5E+2", ".5", "s"]),
+        ("torch 2.13.0 of 2026-01-02", ["torch", "2", ".", "13", ".", "0", "of", "2026", "-", "01", "-", "02"]),
+        ("x2 1,821 in 5.\n\n", ["x2", "1", ",", "821", "in", "5", ".", "\n", "\n"]),
+        ("[ 0.1  -0.2]", ["[", "0.1", "-0.2", "]"]),
+        ("a1.5 1e5x", ["a1", ".", "5", "1e5x"]),
+    ],
+)
+def test_text_is_cut_into_floats_words_integers_and_line_ends(text, expected):
+    assert list(load_harness().tokens(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("stored", "new", "agree"),
+    [
+        ("0.69315", "0.69384", True),  # 0.1%
+        ("0.69315", "0.69385", False),
+        ("0.616", "0.617", True),  # one in the last digit
+        ("0.616", "0.618", False),
+        ("1.00", "1.01", True),  # one in the last digit, worth 1%
+        ("0.99", "1.00", False),  # one in the last digit, worth more
+        ("1.23e-05", "1.24e-05", True),
+        ("1.23e-05", "1.25e-05", False),
+        ("-0.0000", "0.0000", True),
+        ("0.0", "0.1", False),
+        ("2.5", "2", False),
+        ("12", "13", False),
+    ],
+)
+def test_the_default_tolerance(stored, new, agree):
+    harness = load_harness()
+    assert harness.close(stored, new, **harness.DEFAULT_TOLERANCE) is agree
