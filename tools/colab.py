@@ -36,7 +36,8 @@ def badge(repo: str, ref: str, notebook: str) -> str:
     """A Markdown badge that opens the notebook in Colab."""
     site = "https://colab.research.google.com"
     name = notebook.removesuffix(".ipynb")
-    return f"[![Open {name} in Colab]({site}/assets/colab-badge.svg)]({site}/github/{repo}/blob/{ref}/notebooks/{notebook})"
+    picture, target = f"{site}/assets/colab-badge.svg", f"{site}/github/{repo}/blob/{ref}/notebooks/{notebook}"
+    return f"[![Open {name} in Colab]({picture})]({target})"
 
 
 def setup_cell(notebook: nbformat.NotebookNode, path: Path) -> nbformat.NotebookNode:

@@ -77,7 +77,7 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[int]:
 
 
 def execute(notebook: nbformat.NotebookNode, name: str, folder: Path) -> Run:
-    """Execute the notebook in place, with `folder` as the kernel's working directory; errors are returned, not raised."""
+    """Execute the notebook in place, the kernel working in `folder`; an error is returned, not raised."""
     progress, started, error = Progress(name, code_cells(notebook)), time.perf_counter(), None
     client = NotebookClient(
         notebook, kernel_manager_class=ThisPythonManager, timeout=None, record_timing=False, coalesce_streams=True,

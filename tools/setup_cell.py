@@ -16,8 +16,8 @@ if not home:
     on_colab = importlib.util.find_spec("google") and importlib.util.find_spec("google.colab")
     wheels = sorted(map(str, Path().glob("reward_models_from_first_principles-*.whl")))
     if not (on_colab and (wheels or REPO)):
-        raise ImportError("The course's code is not here. On your own machine: clone the course, then `make lab`. On Colab:\n"
-                          "upload the wheel that `make wheel` builds, or set REPO above; then run this cell again.")
+        raise ImportError("The course's code is not here. On your own machine: clone the course, then `make lab`.\n"
+                          "On Colab: upload the wheel that `make wheel` builds or set REPO above; run this cell again.")
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall"]
     done = subprocess.run([*pip, *(wheels[-1:] or [f"git+https://github.com/{REPO}@{REF}"])], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
