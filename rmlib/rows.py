@@ -13,9 +13,9 @@ there means absent. Other keys are ignored.
 """
 
 import json
+import math
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -81,11 +81,11 @@ class RowError(Exception):
 def parse(line: bytes) -> Any:
     """The JSON value on one line of a file. Raises RowError where there is none."""
     try:
-        text = line.decode()
+        text = line.decode().rstrip()
     except UnicodeDecodeError as error:
         at = error.start + 1
         raise RowError("not UTF-8", f"byte {at} of the line is not UTF-8: save the file as UTF-8") from error
-    _demand(text.strip(), "blank line", "the line is blank")
+    _demand(text, "blank line", "the line is blank")
     is_array = text.lstrip().startswith("[")
     _demand(not is_array, "not an object", "a JSON array begins here, but one object on each line is wanted")
     try:
@@ -190,10 +190,12 @@ def _text(value: Any, where: str) -> str:
 def _margin(value: Any) -> float | None:
     if value is None:
         return None
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    is_finite = is_number and abs(value) <= sys.float_info.max  # false for nan and for a whole number beyond floats
-    _demand(is_finite, "bad margin", f"margin should be a finite number, not {_show(value)}")
-    return float(value)
+    try:
+        margin = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number beyond the floats
+        margin = math.inf
+    _demand(math.isfinite(margin), "bad margin", f"margin should be a finite number, not {_show(value)}")
+    return margin
 
 
 def _id(value: Any) -> str | int | None:

@@ -15,10 +15,11 @@ import os, signal, sys
 from pathlib import Path
 from rmlib.files import atomic_directory
 folder, left = sys.argv[1], int(sys.argv[2])
+COUNTED = "open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"
 
 def count_down(event, arguments):
     global left
-    if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree") and folder in str(arguments):
+    if event in COUNTED and folder in str(arguments):
         left -= 1
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
