@@ -44,19 +44,21 @@ bench: .venv/installed-bench
 colab: $(INSTALLED)
 	@$(BIN)/python tools/colab.py --repo "$(REPO)" --ref "$(REF)"
 
+# Without build/lib, where setuptools would find files of earlier builds and pack them again.
 wheel: $(INSTALLED)
+	rm -rf build/lib dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
 # A stamp is written only after pip succeeds, so a failed installation is tried again.
 $(INSTALLED): pyproject.toml constraints.txt
 	@PYTHON="$(PYTHON)" sh tools/make_venv.sh .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[lab,test]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[lab,test]"
 	@mkdir -p $(JUPYTER_RUNTIME_DIR) $(IPYTHONDIR) $(MPLCONFIGDIR)
 	@touch $@
 
 .venv/installed-bench: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	@touch $@
 
 # The newest versions of all but torch, whose pin is chosen by hand; without local labels (+cpu) and CUDA's own packages.
