@@ -40,8 +40,10 @@ class EncodingSpec:
 
     @classmethod
     def from_dict(cls, fields: dict) -> EncodingSpec:
-        tokens = {name: tuple(fields[name]) for name in ("prefix", "between", "suffix")}
-        return cls(**{**fields, **tokens})
+        """The inverse of to_dict. Raises ValueError, TypeError or KeyError where these are not its fields."""
+        tokens = {name: tuple(map(int, fields[name])) for name in ("prefix", "between", "suffix")}
+        numbers = {name: int(fields[name]) for name in ("segment", "max_length")}
+        return cls(**{**fields, **tokens, **numbers, "lead": str(fields["lead"])})
 
 
 def read_template(tokenizer, max_length: int, causal: bool) -> EncodingSpec:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import sys
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import torch
 import transformers
@@ -18,14 +17,17 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from rmlib.backbone import (
+    check_kind, check_tokenizer, first_position, is_causal, load_backbone, position_ids, window,
+)
 from rmlib.data import PreferencePair
 from rmlib.encoding import EncodedPair, EncodingSpec, collate, encode, micro_batches, read_template
 from rmlib.files import atomic_directory, atomic_write_text, sha256
 from rmlib.losses import bradley_terry_loss
 
 POOLINGS = ("auto", "cls", "mean", "last")
-DEFAULT_MAX_LENGTH = 512
 MANIFEST, WEIGHTS = "reward_model.json", "model.safetensors"
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CANARIES = [
     PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
     PreferencePair("\n\nHuman: Is 7 + 5 = 12?\n\nAssistant:", "Yes.", "No, and please do not ask me again! " * 40),
@@ -54,21 +56,21 @@ class RewardModel(nn.Module):
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {POOLINGS}, got {pooling!r}")
         if backbone is None:
-            announce_download(model_name)
-            backbone = AutoModel.from_pretrained(
-                model_name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
-        self.tokenizer = tokenizer or AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
-        if backbone.config.is_encoder_decoder:
-            raise ValueError(f"{model_name} is an encoder-decoder; a reward model needs an encoder or a decoder")
+            backbone, found = load_backbone(model_name)
+            tokenizer = found if tokenizer is None else tokenizer
+        elif tokenizer is None:
+            tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
+        check_kind(backbone.config, model_name)
+        check_tokenizer(tokenizer, backbone, model_name)
+        self.tokenizer = tokenizer
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # never used here, and parameters without gradients break distributed training
         self.backbone = backbone
-        self.first_position = _first_position(backbone)
+        self.first_position = first_position(backbone)
         self.accepts = frozenset(inspect.signature(backbone.forward).parameters)
         causal = is_causal(backbone)
         self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
-        self.encoding = encoding or read_template(self.tokenizer, _window(backbone, max_length), causal)
+        self.encoding = encoding or read_template(self.tokenizer, window(backbone, max_length), causal)
         self.head = nn.Linear(backbone.config.hidden_size, 1)
         # Small, so that the first margins are near zero and the loss starts near log 2.
         nn.init.normal_(self.head.weight, std=0.02)
@@ -110,18 +112,23 @@ class RewardModel(nn.Module):
             return
         with atomic_directory(directory / ".incoming") as staging:
             self._write(Path(staging))
-        (directory / MANIFEST).unlink(missing_ok=True)
+        for name in _files_of_model(directory):  # the new tokenizer would be read along with files of the old one
+            (directory / name).unlink(missing_ok=True)
         for file in sorted((directory / ".incoming").iterdir(), key=lambda file: file.name == MANIFEST):
             os.replace(file, directory / file.name)
         (directory / ".incoming").rmdir()
 
     def _write(self, directory: Path) -> None:
-        save_model(self, str(directory / WEIGHTS))
-        self.backbone.config.save_pretrained(directory)
-        self.tokenizer.save_pretrained(directory)
         scores = score_pairs(self, CANARIES)
+        if not np.isfinite(scores).all():
+            raise ValueError("the model's rewards are not finite numbers, so it is not saved: its training diverged")
+        self.backbone.config.save_pretrained(directory)
+        save_model(self, str(directory / WEIGHTS))
+        shutil.copymode(directory / "config.json", directory / WEIGHTS)  # safetensors shuts out all but the owner
+        self.tokenizer.save_pretrained(directory)
         manifest = {
             "format": 1,
+            "dtype": str(self.head.weight.dtype).removeprefix("torch."),
             "pooling": self.pooling,
             "encoding": self.encoding.to_dict(),
             "canaries": [side.tolist() for side in scores],
@@ -140,15 +147,13 @@ class RewardModel(nn.Module):
         manifest = _read_manifest(directory)
         for name, digest in manifest["sha256"].items():
             if not (directory / name).is_file() or sha256(directory / name) != digest:
-                raise ValueError(f"{directory / name}: missing, or changed since the model was saved; restore the directory "
-                                 "from a copy or train again")
+                raise ValueError(f"{directory / name}: missing, or changed since the model was saved; restore the "
+                                 "directory from a copy or train again")
         config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
-        model = cls(
-            str(directory), manifest["pooling"], backbone=AutoModel.from_config(config, dtype=torch.float32),
-            encoding=EncodingSpec.from_dict(manifest["encoding"]),
-        )
+        backbone = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        model = cls(str(directory), manifest["pooling"], backbone=backbone, encoding=manifest["encoding"])
         try:
-            load_model(model, str(directory / WEIGHTS), strict=True)
+            load_model(model.to(manifest["dtype"]), str(directory / WEIGHTS), strict=True)
         except (RuntimeError, SafetensorError) as error:
             raise ValueError(f"{directory / WEIGHTS}: does not hold exactly this model's weights: {error}") from error
         _check_canaries(model, manifest["canaries"], directory)
@@ -161,20 +166,35 @@ def _read_manifest(directory: Path) -> dict:
         raise FileNotFoundError(f"{path}: no such file; {directory} holds no saved reward model")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"format", "pooling", "encoding", "canaries", "sha256"} - set(manifest)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not a reward model's manifest: {error}") from error
-    if missing or manifest["format"] != 1:
-        raise ValueError(f"{path}: not a manifest of format 1 (missing: {sorted(missing)})")
-    return manifest
+        if manifest["format"] != 1:
+            raise ValueError(f"format {manifest['format']!r}, and this version reads format 1")
+        if WEIGHTS not in manifest["sha256"] or any(Path(name).name != name for name in manifest["sha256"]):
+            raise ValueError(f"sha256 should name {WEIGHTS} and the files beside it, not {list(manifest['sha256'])}")
+        return {
+            "pooling": manifest["pooling"], "sha256": manifest["sha256"], "dtype": DTYPES[manifest["dtype"]],
+            "encoding": EncodingSpec.from_dict(manifest["encoding"]),
+            "canaries": np.array(manifest["canaries"], dtype=np.float64),
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: not the manifest of a saved reward model: {error!r}") from error
 
 
-def _check_canaries(model: RewardModel, expected: list[list[float]], directory: Path) -> None:
-    got, want = np.array(score_pairs(model, CANARIES)), np.array(expected)
+def _files_of_model(directory: Path) -> list[str]:
+    """The manifest first, then what it names; without a readable one there is no model to speak of."""
+    try:
+        return [MANIFEST, *_read_manifest(directory)["sha256"]]
+    except (ValueError, OSError):
+        return [MANIFEST]
+
+
+def _check_canaries(model: RewardModel, want: np.ndarray, directory: Path) -> None:
+    got = np.array(score_pairs(model, CANARIES))
     # Far above what another CPU's rounding does to float32, far below any change that matters.
     if got.shape != want.shape or not np.all(np.abs(got - want) <= 1e-4 * np.maximum(1, np.abs(want))):
-        raise ValueError(f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {want.round(4).tolist()} when "
-                         "the model was saved: this is not the model that was saved, or its library reads it differently")
+        raise ValueError(
+            f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {want.round(4).tolist()} when the "
+            "model was saved: this is not the model that was saved, or its library reads it differently"
+        )
 
 
 def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192):
@@ -186,7 +206,7 @@ def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budge
         with torch.inference_mode():
             for batch in micro_batches(encode(model.tokenizer, pairs, model.encoding), token_budget):
                 index = [pair.index for pair in batch]
-                scores[:, index] = model(**model.collate(batch)).view(2, -1).cpu().numpy()
+                scores[:, index] = model(**model.collate(batch)).view(2, -1).float().cpu().numpy()
     finally:
         model.train(training)
     return scores[0], scores[1]
@@ -204,58 +224,14 @@ def compute_pairwise_loss(model, tokenizer, prompt: str, good_response: str, bad
     return loss, rewards[0].item(), rewards[1].item()
 
 
-def position_ids(attention_mask: Tensor) -> Tensor:
-    """Positions (B, T) that count real tokens only, from 0, so that padding on the left moves nothing."""
-    return (attention_mask.cumsum(1) - 1).clamp(min=0)
-
-
-def _first_position(backbone: nn.Module) -> int:
-    # RoBERTa and its kin number positions from just after the padding id, and mark that id in the position table.
-    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
-    padding = getattr(table, "padding_idx", None)
-    return 0 if padding is None else padding + 1
-
-
 def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
     """One vector a sequence, (B, T, H) -> (B, H), found from the mask and so on either side of the padding."""
     if pooling == "mean":
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
+        # bfloat16 can't count beyond 256 tokens, nor add them up.
+        mask = attention_mask.unsqueeze(-1).to(torch.promote_types(hidden.dtype, torch.float32))  # (B, T, 1)
         return (hidden * mask).sum(1) / mask.sum(1)
     if pooling == "cls":
         index = attention_mask.argmax(1)  # (B,) the first real token
     else:
         index = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)  # (B,) the last real token
     return hidden[torch.arange(len(hidden), device=hidden.device), index]
-
-
-def is_causal(backbone: nn.Module) -> bool:
-    """Whether position 0 is blind to position 1, found by trying: change the second token, watch the first vector."""
-    training, device = backbone.training, next(backbone.parameters()).device
-    backbone.eval()
-    with torch.no_grad():
-        first, second = (
-            backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0, 0]  # (H,)
-            for ids in (torch.tensor([[5, 6]], device=device), torch.tensor([[5, 7]], device=device))
-        )
-    backbone.train(training)
-    return torch.equal(first, second)
-
-
-def _window(backbone: nn.Module, max_length: int | None) -> int:
-    limit = getattr(backbone.config, "max_position_embeddings", None) or sys.maxsize
-    limit -= _first_position(backbone)
-    if max_length is not None and max_length > limit:
-        raise ValueError(f"max_length {max_length} is more than the {limit} positions this backbone has")
-    return max_length or min(limit, DEFAULT_MAX_LENGTH)
-
-
-def announce_download(model_name: str) -> None:
-    """Say on stderr what is about to be downloaded, and how large it is, before anything is."""
-    if Path(model_name).exists() or huggingface_hub.try_to_load_from_cache(model_name, "config.json"):
-        return
-    try:
-        files = huggingface_hub.model_info(model_name, files_metadata=True).siblings or []
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError):
-        return  # no hub, or no such model there: from_pretrained tells which, and better
-    size = sum(file.size or 0 for file in files if file.rfilename.endswith(("safetensors", "json", "txt", "model")))
-    print(f"downloading {model_name} from the Hugging Face Hub, once: about {size / 1e6:.0f} MB", file=sys.stderr)
