@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,10 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
-from rmlib.data import BadRow, LeftOut, PairSet, PreferencePair, iter_rows, read_pairs, split_by_conversation, write_pairs
+from rmlib.data import (
+    BadRow, LeftOut, PairSet, PreferencePair, conversation_key, iter_rows, read_pairs, split_by_conversation,
+    write_pairs,
+)
 from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
 from rmlib.model import MANIFEST, POOLINGS, RewardModel
@@ -39,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     _set_up_log()
     try:
         options.run(options)
+        sys.stdout.flush()  # here, and not at exit, where a reader that went away could no longer be caught
     except BrokenPipeError:
         # The reader of stdout went away (score | head): nothing is wrong, and nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,6 +60,8 @@ def run_train(options: argparse.Namespace) -> None:
     training, held_out = _training_data(options)
     backbone = options.backbone or read_settings().backbone
     model = RewardModel(backbone, options.pooling, options.max_length)
+    if PartialState().is_main_process:
+        write_pairs(out / "held_out.jsonl", held_out)  # before the training: a place that can't be written shows now
     log.info("backbone %s, %s pooling, %d tokens at most", backbone, model.pooling, model.encoding.max_length)
     if is_embedded(backbone) and options.pairs != WORLD:
         log.warning("the embedded backbone knows only the gold world's words and facts; for real text give --backbone, "
@@ -66,7 +73,6 @@ def run_train(options: argparse.Namespace) -> None:
     )
     result = train(model, training, config, checkpoint_dir=out / "checkpoints", resume=options.resume)
     if PartialState().is_main_process:
-        write_pairs(out / "held_out.jsonl", held_out)
         model.save_pretrained(out)
         atomic_write_text(out / "training.json", json.dumps({"settings": asdict(config), **asdict(result)}) + "\n")
     log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
@@ -83,10 +89,16 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def run_score(options: argparse.Namespace) -> None:
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
     rows = iter(World().pairs(WORLD_TEST, "test")) if options.pairs == WORLD else iter_rows(options.pairs)
+    told = failed = 0
     while chunk := list(islice(rows, SCORE_CHUNK)):
         for scored in _score_rows(model, chunk):
+            told, failed = told + 1, failed + ("error" in scored)
             if PartialState().is_main_process:
-                print(json.dumps(scored, ensure_ascii=False))
+                print(json.dumps(scored))
+    if failed:
+        log.warning("%s: %d of %d rows have no score; their lines say why", options.pairs, failed, told)
+    if failed == told:
+        raise ValueError(f"{options.pairs}: no row can be used")
 
 
 def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut]) -> Iterator[dict]:
@@ -107,7 +119,13 @@ def _training_data(options: argparse.Namespace) -> tuple[list[PreferencePair], l
     """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
     pairs = _read(options.pairs, options.strict, options.limit, split="train").pairs
     if options.eval:
-        return pairs, _read(options.eval, options.strict, None, split="test").pairs
+        held_out = _read(options.eval, options.strict, None, split="test").pairs
+        trained_on = set(map(conversation_key, pairs))
+        leaked = sum(conversation_key(pair) in trained_on for pair in held_out)
+        if leaked:
+            log.warning("%d of the %d pairs of --eval are of conversations that are trained on: its figures will flatter",
+                        leaked, len(held_out))
+        return pairs, held_out
     if options.pairs == WORLD:
         return pairs, _read(WORLD, False, None, split="test").pairs
     training, held_out = split_by_conversation(pairs, options.held_out, options.seed)
@@ -144,6 +162,8 @@ def _check_out(out: Path, resume: bool) -> None:
     if earlier and not resume:
         raise ValueError(f"--out {out} holds an earlier run ({', '.join(earlier)}): --resume continues it, another "
                          "--out keeps it")
+    if not earlier and (out / "config.json").exists():
+        raise ValueError(f"--out {out} holds another model (config.json), which would be lost; give another --out")
 
 
 def _set_up_log() -> None:
@@ -154,15 +174,26 @@ def _set_up_log() -> None:
     log.propagate = False
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+def _number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
+    """A reader of numbers for argparse: above `low` and below `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low < value < high:
+            whole = "whole " if kind is int else ""
+            limit = f" and below {high}" if high < math.inf else ""
+            raise argparse.ArgumentTypeError(f"should be a {whole}number above {low}{limit}, not {text!r}")
+        return value
+
+    return read
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rmlib", description="Train, evaluate and use a reward model.")
+    count = _number(int, 0)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     pairs_help = "JSON lines (gzipped or not) of preference pairs, or the word `world` for the gold world"
 
@@ -173,15 +204,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--backbone", metavar="NAME_OR_DIR", help="hub id or directory (default: see RMLIB_BACKBONE)")
     command.add_argument("--pooling", choices=POOLINGS, default="auto")
     command.add_argument("--eval", metavar="PAIRS", help="evaluate on these; default: hold out whole conversations")
-    command.add_argument("--held-out", type=float, default=0.2, metavar="SHARE", help="of the pairs (default 0.2)")
-    command.add_argument("--epochs", type=_positive, default=1)
-    command.add_argument("--batch-size", type=_positive, default=16, help="pairs an optimizer step (default 16)")
-    command.add_argument("--learning-rate", type=float, help="peak (default 5e-5; 1e-3 for the embedded backbone)")
+    share = _number(float, 0, 1)
+    command.add_argument("--held-out", type=share, default=0.2, metavar="SHARE", help="of the pairs (default 0.2)")
+    command.add_argument("--epochs", type=count, default=1)
+    command.add_argument("--batch-size", type=count, default=16, help="pairs an optimizer step (default 16)")
+    rate = _number(float, 0)
+    command.add_argument("--learning-rate", type=rate, help="peak (default 5e-5; 1e-3 for the embedded backbone)")
     command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the compute")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--max-length", type=_positive, metavar="L", help="tokens of prompt and response together")
-    command.add_argument("--limit", type=_positive, metavar="N", help="use the first N good pairs")
-    command.add_argument("--checkpoint-every", type=_positive, default=100, metavar="STEPS")
+    command.add_argument("--seed", type=_number(int, -1, 2**32), default=0)
+    command.add_argument("--max-length", type=count, metavar="L", help="tokens of prompt and response together")
+    command.add_argument("--limit", type=count, metavar="N", help="use the first N good pairs")
+    command.add_argument("--checkpoint-every", type=count, default=100, metavar="STEPS")
     command.add_argument("--resume", action="store_true", help="continue from the newest checkpoint in --out")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
 

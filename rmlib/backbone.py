@@ -1,4 +1,4 @@
-"""The transformer under a reward model: found in a directory, the local cache or the hub, and asked about its habits."""
+"""The transformer under a reward model: found in a directory, the cache or the hub, and asked about its habits."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def _load(model_name: str, local_files_only: bool) -> tuple[nn.Module, object]:
     # The library would draw what is missing at random, and go on.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
-        raise ValueError(f"{model_name}: its weights are not a {type(backbone).__name__}'s: {len(missing)} are missing, "
-                         f"such as {missing[0]}; a saved reward model can't be a backbone")
+        raise ValueError(f"{model_name}: its weights are not a {type(backbone).__name__}'s: {len(missing)} are missing "
+                         f"({missing[0]}, ...); a saved reward model can't be a backbone")
     return backbone, tokenizer
 
 

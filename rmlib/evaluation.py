@@ -35,7 +35,8 @@ class Evaluation:
             f"{self.pairs} pairs: accuracy {self.accuracy:.3f} (95% interval {self.accuracy_low:.3f} to "
             f"{self.accuracy_high:.3f}), {self.ties} ties\n"
             f"negative log-likelihood {self.nll:.3f} (a coin: {math.log(2):.3f}), calibration error {self.ece:.3f}\n"
-            f"baselines: the longer response {self.baselines['longer']:.3f}, the shorter {self.baselines['shorter']:.3f}"
+            f"baselines: the longer response {self.baselines['longer']:.3f}, "
+            f"the shorter {self.baselines['shorter']:.3f}"
         )
 
 
@@ -64,8 +65,9 @@ def summarise(chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[Preferen
     if not len(pairs):
         raise ValueError("nothing to evaluate: no pairs")
     margins = np.asarray(chosen, dtype=np.float64) - np.asarray(rejected, dtype=np.float64)  # (N,)
-    if not np.isfinite(margins).all():
-        raise ValueError(f"{(~np.isfinite(margins)).sum()} of {len(margins)} pairs have rewards that are not finite numbers")
+    broken = int((~np.isfinite(margins)).sum())
+    if broken:
+        raise ValueError(f"{broken} of {len(margins)} pairs have rewards that are not finite numbers")
     ties = int((margins == 0).sum())
     right = float((margins > 0).sum() + ties / 2)
     low, high = wilson_interval(right, len(pairs))

@@ -36,7 +36,7 @@ CANARIES = [
 
 
 class RewardModel(nn.Module):
-    """A transformer that gives a (prompt, response) one number, its reward; only differences within a prompt mean anything.
+    """A transformer that gives a (prompt, response) one number, its reward; only differences in a prompt mean anything.
 
     model_name: a hub id or a local directory of any encoder or decoder that transformers' AutoModel knows.
     pooling: "cls" (first token), "mean", "last" (last token), or "auto": "cls" for encoders and "last" for causal
@@ -192,8 +192,8 @@ def _check_canaries(model: RewardModel, want: np.ndarray, directory: Path) -> No
     # Far above what another CPU's rounding does to float32, far below any change that matters.
     if got.shape != want.shape or not np.all(np.abs(got - want) <= 1e-4 * np.maximum(1, np.abs(want))):
         raise ValueError(
-            f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {want.round(4).tolist()} when the "
-            "model was saved: this is not the model that was saved, or its library reads it differently"
+            f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {want.round(4).tolist()} when "
+            "the model was saved: this is not the model that was saved, or its library reads it differently"
         )
 
 

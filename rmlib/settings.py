@@ -27,7 +27,8 @@ class Settings:
 
     def __str__(self) -> str:
         name = "embedded" if is_embedded(self.backbone) else self.backbone
-        told = f"profile {self.profile}, backbone {name}, pairs {self.pairs or 'of the gold world'}, on {self.device.type}"
+        pairs = self.pairs or "of the gold world"
+        told = f"profile {self.profile}, backbone {name}, pairs {pairs}, on {self.device.type}"
         if self.device.type != "cpu" and self.profile == "quick":
             told += f'\na GPU is here: profile "full" trains {HUB_BACKBONE} on it'
         return told
