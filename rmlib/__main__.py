@@ -123,8 +123,8 @@ def _training_data(options: argparse.Namespace) -> tuple[list[PreferencePair], l
         trained_on = set(map(conversation_key, pairs))
         leaked = sum(conversation_key(pair) in trained_on for pair in held_out)
         if leaked:
-            log.warning("%d of the %d pairs of --eval are of conversations that are trained on: its figures will flatter",
-                        leaked, len(held_out))
+            log.warning("%d of the %d pairs of --eval are of conversations that are trained on, so its figures will "
+                        "flatter", leaked, len(held_out))
         return pairs, held_out
     if options.pairs == WORLD:
         return pairs, _read(WORLD, False, None, split="test").pairs

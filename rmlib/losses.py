@@ -29,7 +29,7 @@ def bradley_terry_loss(
     margin = chosen.to(dtype) - rejected.to(dtype)  # (B,) Δ
     if target_margin is not None:
         margin = margin - target_margin
-    losses = F.softplus(-margin)
+    losses = F.softplus(-margin, threshold=36)  # past it x stands for softplus(x): at the usual 20 too soon for float64
     if reduction == "none":
         return losses
     if reduction not in ("mean", "sum"):
