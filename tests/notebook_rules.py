@@ -144,7 +144,8 @@ def title_and_promise(notebook: dict) -> list[str]:
     if not re.fullmatch(r"# \S.*", blocks[0]):
         return ["the first cell must begin with '# ' and the title, on a line of its own"]
     promise = " ".join(blocks[1].split()) if len(blocks) > 1 else ""
-    if not promise.endswith((".", "?")) or re.search(r"[.?!] ", promise) or promise.startswith(("#", "-", "|", "[!")):
+    other = promise.startswith(("#", "- ", "* ", "|", "[!"))  # a heading, a list, a table, a badge
+    if other or not promise.strip("*_").endswith((".", "?")) or re.search(r"[.?!] ", promise):
         return ["after the title comes a promise of one sentence, in a paragraph of its own"]
     return []
 

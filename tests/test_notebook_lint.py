@@ -65,7 +65,7 @@ def good() -> dict:
     exempt["metadata"] = {"tags": ["nbval-ignore-output"], "rmlib": {"exempt_reason": "a speed", "rtol": 0.1}}
     picture = shown({"image/png": {"alt": ALT}}, image_png="iVBORw0", text_plain=ALT)
     cells = [
-        markdown("# Start here\n\nAt the end of this page you have\ntrained a reward model.\n\nTime: a minute."),
+        markdown("# Start here\n\n*At the end of this page you have\ntrained a reward model.*\n\nTime: a minute."),
         setup,
         markdown("<details><summary>Why?</summary>\n\nSee https://a.b/c/d and/or `</details>` ✓.\n</details>"),
         code("show(figure)", picture, shown(text_html=f"<p><em>{ALT}</em></p>")),
@@ -155,6 +155,7 @@ PLANTED = {
         with_source(0, "# Start here\nYou train a reward model."),
         with_source(0, "# Start here"),
         with_source(0, "# Start here\n\n- You train a reward model."),
+        with_source(0, "# Start here\n\n[![Open in Colab](a.svg)](b.ipynb) Train a reward model."),
         with_source(0, "# Start here\n\nYou train a reward model. Then you measure it."),
         with_source(0, "# Start here\n\nA reward model"),
     ],
