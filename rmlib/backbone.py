@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import huggingface_hub
 import torch
+import transformers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -19,14 +22,27 @@ def load_backbone(model_name: str) -> tuple[nn.Module, object]:
     Safetensors only, and never the repository's own code. Raises OSError where there is no such model or no network,
     ValueError where its files are damaged or incomplete, or it is neither an encoder nor a decoder.
     """
-    if Path(model_name).is_dir():
-        return _load(model_name, local_files_only=True)
     try:
         # The cache first, without a word to the hub: offline, each question would wait half a minute for an answer.
-        return _load(model_name, local_files_only=True)
+        with _no_progress_bars():
+            return _load(model_name, local_files_only=True)
     except OSError:
+        if Path(model_name).is_dir():
+            raise
         announce_download(model_name)
         return _load(model_name, local_files_only=False)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Reading a file takes a moment; in a notebook the library's bar for it would stay on the page."""
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers.utils.logging.enable_progress_bar()
 
 
 def announce_download(model_name: str) -> None:
