@@ -18,9 +18,11 @@ if not home:
     if not (on_colab and (wheels or REPO)):
         raise ImportError("The course's code is not here. On your own machine: clone the course, then `make lab`.\n"
                           "On Colab: upload the wheel that `make wheel` builds or set REPO above; run this cell again.")
+    source = wheels[-1] if wheels else f"git+https://github.com/{REPO}@{REF}"
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall"]
-    done = subprocess.run([*pip, *(wheels[-1:] or [f"git+https://github.com/{REPO}@{REF}"])], capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    done = subprocess.run([*pip, source], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
     importlib.invalidate_caches()
     from rmlib.course.versions import tell_old
     tell_old()  # Colab's own torch, numpy and transformers stay as they are
