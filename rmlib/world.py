@@ -39,7 +39,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Family:
-    """Facts of one kind, and the ways to ask for, state and explain them."""
+    """Facts of one kind, and the ways to ask for, state and explain them; unseen: kept out of all training."""
 
     name: str
     questions: tuple[str, ...]
@@ -47,7 +47,7 @@ class Family:
     explanations: tuple[str, ...]
     facts: tuple[Fact, ...]
     answers: tuple[str, ...]  # the different answers, in the order of the facts
-    unseen: bool  # kept out of training and pretraining altogether
+    unseen: bool
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class Annotator:
     """Someone who picks the better of two responses, with noise.
 
     P(a over b) = (1-ε) s + ε (1-s),  s = σ((r*_a - r*_b)/temperature + length_bias (words_a - words_b)/10).
-    flip_rate is ε, the share of labels turned round by accident; length_bias is in logits for ten more words.
-    Raises ValueError unless temperature > 0 and 0 <= flip_rate <= 1.
+    flip_rate is ε, the share of labels turned round by accident. Raises ValueError for impossible settings.
     """
 
     temperature: float = 1.0
@@ -76,7 +75,7 @@ class Annotator:
 
 @dataclass(frozen=True)
 class BayesLimits:
-    """What no model can beat in expectation on these pairs: accuracy, NLL in nats, Brier score."""
+    """What no model can beat in expectation: accuracy, NLL in nats, Brier score."""
 
     accuracy: float
     nll: float
@@ -90,8 +89,8 @@ def bayes_limits(probability: np.ndarray) -> BayesLimits:
     """
     p = np.asarray(probability, dtype=np.float64)
     q = np.clip([p, 1 - p], np.finfo(np.float64).tiny, 1.0)  # 0 log 0 is 0
-    entropy = -(q * np.log(q)).sum(axis=0)
-    return BayesLimits(float(np.maximum(p, 1 - p).mean()), float(entropy.mean()), float((p * (1 - p)).mean()))
+    limits = (np.maximum(p, 1 - p), -(q * np.log(q)).sum(axis=0), p * (1 - p))
+    return BayesLimits(*(float(limit.mean()) for limit in limits))
 
 
 def annotator_agreement(first: np.ndarray, second: np.ndarray) -> float:
@@ -100,10 +99,7 @@ def annotator_agreement(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def realised_agreement(margins: np.ndarray) -> float:
-    """Share of labelled pairs whose chosen response has the higher gold reward; a tie counts one half.
-
-    margins: r*_chosen - r*_rejected, shape (B,), as `World.margins` returns them.
-    """
+    """Share of labelled pairs with a margin r*_chosen - r*_rejected, shape (B,), above 0; a tie counts one half."""
     return float(np.mean((np.sign(margins) + 1) / 2))
 
 
@@ -118,6 +114,7 @@ class World:
         table = json.loads(Path(facts_file).read_text(encoding="utf-8"))
         self.manners: dict[str, list[str]] = table["manners"]
         self.families = tuple(map(_family, table["families"]))
+        self.facts = tuple(fact for family in self.families for fact in family.facts)
         self._by_name = {family.name: family for family in self.families}
         self._kinds = {_plain(s): kind for group, kind in _KINDS.items() for s in self.manners[group]}
         self._prompts: dict[str, tuple[str, Fact]] = {}
@@ -127,15 +124,10 @@ class World:
                     kept = {0: "test", 1: "validation"}.get((i + j) % len(family.questions), "train")
                     self._prompts[_fill(question, fact.subject)] = "unseen" if family.unseen else kept, fact
 
-    @property
-    def facts(self) -> tuple[Fact, ...]:
-        """All facts, family by family."""
-        return tuple(fact for family in self.families for fact in family.facts)
-
     def prompts(self, split: str = "train", families: Sequence[str] | None = None) -> list[str]:
         """The questions of a split ("train", "validation", "test", "unseen"), of the named families or of all.
 
-        Raises ValueError for an unknown split or family, or if the families have no question in that split.
+        Raises ValueError for an unknown split or family, or where there is no such question.
         """
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
@@ -155,9 +147,8 @@ class World:
 
     def responses(self, prompt: str, k: int, seed: int | np.random.Generator = 0, *, right: float = 0.5) -> list[str]:
         """k different responses to one prompt; each gives the right answer with probability `right`."""
-        fact = self.fact(prompt)
+        fact, rng = self.fact(prompt), np.random.default_rng(seed)
         family = self._by_name[fact.family]
-        rng = np.random.default_rng(seed)
         found: dict[str, None] = {}
         while len(found) < k:
             found[self._response(family, fact, rng.random(14).tolist(), right)] = None
@@ -217,9 +208,8 @@ class World:
         extra_words = np.array([len(p.chosen.split()) - len(p.rejected.split()) for p in pairs])
         return annotator.probability(self.margins(pairs), extra_words)
 
-    def relabel(self, pairs: Sequence[PreferencePair], annotator: Annotator = Annotator(),
-                seed: int | np.random.SeedSequence = 0) -> list[PreferencePair]:
-        """The same pairs as another annotator labels them: chosen and rejected trade places where they differ."""
+    def relabel(self, pairs: Sequence[PreferencePair], annotator: Annotator = Annotator(), seed=0):
+        """The pairs as another annotator labels them, a list: chosen and rejected trade places where they differ."""
         kept = np.random.default_rng(seed).random(len(pairs)) < self.probabilities(pairs, annotator)
         return [p if keep else replace(p, chosen=p.rejected, rejected=p.chosen) for p, keep in zip(pairs, kept)]
 
@@ -230,9 +220,8 @@ class World:
         # The split is part of the seed, or seed 0 of train and of test would share their noise.
         texts, labels = np.random.SeedSequence([seed, SPLITS.index(split)]).spawn(2)
         rng = np.random.default_rng(texts)
-        asked = [_pick(prompts, u) for u in rng.random(n)]
-        drawn = [PreferencePair(prompt, *self.responses(prompt, 2, rng), id=i) for i, prompt in enumerate(asked)]
-        return self.relabel(drawn, annotator, labels)
+        asked = enumerate(_pick(prompts, u) for u in rng.random(n))
+        return self.relabel([PreferencePair(p, *self.responses(p, 2, rng), id=i) for i, p in asked], annotator, labels)
 
 
 def _family(row: dict) -> Family:
@@ -242,8 +231,7 @@ def _family(row: dict) -> Family:
 
 
 def _wrong_answers(family: Family, fact: Fact) -> list[str]:
-    # A word of the question isn't read as an answer, so it can't serve as a wrong one.
-    taken = {fact.answer, *fact.also_true, *fact.subject.split()}
+    taken = {fact.answer, *fact.also_true, *fact.subject.split()}  # words of the question are not read as answers
     return [answer for answer in family.answers if answer not in taken]
 
 

@@ -1,0 +1,222 @@
+"""Build the embedded backbone from nothing but the facts: a tokenizer, then masked-token prediction on true answers.
+
+    python tools/build_backbone.py [--out rmlib/assets/backbone] [--seed 0] [--steps N]
+
+The text is the gold world's own: questions of the training split with right answers only. No combination of fact and
+phrasing that is kept for validation or test, and no family marked unseen, is ever read.
+"""
+
+import argparse
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+import torch
+import transformers
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import DistilBertConfig, DistilBertForMaskedLM, PreTrainedTokenizerFast
+
+from rmlib.files import atomic_directory, atomic_write_text
+from rmlib.world import World
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+POSITIONS = 512
+CHUNK = 32  # batches drawn at once, so that a batch holds texts of like length
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the backbone is pretrained."""
+
+    steps: int = 6000
+    batch_size: int = 32
+    learning_rate: float = 1.5e-3
+    warmup: float = 0.05
+    # A token is chosen for prediction; of the chosen, some are masked, some replaced, and the rest left as they are.
+    choose: float = 0.15
+    choose_fact: float = 0.5  # for the words of the fact itself
+    mask: float = 0.4
+    substitute: float = 0.4
+
+
+def world_words(world: World) -> list[str]:
+    """Every word of every question and response the world can put together, in order of first use."""
+    forms = [form for group in world.manners.values() for form in group]
+    for family in world.families:
+        forms += [*family.questions, *family.statements, *family.explanations]
+        forms += [text for fact in family.facts for text in (fact.subject, fact.answer)]
+    split = tokenizers.pre_tokenizers.BertPreTokenizer()
+    text = " ".join(forms).replace("{subject}", " ").replace("{answer}", " ").lower()
+    return list(dict.fromkeys(word for word, _ in split.pre_tokenize_str(text)))
+
+
+def build_tokenizer(world: World) -> PreTrainedTokenizerFast:
+    """WordPiece with one piece for each word of the world and a piece for each printable ASCII character.
+
+    Words from elsewhere are spelled in these pieces; characters from elsewhere become [UNK].
+    """
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    pieces = [*SPECIAL, *letters, *("##" + c for c in letters if c.isalnum()), *world_words(world)]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    fast = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    fast.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
+    fast.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    fast.decoder = tokenizers.decoders.WordPiece()
+    ends = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
+    fast.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL))
+    return PreTrainedTokenizerFast(tokenizer_object=fast, model_max_length=POSITIONS, **names,
+                                   model_input_names=["input_ids", "attention_mask"])
+
+
+def build_config(tokenizer: PreTrainedTokenizerFast) -> DistilBertConfig:
+    """DistilBERT's architecture at about a million weights; it has no pooler, so nothing is left over at loading."""
+    return DistilBertConfig(vocab_size=len(tokenizer), dim=128, n_layers=4, n_heads=4, hidden_dim=256,
+                            max_position_embeddings=POSITIONS, initializer_range=0.05, pad_token_id=0)
+
+
+class Corruptor:
+    """Chooses tokens to predict, and masks or replaces them.
+
+    A word of the fact (its subject or its answer) is replaced by a word of the same part in another fact of the
+    family, any other token by any token of the world: what has to be noticed is that two parts do not agree.
+    """
+
+    def __init__(self, world: World, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, rng: np.random.Generator):
+        self.recipe, self.rng, self.mask_id = recipe, rng, tokenizer.mask_token_id
+        ids = lambda texts: np.unique(np.concatenate(tokenizer(list(texts), add_special_tokens=False).input_ids))
+        self.anything = np.arange(len(SPECIAL), len(tokenizer))
+        self.special = np.arange(len(tokenizer)) < len(SPECIAL)
+        self.parts = {family.name: [ids(fact.answer for fact in family.facts), ids(f.subject for f in family.facts)]
+                      for family in world.families}
+
+    def __call__(self, family: str, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The corrupted row (T,), and which positions are to be predicted, bool (T,)."""
+        rng, recipe = self.rng, self.recipe
+        groups = [*self.parts[family], self.anything]
+        group = np.select([np.isin(row, part) for part in groups[:2]], [0, 1], 2)  # (T,)
+        chosen = rng.random(len(row)) < np.where(group < 2, recipe.choose_fact, recipe.choose)
+        chosen &= ~self.special[row]
+        fate = rng.random(len(row))
+        corrupted = np.where(chosen & (fate < recipe.mask), self.mask_id, row)
+        for i in np.flatnonzero(chosen & (fate >= recipe.mask) & (fate < recipe.mask + recipe.substitute)):
+            corrupted[i] = rng.choice(groups[group[i]])
+        return corrupted, chosen
+
+
+def batches(world: World, tokenizer, corrupt: Corruptor, recipe: Recipe, rng: np.random.Generator):
+    """Endless (input_ids, attention_mask, targets), int64 (B, T) each; targets are -100 where nothing is asked."""
+    prompts = world.prompts("train")
+    while True:
+        asked = [prompts[i] for i in rng.integers(len(prompts), size=CHUNK * recipe.batch_size)]
+        answers = [world.responses(prompt, 1, rng, right=1.0)[0] for prompt in asked]
+        rows = tokenizer(asked, answers).input_ids
+        order = np.argsort([len(row) for row in rows], kind="stable").reshape(CHUNK, -1)
+        for members in rng.permutation(order):
+            yield collate([(world.fact(asked[i]).family, np.array(rows[i])) for i in members], corrupt)
+
+
+def collate(rows: list[tuple[str, np.ndarray]], corrupt: Corruptor) -> tuple[Tensor, Tensor, Tensor]:
+    shape = (len(rows), max(len(row) for _, row in rows))
+    input_ids, mask, targets = np.zeros(shape, int), np.zeros(shape, int), np.full(shape, -100)
+    for i, (family, row) in enumerate(rows):
+        input_ids[i, : len(row)], chosen = corrupt(family, row)
+        targets[i, : len(row)] = np.where(chosen, row, -100)
+        mask[i, : len(row)] = 1
+    return torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(targets)
+
+
+def scores(model: DistilBertForMaskedLM, hidden: Tensor) -> Tensor:
+    """Scores over the vocabulary (N, V) of N hidden vectors (N, H)."""
+    return model.vocab_projector(model.vocab_layer_norm(F.gelu(model.vocab_transform(hidden))))
+
+
+def masked_token_loss(model: DistilBertForMaskedLM, input_ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of the chosen tokens, each predicted at its place and, at half the weight, from [CLS].
+
+    Masked-token prediction alone never uses [CLS], and a reward model reads nothing else.
+    """
+    hidden = model.distilbert(input_ids=input_ids, attention_mask=mask).last_hidden_state  # (B, T, H)
+    row, place = (targets != -100).nonzero(as_tuple=True)  # (N,) each
+    wanted = targets[row, place]
+    from_cls = scores(model, hidden[:, 0])[row]  # (N, V)
+    return F.cross_entropy(scores(model, hidden[row, place]), wanted) + 0.5 * F.cross_entropy(from_cls, wanted)
+
+
+def pretrain(world: World, tokenizer, recipe: Recipe, seed: int) -> DistilBertForMaskedLM:
+    """Masked-token prediction for recipe.steps batches, without dropout, in float32."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = DistilBertForMaskedLM(build_config(tokenizer)).eval()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01, fused=True)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps + 1,
+                                               pct_start=recipe.warmup, anneal_strategy="linear", cycle_momentum=False)
+    source = batches(world, tokenizer, Corruptor(world, tokenizer, recipe, rng), recipe, rng)
+    average, start = None, time.perf_counter()
+    for step in range(1, recipe.steps + 1):
+        loss = masked_token_loss(model, *next(source))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        rate.step()
+        average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
+        if step % 100 == 0 or step == recipe.steps:
+            print(f"step {step}/{recipe.steps}  loss {average:.3f}  {time.perf_counter() - start:.0f} s", flush=True)
+    return model
+
+
+@torch.inference_mode()
+def answer_accuracy(model: DistilBertForMaskedLM, tokenizer, world: World, split: str) -> float:
+    """Share of a split's questions whose masked answer is the model's first choice among the whole vocabulary."""
+    prompts = world.prompts(split)
+    answers = [world.fact(prompt).answer for prompt in prompts]
+    texts = tokenizer(prompts, [f"It is {tokenizer.mask_token}."] * len(prompts), padding=True, return_tensors="pt")
+    hidden = model.distilbert(**texts).last_hidden_state  # (B, T, H)
+    guesses = scores(model, hidden[texts.input_ids == tokenizer.mask_token_id]).argmax(-1)
+    return float(np.mean([tokenizer.convert_tokens_to_ids(a.lower()) == g for a, g in zip(answers, guesses.tolist())]))
+
+
+def save(model: DistilBertForMaskedLM, tokenizer, record: dict, out: Path) -> None:
+    """Write encoder (float16 safetensors), tokenizer and the record of the run, all of it or nothing."""
+    with atomic_directory(out) as directory:
+        model.distilbert.half().save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+        atomic_write_text(directory / "build.json", json.dumps(record, indent=2) + "\n")
+        for file in directory.iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner only, and a package is for all
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build the embedded backbone.")
+    root = Path(__file__).resolve().parents[1]
+    parser.add_argument("--out", type=Path, default=root / "rmlib" / "assets" / "backbone")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=Recipe.steps, help="batches of pretraining")
+    arguments = parser.parse_args()
+    world, recipe, start = World(), Recipe(steps=arguments.steps), time.perf_counter()
+    tokenizer = build_tokenizer(world)
+    model = pretrain(world, tokenizer, recipe, arguments.seed)
+    record = {
+        "seed": arguments.seed,
+        "recipe": asdict(recipe),
+        "seconds": round(time.perf_counter() - start),
+        "threads": torch.get_num_threads(),
+        "parameters": model.distilbert.num_parameters(),
+        "masked_answer_accuracy": {split: round(answer_accuracy(model, tokenizer, world, split), 4)
+                                   for split in ("train", "validation", "test", "unseen")},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
+                     "transformers": transformers.__version__, "tokenizers": tokenizers.__version__},
+    }
+    print(json.dumps(record, indent=2))
+    save(model, tokenizer, record, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
