@@ -74,6 +74,25 @@ def reward_model(name: str, pooling: str = "auto", max_length: int | None = None
     return model
 
 
+# Damage to a directory, for tests of what refuses to load
+
+
+def garbage(name):
+    return lambda directory: (directory / name).write_text("{garbage")
+
+
+def without(*names):
+    return lambda directory: [(directory / name).unlink() for name in names]
+
+
+def configured(**changes):
+    def change(directory):
+        config = json.loads((directory / "config.json").read_text()) | changes
+        (directory / "config.json").write_text(json.dumps(config))
+
+    return change
+
+
 @cache
 def _word_pieces() -> dict[str, int]:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -85,7 +104,7 @@ def _word_pieces() -> dict[str, int]:
 
 
 @cache
-def _byte_pairs(special: tuple[str, ...], sentencepiece: bool = False) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def _byte_pairs(special: tuple[str, ...], sentencepiece: bool = False) -> tuple[dict, list[tuple[str, str]]]:
     tokenizer = Tokenizer(models.BPE(byte_fallback=sentencepiece))
     if sentencepiece:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
@@ -121,7 +140,9 @@ TOKENIZERS = {
 }
 BACKBONES = {
     "distilbert": lambda size, _: DistilBertModel(
-        DistilBertConfig(vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=POSITIONS)
+        DistilBertConfig(
+            vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=POSITIONS
+        )
     ),
     "bert": lambda size, _: BertModel(BertConfig(vocab_size=size, max_position_embeddings=POSITIONS, **SHAPE)),
     "roberta": lambda size, tokenizer: RobertaModel(RobertaConfig(
