@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def cross_validate(folds: list[tuple[list[PreferencePair], list[PreferencePair]]], options) -> dict:
-    """Train and evaluate once a fold; returns settings, every fold's figures, and those of all held-out pairs together."""
+    """Train and evaluate once a fold; returns the settings, each fold's figures, and those of all held-out pairs."""
     config = TrainingConfig(epochs=options.epochs, seed=options.seed)
     rows, scored, settings = [], [], {}
     print(HEADER)
@@ -82,8 +82,8 @@ def cross_validate(folds: list[tuple[list[PreferencePair], list[PreferencePair]]
 def line(name: str, training: int | None, held_out: Evaluation, seconds: float) -> str:
     """One row of the table under HEADER."""
     interval = f"{held_out.accuracy_low:.3f} to {held_out.accuracy_high:.3f}"
-    return (f"{name:>4}  {training or '':>5}  {held_out.pairs:>8}  {held_out.accuracy:>8.3f}  {interval}  {held_out.nll:>6.3f}"
-            f"  {held_out.baselines['shorter']:>7.3f}  {held_out.baselines['longer']:>6.3f}  {seconds:>7.0f}")
+    return (f"{name:>4}  {training or '':>5}  {held_out.pairs:>8}  {held_out.accuracy:>8.3f}  {interval}  "
+            f"{held_out.nll:>6.3f}  {held_out.baselines['shorter']:>7.3f}  {held_out.baselines['longer']:>6.3f}  {seconds:>7.0f}")
 
 
 def count_rows(found: PairSet) -> dict:

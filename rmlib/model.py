@@ -17,6 +17,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from rmlib import unpadded
 from rmlib.backbone import (
     check_kind, check_tokenizer, first_position, is_causal, load_backbone, position_ids, window,
 )
@@ -65,6 +66,7 @@ class RewardModel(nn.Module):
         self.tokenizer = tokenizer
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # never used here, and parameters without gradients break distributed training
+        unpadded.enable(backbone)
         self.backbone = backbone
         self.first_position = first_position(backbone)
         self.accepts = frozenset(inspect.signature(backbone.forward).parameters)
@@ -78,14 +80,14 @@ class RewardModel(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        inputs = {}
         if "position_ids" in self.accepts:
             inputs["position_ids"] = position_ids(attention_mask) + self.first_position
         if token_type_ids is not None and "token_type_ids" in self.accepts:
             inputs["token_type_ids"] = token_type_ids
         if "use_cache" in self.accepts:
             inputs["use_cache"] = False
-        hidden = self.backbone(**inputs).last_hidden_state  # (B, T, H)
+        hidden = unpadded.last_hidden_state(self.backbone, input_ids, attention_mask, **inputs)  # (B, T, H)
         pooled = pool(hidden, attention_mask, self.pooling)  # (B, H)
         with torch.autocast(pooled.device.type, enabled=False):
             return self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)

@@ -1,0 +1,57 @@
+"""Sequences of unlike length without padding: laid end to end in one row, each attends to itself alone.
+
+On a CPU the padding of a batch costs as much as its text. A GPU keeps the padded batch: there many small attention
+calls would cost more than padding does.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "rmlib_unpadded"
+# Positions are an input, attention is the one place where tokens meet, and each token may see its whole sequence.
+FAMILIES = ("bert", "distilbert", "roberta", "gpt2", "llama")
+
+
+def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
+           sequence_lengths: list[int] | None = None, **options) -> tuple[Tensor, None]:
+    """Attention of each sequence by itself: (1, heads, N, d) -> (1, N, heads, d), N the sum of sequence_lengths.
+
+    Without sequence_lengths it is transformers' own scaled dot-product attention of a padded batch.
+    """
+    if sequence_lengths is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    # At least float32: on a CPU the backward pass of bfloat16 attention takes three to four times as long.
+    wide = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in (query, key, value)]
+    sequences = zip(*(part.split(sequence_lengths, dim=2) for part in wide))
+    with torch.autocast(query.device.type, enabled=False):
+        outputs = [sdpa_attention_forward(module, *sequence, None, **options)[0] for sequence in sequences]
+    return torch.cat(outputs, dim=1).to(query.dtype), None
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def enable(backbone: nn.Module) -> None:
+    """Let `last_hidden_state` leave padding out, where the backbone is of a family for which that changes no result."""
+    if backbone.config.model_type in FAMILIES:
+        backbone.set_attn_implementation(NAME)
+
+
+def last_hidden_state(backbone: nn.Module, input_ids: Tensor, attention_mask: Tensor, **inputs) -> Tensor:
+    """The backbone's output (B, T, H) for sequences (B, T) padded on either side; its values at padding mean nothing."""
+    # Asked each time: any other attention, set later to look at its weights, would see across sequences.
+    if backbone.config._attn_implementation != NAME or input_ids.device.type != "cpu":
+        return backbone(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
+    real = attention_mask.bool()
+    rows = {name: value[real][None] if isinstance(value, Tensor) else value for name, value in inputs.items()}
+    lengths = attention_mask.sum(1).tolist()
+    flat = backbone(input_ids=input_ids[real][None], sequence_lengths=lengths, **rows).last_hidden_state  # (1, N, H)
+    hidden = flat.new_zeros(*input_ids.shape, flat.shape[-1])  # (B, T, H)
+    hidden[real] = flat[0]
+    return hidden
