@@ -1,15 +1,15 @@
-"""Five tiny backbones, one of each architecture that is tested, with tokenizers trained on a few lines.
+"""Five tiny backbones, one of each architecture that is tested, with tokenizers of the real classes.
 
-Nothing is downloaded: weights are random (seeded), vocabularies come from `LINES`. `build(name)` makes one in memory,
+Nothing is downloaded: weights are random (seeded), vocabularies are the words of `LINES`. `build(name)` makes one in memory,
 `save(name, directory)` writes it as a backbone directory of the usual layout.
 """
 
 import json
-from functools import cache
+import re
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
@@ -93,37 +93,35 @@ def configured(**changes):
     return change
 
 
-@cache
+# Vocabularies are written down from LINES and not trained: training breaks ties differently in every process.
+WORDS = sorted({word for line in LINES for word in re.findall(r"\w+", line)})
+
+
 def _word_pieces() -> dict[str, int]:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    characters = sorted(set("".join(LINES).lower()) - {" ", "\n"})
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(LINES, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False))
-    return tokenizer.get_vocab()
+    words = [word.lower() for word in WORDS if len(word) > 1]
+    pieces = [*special, *characters, *(f"##{character}" for character in characters), *words]
+    return {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
 
 
-@cache
-def _byte_pairs(special: tuple[str, ...], sentencepiece: bool = False) -> tuple[dict, list[tuple[str, str]]]:
-    tokenizer = Tokenizer(models.BPE(byte_fallback=sentencepiece))
-    if sentencepiece:
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-        alphabet = []
-    else:
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(LINES, trainer)
-    trained = json.loads(tokenizer.to_str())["model"]
-    return trained["vocab"], [tuple(merge) for merge in trained["merges"]]
+def _byte_pairs(special: list[str], space: str, alphabet: list[str]) -> tuple[dict, list[tuple[str, str]]]:
+    """Vocabulary and merges that make one token of each word, with `space` before it or not."""
+    merges = {}
+    for word in [*(space + word for word in WORDS), *WORDS]:
+        for end in range(1, len(word)):
+            merges[word[:end], word[end]] = word[: end + 1]
+    tokens = dict.fromkeys([*special, *alphabet, *merges.values()])
+    return {token: i for i, token in enumerate(tokens)}, list(merges)
+
+
+def _byte_level(special: list[str]) -> tuple[dict, list[tuple[str, str]]]:
+    return _byte_pairs(special, "Ġ", sorted(pre_tokenizers.ByteLevel.alphabet()))
 
 
 def _llama_tokenizer() -> LlamaTokenizer:
-    bytes_ = tuple(f"<0x{i:02X}>" for i in range(256))
-    vocab, merges = _byte_pairs(("<unk>", "<s>", "</s>", *bytes_), sentencepiece=True)
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))]
+    vocab, merges = _byte_pairs(special, "▁", sorted({"▁", *"".join(LINES)} - {" ", "\n"}))
     tokenizer = LlamaTokenizer(vocab=vocab, merges=merges)
     # As in the real ones, a text begins with BOS and has no EOS.
     template = processors.TemplateProcessing("<s> $A", "<s> $A <s> $B", [("<s>", tokenizer.bos_token_id)])
@@ -134,8 +132,8 @@ def _llama_tokenizer() -> LlamaTokenizer:
 TOKENIZERS = {
     "distilbert": lambda: DistilBertTokenizer(vocab=_word_pieces()),
     "bert": lambda: BertTokenizer(vocab=_word_pieces()),
-    "roberta": lambda: RobertaTokenizer(*_byte_pairs(("<s>", "<pad>", "</s>", "<unk>", "<mask>"))),
-    "gpt2": lambda: GPT2Tokenizer(*_byte_pairs(("<|endoftext|>",))),
+    "roberta": lambda: RobertaTokenizer(*_byte_level(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])),
+    "gpt2": lambda: GPT2Tokenizer(*_byte_level(["<|endoftext|>"])),
     "llama": _llama_tokenizer,
 }
 BACKBONES = {
