@@ -6,6 +6,8 @@ import json
 import random
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,26 +36,42 @@ class Checkpoints:
 
     def write(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict) -> None:
         """Write a checkpoint, and only once it is safe on disk remove the older ones."""
-        older = self.all()
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
+        older = self.all()
         with atomic_directory(self.directory / f"step-{step:07d}") as staging:
             save_file({name: tensor.contiguous() for name, tensor in model.named_parameters()}, staging / WEIGHTS)
             save_file(optimizer_tensors(model, optimizer), staging / OPTIMIZER)
             atomic_write_text(staging / STATE, json.dumps(state))
         for path in older:
             if path.name != f"step-{step:07d}":
-                shutil.rmtree(path)
+                # Renamed first: killed halfway, a removal must leave nothing that looks like a checkpoint.
+                shutil.rmtree(path.rename(path.with_name(f".{path.name}.removed")))
 
-    def read(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict | None:
-        """Put the newest checkpoint's weights and optimizer state in place; returns its state, None if there is none.
-
-        Raises ValueError when its files can't be read or are not of this model.
-        """
+    def read_state(self) -> dict | None:
+        """The newest checkpoint's state; None if there is no checkpoint. Raises ValueError when it can't be read."""
+        self._remove_leftovers()
         if not self.all():
             return None
         path = self.all()[-1]
-        try:
+        with _explained(path):
             state = json.loads((path / STATE).read_text(encoding="utf-8"))
+            if missing := {"identity", "environment", "result", "schedule", "random_states"} - set(state):
+                raise ValueError(f"{STATE} lacks {sorted(missing)}")
+        return state
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a run left that was killed while it wrote or removed a checkpoint; one run at a time, please."""
+        for leftover in self.directory.glob(".step-*"):
+            shutil.rmtree(leftover, ignore_errors=True)  # another process of this run may be quicker
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Put the newest checkpoint's weights and optimizer state in place.
+
+        Raises ValueError when its files can't be read or are not of this model.
+        """
+        path = self.all()[-1]
+        with _explained(path):
             weights, moments = load_file(path / WEIGHTS), load_file(path / OPTIMIZER)
             parameters = dict(model.named_parameters())
             if set(weights) != set(parameters):
@@ -62,9 +80,14 @@ class Checkpoints:
                 for name, tensor in weights.items():
                     parameters[name].copy_(tensor)
             load_optimizer(model, optimizer, moments)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise ValueError(f"{path}: can't resume from this checkpoint: {error}; delete it to start again") from error
-        return state
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise ValueError(f"{path}: can't resume from this checkpoint: {error}; delete it to start again") from error
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

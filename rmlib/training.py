@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import accelerate
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
@@ -19,16 +18,21 @@ from transformers import get_linear_schedule_with_warmup
 
 from rmlib.checkpoints import Checkpoints, environment, random_state, set_random_state
 from rmlib.data import PreferencePair
+from rmlib.devices import has_native_bf16, make_accelerator
 from rmlib.encoding import EncodedPair, describe, encode, micro_batches
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel
 
 log = logging.getLogger("rmlib")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of one training run. Sizes count pairs over all processes; shares are of the optimizer's steps."""
+    """Settings of one training run. Sizes count pairs over all processes; shares are of the optimizer's steps.
+
+    Raises ValueError for a precision it doesn't know, and for sizes and shares out of their range.
+    """
 
     epochs: int = 1
     batch_size: int = 16  # pairs an optimizer step
@@ -43,6 +47,15 @@ class TrainingConfig:
     overlong: str = "keep_response"
     checkpoint_every: int = 100  # steps
     seed: int = 0
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
+        for name in ("epochs", "batch_size", "checkpoint_every", "max_grad_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0, got {getattr(self, name)}")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"warmup is a share of the steps, between 0 and 1, got {self.warmup}")
 
 
 @dataclass
@@ -86,8 +99,7 @@ class Trainer:
     def __init__(self, model: RewardModel, pairs: Sequence[PreferencePair], config: TrainingConfig,
                  checkpoint_dir: Path | str | None = None):
         self.config, self.core = config, model
-        # Precision is ours and not Accelerate's: one process can't make a second Accelerator with another one.
-        self.accelerator = accelerate.Accelerator()
+        self.accelerator = make_accelerator()
         self.encoded = encode(model.tokenizer, pairs, model.encoding, config.overlong)
         if not self.encoded:
             raise ValueError(f"nothing to train on: none of the {len(pairs)} pairs is left")
@@ -115,6 +127,7 @@ class Trainer:
         started, seconds_before, pairs_before = time.perf_counter(), result.seconds, result.pairs_seen
         with bar:
             for epoch, batch in self.batches(start=result.steps):
+                learning_rate = self.schedule.get_last_lr()[0]
                 loss, grad_norm = self.step(batch)
                 result.steps += 1
                 result.pairs_seen += len(batch)
@@ -122,7 +135,7 @@ class Trainer:
                 result.seconds = seconds_before + elapsed
                 record = {
                     "step": result.steps, "epoch": epoch, "loss": loss, "grad_norm": grad_norm,
-                    "learning_rate": self.schedule.get_last_lr()[0],
+                    "learning_rate": learning_rate,
                     "pairs_per_second": (result.pairs_seen - pairs_before) / elapsed,
                 }
                 result.history.append(record)
@@ -134,7 +147,7 @@ class Trainer:
                     self.save()
                 if on_step:
                     on_step(record)
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+        self.core.eval()
         return result
 
     def batches(self, start: int = 0) -> Iterator[tuple[int, list[int]]]:
@@ -185,26 +198,29 @@ class Trainer:
         """Write a checkpoint of everything the run depends on."""
         random_states = gather_object([random_state()])  # one of each process
         if self.accelerator.is_main_process:
-            state = {**self._identity(), "environment": self._environment(), "result": asdict(self.result),
+            state = {"identity": self._identity(), "environment": self._environment(), "result": asdict(self.result),
                      "schedule": self.schedule.state_dict(), "random_states": random_states}
             self.checkpoints.write(self.result.steps, self.core, self.optimizer.optimizer, state)
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> None:
         """Continue from the newest checkpoint; without one, from the start, and say so."""
-        state = self.checkpoints.read(self.core, self.optimizer.optimizer) if self.checkpoints else None
+        state = self.checkpoints.read_state() if self.checkpoints else None
         if state is None:
             log.warning("no checkpoint to resume from: starting at the first step")
             return
         for name, ours in self._identity().items():
-            if state[name] != ours:
-                raise ValueError(f"the checkpoint was made with other {name}: {state[name]}, now {ours}; resume with "
-                                 "the same, or start again in another directory")
+            if (theirs := state["identity"].get(name)) != ours:
+                raise ValueError(f"the checkpoint was made with another {name}: {theirs}, now {ours}; resume with the "
+                                 "same, or start again in another directory")
         for name, ours in self._environment().items():
-            if state["environment"][name] != ours:
+            if (theirs := state["environment"].get(name)) != ours:
                 log.warning("resumed with another %s: %s, was %s; the result will differ in its last bits",
-                            name, ours, state["environment"][name])
+                            name, ours, theirs)
+        self.checkpoints.load(self.core, self.optimizer.optimizer)
         self.schedule.load_state_dict(state["schedule"])
+        for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr()):
+            group["lr"] = rate  # the schedule sets it only at its next step, and this step needs it
         self.result = TrainingResult(**state["result"])
         rank = self.accelerator.process_index
         if rank < len(state["random_states"]):
@@ -212,21 +228,18 @@ class Trainer:
         log.info("resumed at step %d of %d", self.result.steps, self.total_steps)
 
     def _identity(self) -> dict:
+        """What must be the same for a run to be continued: the settings, the data, the model but for its weights."""
         digest = hashlib.sha256()
         for pair in self.encoded:
             digest.update(pair.chosen.tobytes() + b"|" + pair.rejected.tobytes() + b"\n")
-        return {"settings": asdict(self.config), "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}"}
+            if self.config.use_target_margin:
+                digest.update(repr(self.target_margins[pair.index]).encode())
+        trained = sum(parameter.numel() for parameter in self.core.parameters() if parameter.requires_grad)
+        return {**asdict(self.config), "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}",
+                "model": f"{self.core.pooling} pooling, {trained:,} trained weights"}
 
     def _environment(self) -> dict:
         return environment(self.accelerator.num_processes, self.result.precision, self.result.device)
-
-
-def has_native_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 products run in hardware there, and so are worth their rounding."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
