@@ -92,7 +92,8 @@ def wilson_interval(successes: float, trials: int, z: float = 1.959963984540054)
     p, n = successes / trials, trials
     centre = p + z**2 / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+    low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+    return max(0.0, min(low, p)), min(1.0, max(high, p))  # rounding can step over 0 and 1
 
 
 def expected_calibration_error(margins: np.ndarray, bins: int = 15) -> float:
