@@ -42,7 +42,8 @@ def run(directory: Path, config: TrainingConfig = CONFIG, pairs=PAIRS, *, seed: 
 
     model = tiny_model(seed)
     try:
-        return model, train(model, pairs, config, checkpoint_dir=directory, resume=resume, on_step=on_step, progress=False)
+        return model, train(model, pairs, config, checkpoint_dir=directory, resume=resume, on_step=on_step,
+                            progress=False)
     except Interruption:
         return None
 

@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from rmlib.data import PreferencePair
 from rmlib.model import RewardModel
+from rmlib.training import TrainingConfig, train
 
 WORDS = "paris london france hot cold egg water green sky blue seven five twelve sum eight capital yes no sorry".split()
 # Written down and not trained: a trained vocabulary breaks its ties differently in every process.
@@ -45,6 +46,21 @@ def made_up_pairs(count: int, seed: int = 0) -> list[PreferencePair]:
         return " ".join(draw.choices(WORDS, k=draw.randint(2, longest)))
 
     return [PreferencePair(f"{i} {text(8)}", text(12), text(12), target_margin=draw.random()) for i in range(count)]
+
+
+CONFIG = TrainingConfig(epochs=2, batch_size=4, learning_rate=3e-3, warmup=0.25, weight_decay=0.1, token_budget=80,
+                        precision="fp32", max_grad_norm=0.1, seed=1)
+PAIRS = made_up_pairs(14)  # four steps an epoch, the last one of two pairs
+
+
+def run(config=CONFIG, pairs=PAIRS, model=None, **options):
+    """Train a tiny model in silence: (model, result)."""
+    model = model or tiny_model()
+    return model, train(model, pairs, config, **{"progress": False, **options})
+
+
+def losses(result) -> list[float]:
+    return [record["loss"] for record in result.history]
 
 
 @pytest.fixture(autouse=True)
