@@ -111,7 +111,7 @@ class Trainer:
         self.steps_per_epoch = -(-len(self.encoded) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
-        optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
+        optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), config.learning_rate, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.schedule = get_linear_schedule_with_warmup(
             optimizer, round(config.warmup * self.total_steps), self.total_steps
