@@ -202,13 +202,17 @@ def _check_canaries(model: RewardModel, want: np.ndarray, directory: Path) -> No
 def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192):
     """Rewards of every pair in float32, dropout off: (chosen, rejected), each a float32 array (N,), in order."""
     scores = np.full((2, len(pairs)), np.nan, dtype=np.float32)
+    encoded = encode(model.tokenizer, pairs, model.encoding)
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in micro_batches(encode(model.tokenizer, pairs, model.encoding), token_budget):
+            for batch in micro_batches(encoded, token_budget):
                 index = [pair.index for pair in batch]
                 scores[:, index] = model(**model.collate(batch)).view(2, -1).float().cpu().numpy()
+        # One sequence scored twice is a tie, though its place in a batch can move the last bit.
+        same = [pair.index for pair in encoded if pair.identical]
+        scores[1, same] = scores[0, same]
     finally:
         model.train(training)
     return scores[0], scores[1]

@@ -107,7 +107,8 @@ def test_baselines_count_only_strictly_longer_and_shorter():
     lengths = list(product((1, 2, 3), repeat=2))
     found = length_baselines([PreferencePair("Why?", "a" * one, "b" * other) for one, other in lengths])
     assert found == {"longer": 3 / 9, "shorter": 3 / 9}
-    assert length_baselines([PreferencePair("Why?", "日本", "abc")]) == {"longer": 0, "shorter": 1}  # characters, no bytes
+    # characters, not bytes
+    assert length_baselines([PreferencePair("Why?", "日本", "abc")]) == {"longer": 0, "shorter": 1}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -81,6 +81,17 @@ def test_pad_side_and_pad_amount(name, pooling):
 
 
 @architectures
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_padded_batch_gives_the_same_rewards(models, name, attention):
+    """What runs on a GPU, where padding goes through the backbone and is masked there."""
+    model, expected = tiny.reward_model(name), rewards(models[name])
+    model.backbone.set_attn_implementation(attention)
+    for side in ("right", "left"):
+        for extra in (0, 17):
+            assert_same(rewards(model, PAIRS, side, extra), expected)
+
+
+@architectures
 def test_batch_size_and_order(models, name):
     model, backward = models[name], PAIRS[::-1]
     chosen, rejected = score_pairs(model, PAIRS)
