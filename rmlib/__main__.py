@@ -24,6 +24,7 @@ from rmlib.data import (
     BadRow, LeftOut, PairSet, PreferencePair, conversation_key, iter_rows, read_pairs, split_by_conversation,
     write_pairs,
 )
+from rmlib.devices import join_processes
 from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
 from rmlib.model import MANIFEST, POOLINGS, RewardModel
@@ -40,8 +41,9 @@ SCORE_CHUNK = 1024  # rows held in memory at a time
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 where the user can mend what went wrong."""
     options = _parser().parse_args(arguments)
-    _set_up_log()
     try:
+        join_processes()
+        _set_up_log()
         options.run(options)
         sys.stdout.flush()  # here, and not at exit, where a reader that went away could no longer be caught
     except BrokenPipeError:

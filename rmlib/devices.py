@@ -1,8 +1,25 @@
 """Where training runs, and in which precision: devices and processes from Accelerate, the rest decided here."""
 
+import os
+
 import accelerate
 import torch
-from accelerate.utils import GradientAccumulationPlugin
+from accelerate.utils import GradientAccumulationPlugin, parse_flag_from_env
+
+
+def join_processes() -> accelerate.PartialState:
+    """The processes that a launcher started, joined: NCCL between GPUs, gloo between processes of a machine without one.
+
+    Raises ValueError where Accelerate leaves each of them believing that it is alone: all would write the same files.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    # Accelerate joins no processes on CPUs unless it is told that they are meant to run there.
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (started > 1 and not torch.accelerator.is_available())
+    state = accelerate.PartialState(cpu=on_cpu)
+    if state.num_processes != started:
+        raise ValueError(f"{started} processes were started, and {state.num_processes} can work together here: start "
+                         "one process for each GPU, or set ACCELERATE_USE_CPU=1 to run them on the CPU")
+    return state
 
 
 def make_accelerator() -> accelerate.Accelerator:
@@ -11,6 +28,7 @@ def make_accelerator() -> accelerate.Accelerator:
     It takes both from environment variables and from any earlier Accelerator of the process, without a word, and one
     process can't make a second one with another precision: so both are ours.
     """
+    join_processes()
     accelerator = accelerate.Accelerator(gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
     accelerator.native_amp, accelerator.scaler = False, None
     return accelerator

@@ -228,8 +228,9 @@ def test_random_states_come_back(tmp_path):
 def test_command_killed_and_resumed(tmp_path):
     """The real command: killed once its first checkpoint is there, resumed, and held against an uninterrupted one."""
     write_pairs(tmp_path / "pairs.jsonl", made_up_pairs(60))
-    command = [sys.executable, "-m", "rmlib", "train", str(tmp_path / "pairs.jsonl"), "--batch-size", "4",
-               "--checkpoint-every", "2", "--epochs", "2", "--backbone", str(save_backbone(tmp_path / "backbone")), "--out"]
+    command = [sys.executable, "-m", "rmlib", "train", str(tmp_path / "pairs.jsonl"), "--backbone",
+               str(save_backbone(tmp_path / "backbone")), "--batch-size", "4", "--checkpoint-every", "2", "--epochs", "2",
+               "--out"]
     whole = subprocess.Popen([*command, str(tmp_path / "whole")], env=ENVIRONMENT, stdout=subprocess.PIPE)
     killed = subprocess.Popen([*command, str(tmp_path / "killed")], env=ENVIRONMENT)
     while not list((tmp_path / "killed").glob("checkpoints/step-*")) and killed.poll() is None:
@@ -239,6 +240,6 @@ def test_command_killed_and_resumed(tmp_path):
     resumed = subprocess.run([*command, str(tmp_path / "killed"), "--resume"], env=ENVIRONMENT, capture_output=True)
     assert resumed.returncode == 0 and b"resumed at step" in resumed.stderr
     assert resumed.stdout == whole.communicate()[0] != b""
-    assert_same_checkpoint(checkpoint(tmp_path / "killed" / "checkpoints"), checkpoint(tmp_path / "whole" / "checkpoints"))
+    assert_same_checkpoint(*(checkpoint(tmp_path / out / "checkpoints") for out in ("killed", "whole")))
     weights = [load_file(tmp_path / out / "model.safetensors") for out in ("killed", "whole")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
