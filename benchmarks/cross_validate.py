@@ -82,8 +82,9 @@ def cross_validate(folds: list[tuple[list[PreferencePair], list[PreferencePair]]
 def line(name: str, training: int | None, held_out: Evaluation, seconds: float) -> str:
     """One row of the table under HEADER."""
     interval = f"{held_out.accuracy_low:.3f} to {held_out.accuracy_high:.3f}"
+    shorter, longer = held_out.baselines["shorter"], held_out.baselines["longer"]
     return (f"{name:>4}  {training or '':>5}  {held_out.pairs:>8}  {held_out.accuracy:>8.3f}  {interval}  "
-            f"{held_out.nll:>6.3f}  {held_out.baselines['shorter']:>7.3f}  {held_out.baselines['longer']:>6.3f}  {seconds:>7.0f}")
+            f"{held_out.nll:>6.3f}  {shorter:>7.3f}  {longer:>6.3f}  {seconds:>7.0f}")
 
 
 def count_rows(found: PairSet) -> dict:

@@ -96,6 +96,12 @@ class RewardModel(nn.Module):
     def device(self) -> torch.device:
         return self.head.weight.device
 
+    def token_budget(self, device: torch.device) -> int:
+        """Padded tokens of a forward in training: many on a GPU; on a CPU more where padding is left out."""
+        if device.type != "cpu":
+            return 65_536
+        return 4_096 if unpadded.applies(self.backbone, device) else 1_024
+
     def collate(self, pairs: Sequence[EncodedPair]) -> dict[str, Tensor]:
         """Inputs of one concatenated forward, on the model's device: 2P rows, chosen first, then rejected."""
         batch = collate(pairs, self.encoding, self.tokenizer.pad_token_id or 0)

@@ -40,7 +40,7 @@ class TrainingConfig:
     warmup: float = 0.1
     weight_decay: float = 0.01  # of matrices; biases and layer norms are left alone
     max_grad_norm: float = 1.0
-    token_budget: int | None = None  # padded tokens a forward; None: 1,024 on a CPU, 65,536 on a GPU
+    token_budget: int | None = None  # padded tokens a forward; None: what suits the device
     precision: str = "auto"  # "fp32", "bf16" (compute; weights, head and loss stay fp32), "auto": bf16 if native
     dropout: bool = False
     use_target_margin: bool = False
@@ -107,7 +107,7 @@ class Trainer:
         self.target_margins = [pair.target_margin or 0.0 for pair in pairs]
         device = self.accelerator.device
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and has_native_bf16(device))
-        self.token_budget = config.token_budget or (1024 if device.type == "cpu" else 65536)
+        self.token_budget = config.token_budget or model.token_budget(device)
         self.steps_per_epoch = -(-len(self.encoded) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes

@@ -43,10 +43,17 @@ def enable(backbone: nn.Module) -> None:
         backbone.set_attn_implementation(NAME)
 
 
+def applies(backbone: nn.Module, device: torch.device) -> bool:
+    """Whether `last_hidden_state` leaves padding out there.
+
+    Asked at each call: any other attention, set later to look at its weights, would see across sequences.
+    """
+    return backbone.config._attn_implementation == NAME and device.type == "cpu"
+
+
 def last_hidden_state(backbone: nn.Module, input_ids: Tensor, attention_mask: Tensor, **inputs) -> Tensor:
-    """The backbone's output (B, T, H) for sequences (B, T) padded on either side; its values at padding mean nothing."""
-    # Asked each time: any other attention, set later to look at its weights, would see across sequences.
-    if backbone.config._attn_implementation != NAME or input_ids.device.type != "cpu":
+    """The backbone's output (B, T, H) for sequences (B, T) padded on either side; at padding it means nothing."""
+    if not applies(backbone, input_ids.device):
         return backbone(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
     real = attention_mask.bool()
     rows = {name: value[real][None] if isinstance(value, Tensor) else value for name, value in inputs.items()}
