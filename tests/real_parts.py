@@ -28,7 +28,7 @@ def minilm_dir() -> Path:
 
 
 def hh_file() -> Path:
-    """File of real human comparisons (HH-RLHF), from RMLIB_TEST_PAIRS or beside the repository, or FileNotFoundError."""
+    """File of real human comparisons (HH-RLHF): RMLIB_TEST_PAIRS or beside the repository, or FileNotFoundError."""
     named = os.environ.get("RMLIB_TEST_PAIRS")
     path = Path(named) if named else ROOT.parent / "shared" / "data" / "hh_harmless_dev.jsonl.gz"
     if not path.is_file():

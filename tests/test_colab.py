@@ -99,8 +99,8 @@ def copy_sources(folder: Path) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The course's wheel, built without a network."""
     folder = copy_sources(tmp_path_factory.mktemp("sources"))
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", "dist", "."]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", "dist"]
+    done = subprocess.run([*pip, "."], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return next((folder / "dist").glob("*.whl"))
 
@@ -275,7 +275,7 @@ def test_each_badge_opens_its_own_notebook(course: Path):
         assert first.endswith(f"/blob/main/notebooks/{path.name})") and first.splitlines()[-1] in readme
 
 
-@pytest.mark.parametrize("repo", ["name", "https://github.com/owner/name", "owner/name\"; import os #", "a/b/c", "owner/"])
+@pytest.mark.parametrize("repo", ["name", "https://github.com/owner/name", 'a/b"; import os #', "a/b/c", "owner/"])
 def test_a_repo_that_is_no_owner_and_name_is_refused(repo: str, capsys: pytest.CaptureFixture):
     assert colab.main(["--repo", repo]) == 2
     assert "REPO must be owner/name" in capsys.readouterr().err

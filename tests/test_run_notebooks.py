@@ -34,7 +34,8 @@ def write(course: Path, name: str, *sources: str) -> Path:
 
 
 def run(course: Path, *arguments: str) -> int:
-    return run_notebooks.main(["--notebooks", str(course / "notebooks"), "--copies", str(course / "copies"), *arguments])
+    folders = ["--notebooks", str(course / "notebooks"), "--copies", str(course / "copies")]
+    return run_notebooks.main([*folders, *arguments])
 
 
 def outputs(path: Path) -> list[nbformat.NotebookNode]:
