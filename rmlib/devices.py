@@ -8,7 +8,7 @@ from accelerate.utils import GradientAccumulationPlugin, parse_flag_from_env
 
 
 def join_processes() -> accelerate.PartialState:
-    """The processes that a launcher started, joined: NCCL between GPUs, gloo between processes of a machine without one.
+    """The processes that a launcher started, joined: by NCCL between GPUs, by gloo on a machine without one.
 
     Raises ValueError where Accelerate leaves each of them believing that it is alone: all would write the same files.
     """

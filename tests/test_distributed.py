@@ -11,7 +11,9 @@ import pytest
 import torch
 from real_parts import ROOT
 from safetensors.torch import load_file
-from training_parts import CONFIG, PAIRS, losses, made_up_pairs, one_thread, run, save_backbone, tiny_model  # noqa: F401
+from training_parts import (  # noqa: F401
+    CONFIG, PAIRS, losses, made_up_pairs, one_thread, run, save_backbone, tiny_model,
+)
 from two_processes import BATCHES, gradients
 
 from rmlib.__main__ import main

@@ -229,8 +229,8 @@ def test_command_killed_and_resumed(tmp_path):
     """The real command: killed once its first checkpoint is there, resumed, and held against an uninterrupted one."""
     write_pairs(tmp_path / "pairs.jsonl", made_up_pairs(60))
     command = [sys.executable, "-m", "rmlib", "train", str(tmp_path / "pairs.jsonl"), "--backbone",
-               str(save_backbone(tmp_path / "backbone")), "--batch-size", "4", "--checkpoint-every", "2", "--epochs", "2",
-               "--out"]
+               str(save_backbone(tmp_path / "backbone")), "--batch-size", "4", "--checkpoint-every", "2",
+               "--epochs", "2", "--out"]
     whole = subprocess.Popen([*command, str(tmp_path / "whole")], env=ENVIRONMENT, stdout=subprocess.PIPE)
     killed = subprocess.Popen([*command, str(tmp_path / "killed")], env=ENVIRONMENT)
     while not list((tmp_path / "killed").glob("checkpoints/step-*")) and killed.poll() is None:
