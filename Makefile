@@ -1,4 +1,4 @@
-# Every target sets up what it needs: Python >= 3.11 is all that has to be there. Nothing is written outside this folder.
+# Every target sets up what it needs; Python >= 3.11 is all that has to be there. Nothing outside this folder is written.
 PYTHON ?=
 REPO   ?=
 REF    ?= main
@@ -59,7 +59,7 @@ wheel: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@PYTHON="$(PYTHON)" sh tools/make_venv.sh .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[lab,test]"
-	@mkdir -p $(JUPYTER_RUNTIME_DIR) $(IPYTHONDIR) $(MPLCONFIGDIR)
+	@mkdir -p .venv/home
 	@touch $@
 
 .venv/installed-bench: $(INSTALLED)

@@ -133,12 +133,13 @@ def script(path: Path, body: str) -> Path:
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
     """A copy of what make reads, with a .venv whose Python only keeps a log and exits as the file `code` says."""
-    (tmp_path / "tools").mkdir()
+    folder = tmp_path / "a folder with spaces"
+    (folder / "tools").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "constraints.txt", "tools/make_venv.sh"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "code").write_text("0")
-    script(tmp_path / ".venv/bin/python", 'case "$1" in -c) exit 0;; esac; echo "$@" >> log; exit "$(cat code)"')
-    return tmp_path
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "code").write_text("0")
+    script(folder / ".venv/bin/python", 'case "$1" in -c) exit 0;; esac; echo "$@" >> log; exit "$(cat code)"')
+    return folder
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
