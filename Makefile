@@ -1,4 +1,4 @@
-# Every target sets up what it needs; Python >= 3.11 is all that has to be there. Nothing outside this folder is written.
+# Every target sets up what it needs from Python >= 3.11 alone. Nothing outside this folder is written.
 PYTHON ?=
 REPO   ?=
 REF    ?= main
