@@ -66,16 +66,20 @@ def attention_shape(backbone: nn.Module) -> tuple[int, int, int]:
     return config.num_hidden_layers, config.num_attention_heads, config.hidden_size // config.num_attention_heads
 
 
+def operations(backbone: nn.Module, lengths: list[int]) -> int:
+    """Floating-point operations of all products, a multiplication and an addition each counted as one."""
+    layers, heads, size = attention_shape(backbone)
+    linear = sum(3 * 2 * sum(lengths) * weight.numel() for weight in linear_weights(backbone))
+    return linear + layers * 6 * 2 * sum(length**2 for length in lengths) * heads * size
+
+
 def listing(backbone: nn.Module, lengths: list[int]) -> list[str]:
     """A line for each shape multiplied, and the arithmetic they add up to."""
-    tokens, lines, operations = sum(lengths), [f"matrix products over N = {sum(lengths)} tokens:"], 0
+    lines = [f"matrix products over N = {sum(lengths)} tokens:"]
     for (out, inner), layers in Counter(tuple(weight.shape) for weight in linear_weights(backbone)).items():
         lines.append(f"  {layers} linear layers: (N, {inner}) ({inner}, {out}); (N, {out}) ({out}, {inner}); "
                      f"({out}, N) (N, {inner})")
-        operations += layers * 3 * 2 * tokens * out * inner
     layers, heads, size = attention_shape(backbone)
-    squares = sum(length * length for length in lengths)
     lines.append(f"  {layers} attentions of {len(lengths)} sequences, T from {min(lengths)} to {max(lengths)}: "
                  f"2 x ({heads}, T, {size}) ({heads}, {size}, T); 4 x ({heads}, T, T) ({heads}, T, {size})")
-    operations += layers * 6 * 2 * squares * heads * size
-    return [*lines, f"  {operations / 1e9:.0f} billion floating-point operations"]
+    return [*lines, f"  {operations(backbone, lengths) / 1e9:.0f} billion floating-point operations"]
