@@ -108,6 +108,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def github(tmp_path: Path) -> dict[str, str]:
     """Variables with which git finds owner/name of GitHub in a local repository that holds these sources."""
+    if not shutil.which("git"):
+        pytest.skip("no git on PATH, which Colab has: install it to try the way from GitHub")
     folder = tmp_path / "github/owner/name"
     folder.mkdir(parents=True)
     copy_sources(folder)
