@@ -6,11 +6,12 @@
     two_forward             16 pairs a step: chosen responses padded to one batch, rejected ones to another, Adam
     trl                     TRL's RewardTrainer on the same network: 16 pairs a step, float32, no gradient checkpointing
     trl_defaults            RewardTrainer as it comes, on transformers' sequence classifier of the same backbone
-    rmlib_fp32, rmlib_bf16  rmlib.training, tokenising included
+    rmlib_fp32, rmlib_bf16  rmlib.training
 
 Only pairs that fit the window whole are used, so that every loop sees the same tokens; each loop's real tokens are
-counted and must agree, and so must the loss on these pairs after training. Rows run in turn, in rounds; a row's time is
-its best round, since whatever else the machine does can only add to it. The ceiling is the time of the model's own
+counted and must agree, and so must the loss on these pairs after training. Time runs from the first forward on, so that
+setting up counts for none; rmlib and TRL have tokenised before. Rows run in turn, in rounds; a row's time is its best
+round, since whatever else the machine does can only add to it. The ceiling is the time of the model's own
 matrix products alone (listed), without padding, at the speed that torch.matmul reaches in the same run.
 """
 
@@ -47,24 +48,24 @@ ROUNDS, SECONDS = 3, 420  # another round starts only if it would end in time
 
 
 def measure(name: str, start: Start) -> dict:
-    """Seconds of one loop over all pairs, the real tokens it processed, the loss on the pairs after it."""
+    """Seconds of one loop from its first forward on, the real tokens it processed, the loss on the pairs after it."""
     if name == "trl_defaults":
         model = AutoModelForSequenceClassification.from_pretrained(start.directory, num_labels=1, dtype=torch.float32)
     else:
         model = copy.deepcopy(start.model).eval()
         if not name.startswith("rmlib"):
             model.backbone.set_attn_implementation("sdpa")  # the library's own, with padding
-    counted = []
+    counted, clock = [], []
 
     def count(module: nn.Module, inputs: tuple, named: dict) -> None:
+        clock.append(time.perf_counter())
         mask = named["attention_mask"] if "attention_mask" in named else inputs[1]
         counted.append(int(mask.sum()))
 
     run = LOOPS[name](start, model)
     hook = model.register_forward_pre_hook(count, with_kwargs=True)
-    began = time.perf_counter()
     run()
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - clock[0]
     hook.remove()
     loss = None if name == "trl_defaults" else loss_on(model, start)  # another head, another rate: not to be compared
     return {"seconds": seconds, "tokens": sum(counted), "loss": loss}

@@ -49,7 +49,7 @@ def test_a_ceiling_is_measured_for_either_precision():
     assert "2 linear layers: (N, 64) (64, 32)" in "\n".join(matrix_products.listing(backbone, [5, 17, 17]))
 
 
-def test_cross_validation_holds_every_pair_out_once_and_accounts_for_every_row(backbone_dir, pairs_file, tmp_path, capsys):
+def test_cross_validation_holds_each_pair_out_once_and_tells_of_all_rows(backbone_dir, pairs_file, tmp_path, capsys):
     out = tmp_path / "report.json"
     arguments = ["--pairs", str(pairs_file), "--backbone", str(backbone_dir), "--folds", "3", "--json", str(out)]
     assert cross_validate.main(arguments) == 0
