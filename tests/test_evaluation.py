@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import tiny
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmlib.data import PreferencePair
@@ -37,6 +37,7 @@ def calibration_error(margins, bins=15):
     return total
 
 
+@settings(deadline=None)  # no timing: other work may share the machine
 @given(st.lists(st.floats(-12, 12) | st.just(0.0), min_size=1, max_size=60))
 def test_figures_from_margins(margins):
     margins = np.float32(margins)
@@ -59,6 +60,7 @@ def test_margins_are_taken_in_float64():
     assert big.nll == 0 and big.accuracy == 1
 
 
+@settings(deadline=None)  # no timing: other work may share the machine
 @given(st.integers(1, 2000), st.data())
 def test_wilson_ends_are_the_roots_of_the_quadratic(trials, data):
     successes = data.draw(st.integers(0, 2 * trials)) / 2

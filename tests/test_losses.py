@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmlib.losses import bradley_terry_loss
@@ -16,6 +16,7 @@ def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
+@settings(deadline=None)  # no timing: other work may share the machine
 @given(floats, floats)
 def test_it_is_minus_the_log_of_the_probability_of_the_choice(chosen, rejected):
     probability = 1 / (1 + math.exp(rejected - chosen))
@@ -27,6 +28,7 @@ def test_equal_scores_cost_log_2():
     assert bradley_terry_loss(doubles(3.0, -1.0), doubles(3.0, -1.0)).item() == pytest.approx(math.log(2), rel=1e-15)
 
 
+@settings(deadline=None)  # no timing: other work may share the machine
 @given(floats)
 def test_turning_a_pair_round_changes_the_loss_by_the_margin(margin):
     one, other = bradley_terry_loss(doubles(margin), doubles(0)), bradley_terry_loss(doubles(0), doubles(margin))
