@@ -122,8 +122,9 @@ MARGINS = replace(CONFIG, use_target_margin=True)
 @pytest.mark.parametrize("change, told", [
     pytest.param({"config": replace(MARGINS, learning_rate=2e-3)}, "learning_rate: 0.001, now 0.002", id="settings"),
     pytest.param({"config": replace(MARGINS, epochs=3)}, "epochs: 2, now 3", id="epochs"),
-    pytest.param({"pairs": made_up_pairs(10, seed=1)}, "data: 10 pairs", id="texts"),
-    pytest.param({"pairs": PAIRS[::-1]}, "data", id="order of the pairs"),
+    pytest.param({"pairs": [replace(PAIRS[0], chosen="yes yes"), *PAIRS[1:]]}, "data: 10 pairs", id="texts"),
+    pytest.param({"pairs": [replace(PAIRS[1], target_margin=PAIRS[0].target_margin),
+                            replace(PAIRS[0], target_margin=PAIRS[1].target_margin), *PAIRS[2:]]}, "data", id="order"),
     pytest.param({"pairs": PAIRS[:9]}, "data: 10 pairs.*now 9 pairs", id="fewer pairs"),
     pytest.param({"pairs": [replace(PAIRS[0], target_margin=9.0), *PAIRS[1:]]}, "data", id="target margins"),
 ])
@@ -227,7 +228,7 @@ def test_random_states_come_back(tmp_path):
 
 def test_command_killed_and_resumed(tmp_path):
     """The real command: killed once its first checkpoint is there, resumed, and held against an uninterrupted one."""
-    write_pairs(tmp_path / "pairs.jsonl", made_up_pairs(60))
+    write_pairs(tmp_path / "pairs.jsonl", made_up_pairs(40))
     command = [sys.executable, "-m", "rmlib", "train", str(tmp_path / "pairs.jsonl"), "--backbone",
                str(save_backbone(tmp_path / "backbone")), "--batch-size", "4", "--checkpoint-every", "2",
                "--epochs", "2", "--out"]
