@@ -135,8 +135,7 @@ class Trainer:
                 result.seconds = seconds_before + elapsed
                 record = {
                     "step": result.steps, "epoch": epoch, "loss": loss, "grad_norm": grad_norm,
-                    "learning_rate": learning_rate,
-                    "pairs_per_second": (result.pairs_seen - pairs_before) / elapsed,
+                    "learning_rate": learning_rate, "pairs_per_second": (result.pairs_seen - pairs_before) / elapsed,
                 }
                 result.history.append(record)
                 bar.update(len(batch))
