@@ -34,7 +34,7 @@ from rmlib.world import World, realised_agreement
 
 log = logging.getLogger("rmlib")
 WORLD = "world"
-WORLD_TRAIN, WORLD_TEST = 12_000, 4_000  # pairs
+WORLD_TRAIN, WORLD_TEST = 20_000, 4_000  # pairs
 SCORE_CHUNK = 1024  # rows held in memory at a time
 
 
@@ -211,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--epochs", type=count, default=1)
     command.add_argument("--batch-size", type=count, default=16, help="pairs an optimizer step (default 16)")
     rate = _number(float, 0)
-    command.add_argument("--learning-rate", type=rate, help="peak (default 5e-5; 1e-3 for the embedded backbone)")
+    command.add_argument("--learning-rate", type=rate, help="peak (default 5e-5; 5e-4 for the embedded backbone)")
     command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the compute")
     command.add_argument("--seed", type=_number(int, -1, 2**32), default=0)
     command.add_argument("--max-length", type=count, metavar="L", help="tokens of prompt and response together")

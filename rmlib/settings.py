@@ -56,4 +56,4 @@ def is_embedded(backbone: str) -> bool:
 
 def learning_rate_for(backbone: str) -> float:
     """A peak learning rate that suits the backbone: small nets take larger steps."""
-    return 1e-3 if is_embedded(backbone) else 5e-5
+    return 5e-4 if is_embedded(backbone) else 5e-5
