@@ -79,7 +79,8 @@ def run_train(options: argparse.Namespace) -> None:
         atomic_write_text(out / "training.json", json.dumps({"settings": asdict(config), **asdict(result)}) + "\n")
     log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
              result.precision, out)
-    _report(model, held_out, as_json=False, gold=options.pairs == WORLD and not options.eval)
+    _report(model, held_out, as_json=False, gold=options.pairs == WORLD and not options.eval,
+            title="held out: ")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -148,11 +149,11 @@ def _read(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
     return found
 
 
-def _report(model: RewardModel, pairs: list[PreferencePair], as_json: bool, gold: bool) -> None:
+def _report(model: RewardModel, pairs: list[PreferencePair], as_json: bool, gold: bool, title: str = "") -> None:
     evaluation = evaluate(model, pairs)
     if not PartialState().is_main_process:
         return
-    print(json.dumps(evaluation.to_dict()) if as_json else f"held out: {evaluation}")
+    print(json.dumps(evaluation.to_dict()) if as_json else f"{title}{evaluation}")
     if gold and not as_json:
         print(f"the gold reward itself agrees with {realised_agreement(World().margins(pairs)):.3f} of these labels")
 
@@ -164,6 +165,8 @@ def _check_out(out: Path, resume: bool) -> None:
     if earlier and not resume:
         raise ValueError(f"--out {out} holds an earlier run ({', '.join(earlier)}): --resume continues it, another "
                          "--out keeps it")
+    if resume and earlier == [MANIFEST]:
+        raise ValueError(f"--out {out} holds a finished model and no checkpoint to resume from; give another --out")
     if not earlier and (out / "config.json").exists():
         raise ValueError(f"--out {out} holds another model (config.json), which would be lost; give another --out")
 

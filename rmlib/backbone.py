@@ -143,3 +143,16 @@ def window(backbone: nn.Module, max_length: int | None) -> int:
     if max_length > limit:
         raise ValueError(f"max_length {max_length} is more than the {limit} positions this backbone has")
     return max_length
+
+
+def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """One vector a sequence, (B, T, H) -> (B, H), found from the mask and so on either side of the padding."""
+    if pooling == "mean":
+        # bfloat16 can't count beyond 256 tokens, nor add them up.
+        mask = attention_mask.unsqueeze(-1).to(torch.promote_types(hidden.dtype, torch.float32))  # (B, T, 1)
+        return (hidden * mask).sum(1) / mask.sum(1)
+    if pooling == "cls":
+        index = attention_mask.argmax(1)  # (B,) the first real token
+    else:
+        index = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)  # (B,) the last real token
+    return hidden[torch.arange(len(hidden), device=hidden.device), index]

@@ -4,7 +4,7 @@ import os
 
 import accelerate
 import torch
-from accelerate.utils import GradientAccumulationPlugin, parse_flag_from_env
+from accelerate.utils import DistributedType, GradientAccumulationPlugin, parse_flag_from_env
 
 
 def join_processes() -> accelerate.PartialState:
@@ -30,6 +30,9 @@ def make_accelerator() -> accelerate.Accelerator:
     """
     join_processes()
     accelerator = accelerate.Accelerator(gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
+    if accelerator.distributed_type not in (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU):
+        raise ValueError(f"{accelerator.distributed_type} splits the weights between processes, and a checkpoint would "
+                         "hold a part of them: launch with --multi_gpu")
     accelerator.native_amp, accelerator.scaler = False, None
     return accelerator
 

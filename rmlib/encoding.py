@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -10,6 +11,7 @@ import torch
 
 from rmlib.data import PreferencePair
 
+log = logging.getLogger("rmlib")
 OVERLONG = ("keep_response", "drop", "error")
 
 
@@ -132,7 +134,9 @@ def _tokenize(tokenizer, texts: Iterable[str]) -> list[list[int]]:
     texts = list(texts)
     if not texts:
         return []
-    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    # split_special_tokens: a response that spells out "[SEP]" or "</s>" must not be able to write the real one.
+    options = {"add_special_tokens": False, "split_special_tokens": True, "return_attention_mask": False}
+    return tokenizer(texts, verbose=False, **options)["input_ids"]
 
 
 def _assemble(index, prompt, chosen, rejected, spec: EncodingSpec) -> EncodedPair:
@@ -181,9 +185,15 @@ def collate(pairs: Sequence[EncodedPair], spec: EncodingSpec, pad_id: int = 0, p
 
 
 def describe(encoded: Sequence[EncodedPair], total: int) -> str:
-    """One line for the log: how many of `total` pairs were cut, dropped, or made identical by the cut."""
+    """One line: how many of `total` pairs were cut, dropped, or made identical by the cut."""
     cut = sum(pair.prompt_cut > 0 for pair in encoded)
     response_cut = sum(pair.response_cut for pair in encoded)
     identical = sum(pair.identical for pair in encoded)
     return (f"{len(encoded)} of {total} pairs encoded: {cut} with the prompt's oldest tokens cut, "
             f"{response_cut} with a response cut, {total - len(encoded)} dropped, {identical} identical after the cut")
+
+
+def tell_cuts(encoded: Sequence[EncodedPair], total: int) -> None:
+    """Warn with `describe` where anything was lost."""
+    if len(encoded) < total or any(pair.prompt_cut or pair.response_cut or pair.identical for pair in encoded):
+        log.warning(describe(encoded, total))

@@ -19,10 +19,10 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from rmlib import unpadded
 from rmlib.backbone import (
-    check_kind, check_tokenizer, first_position, is_causal, load_backbone, position_ids, window,
+    check_kind, check_tokenizer, first_position, is_causal, load_backbone, pool, position_ids, window,
 )
 from rmlib.data import PreferencePair
-from rmlib.encoding import EncodedPair, EncodingSpec, collate, encode, micro_batches, read_template
+from rmlib.encoding import EncodedPair, EncodingSpec, collate, encode, micro_batches, read_template, tell_cuts
 from rmlib.files import atomic_directory, atomic_write_text, sha256
 from rmlib.losses import bradley_terry_loss
 
@@ -64,6 +64,7 @@ class RewardModel(nn.Module):
         check_kind(backbone.config, model_name)
         check_tokenizer(tokenizer, backbone, model_name)
         self.tokenizer = tokenizer
+        tokenizer.chat_template = None  # never used here, and several of them would be saved as a directory
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # never used here, and parameters without gradients break distributed training
         unpadded.enable(backbone)
@@ -77,6 +78,7 @@ class RewardModel(nn.Module):
         # Small, so that the first margins are near zero and the loss starts near log 2.
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
@@ -95,12 +97,6 @@ class RewardModel(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.head.weight.device
-
-    def token_budget(self, device: torch.device) -> int:
-        """Padded tokens of a forward in training: many on a GPU; on a CPU more where padding is left out."""
-        if device.type != "cpu":
-            return 65_536
-        return 4_096 if unpadded.applies(self.backbone, device) else 1_024
 
     def collate(self, pairs: Sequence[EncodedPair]) -> dict[str, Tensor]:
         """Inputs of one concatenated forward, on the model's device: 2P rows, chosen first, then rejected."""
@@ -127,7 +123,7 @@ class RewardModel(nn.Module):
         (directory / ".incoming").rmdir()
 
     def _write(self, directory: Path) -> None:
-        scores = score_pairs(self, CANARIES)
+        scores = _score_canaries(self)
         if not np.isfinite(scores).all():
             raise ValueError("the model's rewards are not finite numbers, so it is not saved: its training diverged")
         self.backbone.config.save_pretrained(directory)
@@ -196,7 +192,7 @@ def _files_of_model(directory: Path) -> list[str]:
 
 
 def _check_canaries(model: RewardModel, want: np.ndarray, directory: Path) -> None:
-    got = np.array(score_pairs(model, CANARIES))
+    got = _score_canaries(model)
     # Far above what another CPU's rounding does to float32, far below any change that matters.
     if got.shape != want.shape or not np.all(np.abs(got - want) <= 1e-4 * np.maximum(1, np.abs(want))):
         raise ValueError(
@@ -207,8 +203,17 @@ def _check_canaries(model: RewardModel, want: np.ndarray, directory: Path) -> No
 
 def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192):
     """Rewards of every pair in float32, dropout off: (chosen, rejected), each a float32 array (N,), in order."""
-    scores = np.full((2, len(pairs)), np.nan, dtype=np.float32)
     encoded = encode(model.tokenizer, pairs, model.encoding)
+    tell_cuts(encoded, len(pairs))
+    return _score_encoded(model, encoded, token_budget)
+
+
+def _score_canaries(model: RewardModel) -> np.ndarray:
+    return np.array(_score_encoded(model, encode(model.tokenizer, CANARIES, model.encoding)))  # (2, canaries)
+
+
+def _score_encoded(model: RewardModel, encoded: Sequence[EncodedPair], token_budget: int = 8192):
+    scores = np.full((2, len(encoded)), np.nan, dtype=np.float32)
     training = model.training
     model.eval()
     try:
@@ -234,16 +239,3 @@ def compute_pairwise_loss(model, tokenizer, prompt: str, good_response: str, bad
     rewards = model(**{name: tensor.to(device) for name, tensor in batch.items()})  # (2,)
     loss = bradley_terry_loss(rewards[:1], rewards[1:])
     return loss, rewards[0].item(), rewards[1].item()
-
-
-def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """One vector a sequence, (B, T, H) -> (B, H), found from the mask and so on either side of the padding."""
-    if pooling == "mean":
-        # bfloat16 can't count beyond 256 tokens, nor add them up.
-        mask = attention_mask.unsqueeze(-1).to(torch.promote_types(hidden.dtype, torch.float32))  # (B, T, 1)
-        return (hidden * mask).sum(1) / mask.sum(1)
-    if pooling == "cls":
-        index = attention_mask.argmax(1)  # (B,) the first real token
-    else:
-        index = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)  # (B,) the last real token
-    return hidden[torch.arange(len(hidden), device=hidden.device), index]

@@ -19,9 +19,10 @@ from transformers import get_linear_schedule_with_warmup
 from rmlib.checkpoints import Checkpoints, environment, random_state, set_random_state
 from rmlib.data import PreferencePair
 from rmlib.devices import has_native_bf16, make_accelerator
-from rmlib.encoding import EncodedPair, describe, encode, micro_batches
+from rmlib.encoding import EncodedPair, encode, micro_batches, tell_cuts
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel
+from rmlib.unpadded import token_budget
 
 log = logging.getLogger("rmlib")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -90,6 +91,8 @@ def train(
     trainer = Trainer(model, pairs, config, checkpoint_dir)
     if resume:
         trainer.resume()
+    elif trainer.checkpoints and trainer.checkpoints.all():
+        raise ValueError(f"{checkpoint_dir} holds checkpoints of an earlier run: resume it, or give another directory")
     return trainer.run(on_step, progress)
 
 
@@ -103,19 +106,18 @@ class Trainer:
         self.encoded = encode(model.tokenizer, pairs, model.encoding, config.overlong)
         if not self.encoded:
             raise ValueError(f"nothing to train on: none of the {len(pairs)} pairs is left")
-        log.info(describe(self.encoded, len(pairs)))
+        tell_cuts(self.encoded, len(pairs))
         self.target_margins = [pair.target_margin or 0.0 for pair in pairs]
         device = self.accelerator.device
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and has_native_bf16(device))
-        self.token_budget = config.token_budget or model.token_budget(device)
+        self.token_budget = config.token_budget or token_budget(model.backbone, device)
         self.steps_per_epoch = -(-len(self.encoded) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
         optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), config.learning_rate, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.schedule = get_linear_schedule_with_warmup(
-            optimizer, round(config.warmup * self.total_steps), self.total_steps
-        )
+        warmup = round(config.warmup * self.total_steps)
+        self.schedule = get_linear_schedule_with_warmup(optimizer, warmup, self.total_steps)
         self.checkpoints = Checkpoints(Path(checkpoint_dir)) if checkpoint_dir else None
         self.result = TrainingResult(precision="bf16" if self.bf16 else "fp32", device=str(device))
 
@@ -140,9 +142,8 @@ class Trainer:
                 result.history.append(record)
                 bar.update(len(batch))
                 bar.set_postfix(loss=f"{loss:.3f}")
-                if self.checkpoints and (
-                    result.steps % self.config.checkpoint_every == 0 or result.steps == self.total_steps
-                ):
+                due = result.steps % self.config.checkpoint_every == 0 or result.steps == self.total_steps
+                if self.checkpoints and due:
                     self.save()
                 if on_step:
                     on_step(record)
@@ -214,8 +215,7 @@ class Trainer:
                                  "same, or start again in another directory")
         for name, ours in self._environment().items():
             if (theirs := state["environment"].get(name)) != ours:
-                log.warning("resumed with another %s: %s, was %s; the result will differ in its last bits",
-                            name, ours, theirs)
+                log.warning("resumed with another %s (%s, was %s): the result will differ", name, ours, theirs)
         self.checkpoints.load(self.core, self.optimizer.optimizer)
         self.schedule.load_state_dict(state["schedule"])
         for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr()):
@@ -234,7 +234,8 @@ class Trainer:
             if self.config.use_target_margin:
                 digest.update(repr(self.target_margins[pair.index]).encode())
         trained = sum(parameter.numel() for parameter in self.core.parameters() if parameter.requires_grad)
-        return {**asdict(self.config), "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}",
+        settings = {name: value for name, value in asdict(self.config).items() if name != "checkpoint_every"}
+        return {**settings, "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}",
                 "model": f"{self.core.pooling} pooling, {trained:,} trained weights"}
 
     def _environment(self) -> dict:

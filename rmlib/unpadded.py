@@ -33,8 +33,13 @@ def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attenti
     return torch.cat(outputs, dim=1).to(query.dtype), None
 
 
+def mask(*args, attention_mask: Tensor | None = None, **options) -> Tensor | None:
+    """transformers' own mask for a padded batch, none for sequences laid end to end: `attend` keeps those apart."""
+    return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **options)
+
+
 AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionMaskInterface.register(NAME, mask)
 
 
 def enable(backbone: nn.Module) -> None:
@@ -49,6 +54,13 @@ def applies(backbone: nn.Module, device: torch.device) -> bool:
     Asked at each call: any other attention, set later to look at its weights, would see across sequences.
     """
     return backbone.config._attn_implementation == NAME and device.type == "cpu"
+
+
+def token_budget(backbone: nn.Module, device: torch.device) -> int:
+    """Padded tokens of a forward in training: many on a GPU; on a CPU more where padding is left out."""
+    if device.type != "cpu":
+        return 65_536
+    return 4_096 if applies(backbone, device) else 1_024
 
 
 def last_hidden_state(backbone: nn.Module, input_ids: Tensor, attention_mask: Tensor, **inputs) -> Tensor:

@@ -153,7 +153,8 @@ def test_a_response_of_a_megabyte(name, word):
 def test_special_and_odd_text_stays_inside_its_response(name, text):
     encoded, spec, tokenizer = one(name, PreferencePair("Why?", text, "no"))
     batch = collate([encoded], spec, tokenizer.pad_token_id or 0)
-    body = tokenizer(spec.lead + text, add_special_tokens=False)["input_ids"]
+    body = tokenizer(spec.lead + text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    assert not set(body) & set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # text can't write a real [SEP]
     assert encoded.chosen.tolist() == [*encoded.chosen[: encoded.response_start], *body, *spec.suffix]
     assert batch["attention_mask"].sum(1).tolist() == [len(encoded.chosen), len(encoded.rejected)]
 
