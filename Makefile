@@ -1,4 +1,4 @@
-# Every target sets up what it needs from Python >= 3.11 alone. Nothing outside this folder is written.
+# Every target sets up what it needs from Python >= 3.11 alone. Nothing is installed outside this folder.
 PYTHON ?=
 REPO   ?=
 REF    ?= main

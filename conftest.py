@@ -137,6 +137,7 @@ class Notebook(IPyNbFile):
             for knob in ("RMLIB_PROFILE", "RMLIB_BACKBONE", "RMLIB_PAIRS"):
                 environment.delenv(knob, raising=False)
             environment.setenv("HF_HUB_OFFLINE", "1")
+            environment.setenv("CUDA_VISIBLE_DEVICES", "")  # stored outputs are a CPU's
             environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
             super().setup()
 
