@@ -22,9 +22,9 @@ from rmlib.world import (
 WORLD = World()
 PAIRS = WORLD.pairs(4000, "train", seed=1)
 QUESTION = "What is the capital of France?"
-PINNED = ("Tell me the result of 4 times 6.",
-          "Good morning. It could be 24, but do not quote me. It rained on my new hat.",
-          "It could be 24, but do not quote me. My uncle once had a boat.")
+PINNED = ("How much is 4 times 5?",
+          "Good morning. It could be 20, but do not quote me. It rained on my new hat.",
+          "It could be 20, but do not quote me. My uncle once had a boat.")
 
 
 def test_there_are_enough_facts_in_enough_families():

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from transformers import DistilBertConfig, DistilBertForMaskedLM, PreTrainedTokenizerFast
 
 from rmlib.files import atomic_directory, atomic_write_text
-from rmlib.world import World
+from rmlib.world import Fact, World
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 POSITIONS = 512
@@ -33,15 +33,15 @@ CHUNK = 32  # batches drawn at once, so that a batch holds texts of like length
 class Recipe:
     """How the backbone is pretrained."""
 
-    steps: int = 6000
+    steps: int = 4000
     batch_size: int = 32
     learning_rate: float = 1.5e-3
     warmup: float = 0.05
     # A token is chosen for prediction; of the chosen, some are masked, some replaced, and the rest left as they are.
     choose: float = 0.15
-    choose_fact: float = 0.5  # for the words of the fact itself
-    mask: float = 0.4
-    substitute: float = 0.4
+    choose_answer: float = 0.6
+    mask: float = 0.35
+    substitute: float = 0.45
 
 
 def world_words(world: World) -> list[str]:
@@ -84,29 +84,29 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> DistilBertConfig:
 class Corruptor:
     """Chooses tokens to predict, and masks or replaces them.
 
-    A word of the fact (its subject or its answer) is replaced by a word of the same part in another fact of the
-    family, any other token by any token of the world: what has to be noticed is that two parts do not agree.
+    The answer is replaced by another answer of its family, any other token by any token of the world. The subject is
+    left whole: with it in doubt, the best guess would rest on which combinations of phrasing and answer never occur,
+    and that is the one thing that must not be learned.
     """
 
     def __init__(self, world: World, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, rng: np.random.Generator):
         self.recipe, self.rng, self.mask_id = recipe, rng, tokenizer.mask_token_id
-        ids = lambda texts: np.unique(np.concatenate(tokenizer(list(texts), add_special_tokens=False).input_ids))
         self.anything = np.arange(len(SPECIAL), len(tokenizer))
-        self.special = np.arange(len(tokenizer)) < len(SPECIAL)
-        self.parts = {family.name: [ids(fact.answer for fact in family.facts), ids(f.subject for f in family.facts)]
-                      for family in world.families}
+        ids = {text: tokenizer(text, add_special_tokens=False).input_ids
+               for fact in world.facts for text in (fact.subject, fact.answer)}
+        self.facts = {fact: (ids[fact.answer][0], ids[fact.subject]) for fact in world.facts}
+        self.answers = {family.name: [ids[answer][0] for answer in family.answers] for family in world.families}
 
-    def __call__(self, family: str, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, fact: Fact, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The corrupted row (T,), and which positions are to be predicted, bool (T,)."""
         rng, recipe = self.rng, self.recipe
-        groups = [*self.parts[family], self.anything]
-        group = np.select([np.isin(row, part) for part in groups[:2]], [0, 1], 2)  # (T,)
-        chosen = rng.random(len(row)) < np.where(group < 2, recipe.choose_fact, recipe.choose)
-        chosen &= ~self.special[row]
+        answer, subject = self.facts[fact]
+        chosen = rng.random(len(row)) < np.where(row == answer, recipe.choose_answer, recipe.choose)
+        chosen &= (row >= len(SPECIAL)) & ~np.isin(row, subject)
         fate = rng.random(len(row))
         corrupted = np.where(chosen & (fate < recipe.mask), self.mask_id, row)
         for i in np.flatnonzero(chosen & (fate >= recipe.mask) & (fate < recipe.mask + recipe.substitute)):
-            corrupted[i] = rng.choice(groups[group[i]])
+            corrupted[i] = rng.choice(self.answers[fact.family] if row[i] == answer else self.anything)
         return corrupted, chosen
 
 
@@ -119,14 +119,14 @@ def batches(world: World, tokenizer, corrupt: Corruptor, recipe: Recipe, rng: np
         rows = tokenizer(asked, answers).input_ids
         order = np.argsort([len(row) for row in rows], kind="stable").reshape(CHUNK, -1)
         for members in rng.permutation(order):
-            yield collate([(world.fact(asked[i]).family, np.array(rows[i])) for i in members], corrupt)
+            yield collate([(world.fact(asked[i]), np.array(rows[i])) for i in members], corrupt)
 
 
-def collate(rows: list[tuple[str, np.ndarray]], corrupt: Corruptor) -> tuple[Tensor, Tensor, Tensor]:
+def collate(rows: list[tuple[Fact, np.ndarray]], corrupt: Corruptor) -> tuple[Tensor, Tensor, Tensor]:
     shape = (len(rows), max(len(row) for _, row in rows))
     input_ids, mask, targets = np.zeros(shape, int), np.zeros(shape, int), np.full(shape, -100)
-    for i, (family, row) in enumerate(rows):
-        input_ids[i, : len(row)], chosen = corrupt(family, row)
+    for i, (fact, row) in enumerate(rows):
+        input_ids[i, : len(row)], chosen = corrupt(fact, row)
         targets[i, : len(row)] = np.where(chosen, row, -100)
         mask[i, : len(row)] = 1
     return torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(targets)
@@ -138,15 +138,17 @@ def scores(model: DistilBertForMaskedLM, hidden: Tensor) -> Tensor:
 
 
 def masked_token_loss(model: DistilBertForMaskedLM, input_ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of the chosen tokens, each predicted at its place and, at half the weight, from [CLS].
+    """Mean cross-entropy of the chosen tokens at their places, plus that of the changed ones predicted from [CLS].
 
-    Masked-token prediction alone never uses [CLS], and a reward model reads nothing else.
+    Prediction in place never uses [CLS], and a reward model reads nothing else. From there only tokens that were masked
+    or replaced are asked for, so [CLS] has to notice where the text disagrees with itself.
     """
     hidden = model.distilbert(input_ids=input_ids, attention_mask=mask).last_hidden_state  # (B, T, H)
     row, place = (targets != -100).nonzero(as_tuple=True)  # (N,) each
     wanted = targets[row, place]
-    from_cls = scores(model, hidden[:, 0])[row]  # (N, V)
-    return F.cross_entropy(scores(model, hidden[row, place]), wanted) + 0.5 * F.cross_entropy(from_cls, wanted)
+    changed = input_ids[row, place] != wanted
+    from_cls = scores(model, hidden[:, 0])[row[changed]]  # (M, V), M <= N
+    return F.cross_entropy(scores(model, hidden[row, place]), wanted) + F.cross_entropy(from_cls, wanted[changed])
 
 
 def pretrain(world: World, tokenizer, recipe: Recipe, seed: int) -> DistilBertForMaskedLM:
@@ -167,8 +169,10 @@ def pretrain(world: World, tokenizer, recipe: Recipe, seed: int) -> DistilBertFo
         optimizer.step()
         rate.step()
         average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
-        if step % 100 == 0 or step == recipe.steps:
-            print(f"step {step}/{recipe.steps}  loss {average:.3f}  {time.perf_counter() - start:.0f} s", flush=True)
+        if step % 250 == 0 or step == recipe.steps:
+            known = answer_accuracy(model, tokenizer, world, "validation")
+            print(f"step {step}/{recipe.steps}  loss {average:.3f}  answers known to held-out questions {known:.2f}  "
+                  f"{time.perf_counter() - start:.0f} s", flush=True)
     return model
 
 
