@@ -1,6 +1,6 @@
 """A reward model knows only what its backbone knows: the embedded backbone against the same net from random weights.
 
-    OMP_NUM_THREADS=2 python benchmarks/gold_world.py [--pairs 6000] [--seeds 0 1 2] [--test-pairs 4000]
+    python benchmarks/gold_world.py [--pairs 20000] [--seeds 0 1 2] [--test-pairs 4000]
 
 Fresh pairs, one epoch, one table row for every seed and start. All rows are judged on the same held-out pairs, whose
 combinations of fact and phrasing are in neither the training pairs nor the text of the pretraining.
@@ -56,11 +56,11 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=6000)
+    parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--test-pairs", type=int, default=4000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--token-budget", type=int)
     for row in rows(parser.parse_args()):

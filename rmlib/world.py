@@ -16,12 +16,12 @@ SPLITS = ("train", "validation", "test", "unseen")
 
 # r*(x, y) is the sum of weight times feature; `World.features` says how each feature is counted.
 WEIGHTS = {
-    "correctness": 1.6,  # +1 right, -1 wrong, 0 no answer
-    "courtesy": 0.4,     # courteous sentences, at most 2
-    "explanation": 0.7,  # 1 if the answer is explained
-    "hedging": -0.6,     # 1 if the answer is hedged
-    "rambling": -0.4,    # sentences about something else
-    "rudeness": -0.8,    # rude sentences
+    "correctness": 1.6,  # +1 right, -1 wrong, 0 no answer; the others are 1 if there is any, else 0
+    "courtesy": 0.5,
+    "explanation": 0.7,
+    "hedging": -0.6,
+    "rambling": -0.8,
+    "rudeness": -0.8,
 }
 _KINDS = {"greetings": "courtesy", "farewells": "courtesy", "rudeness": "rudeness", "rambling": "rambling"}
 _HEDGES = ("i think", "maybe", "perhaps", "could be", "might be", "not sure")
@@ -183,7 +183,7 @@ class World:
         words: set[str] = set()
         for sentence in map(_plain, re.findall(r"[^.!?]+", response)):
             if kind := self._kinds.get(sentence):
-                found[kind] += 1
+                found[kind] = 1
             elif sentence in map(_plain, family.explanations):
                 found["explanation"] = 1
             else:
@@ -192,7 +192,6 @@ class World:
         named = words & {*map(_plain, family.answers)} - {*_plain(fact.subject).split()}
         wrong = named - {_plain(answer) for answer in (fact.answer, *fact.also_true)}
         found["correctness"] = -1 if wrong else int(_plain(fact.answer) in named)
-        found["courtesy"] = min(found["courtesy"], 2)
         return found
 
     def reward(self, prompt: str, response: str) -> float:

@@ -120,10 +120,10 @@ def test_the_reward_reads_the_answer_that_was_written(right, expected):
     ("London calling, obviously", {}),
     ("I think it is Madrid.", {"correctness": -1, "hedging": 1}),
     ("Not Madrid but Paris.", {"correctness": -1}),
-    ("Thank you for asking. Paris. I hope that helps. You are welcome.", {"correctness": 1, "courtesy": 2}),
+    ("Thank you for asking. Paris. I hope that helps. You are welcome.", {"correctness": 1, "courtesy": 1}),
     ("paris! atlases mark a capital with a star", {"correctness": 1, "explanation": 1}),
-    ("Look it up yourself. Everybody knows that.", {"rudeness": 2}),
-    ("The neighbours have two pianos. The neighbours have two pianos.", {"rambling": 2}),
+    ("Look it up yourself. Everybody knows that.", {"rudeness": 1}),
+    ("The neighbours have two pianos. The neighbours have two pianos.", {"rambling": 1}),
     ("", {}),
 ])
 def test_features_are_read_from_the_text(response, expected):
@@ -137,7 +137,7 @@ def test_another_true_answer_is_no_mistake():
 
 def test_the_reward_is_the_published_sum_and_correctness_dominates():
     best_wrong = "Lovely question. Lima. Atlases mark a capital with a star. I hope that helps."
-    assert WORLD.reward(QUESTION, best_wrong) == pytest.approx(-1.6 + 2 * 0.4 + 0.7)
+    assert WORLD.reward(QUESTION, best_wrong) == pytest.approx(-1.6 + 0.5 + 0.7)
     assert WORLD.reward(QUESTION, "Paris.") == pytest.approx(1.6)
     assert WORLD.reward(QUESTION, "With pleasure. Paris.") > WORLD.reward(QUESTION, "Paris.")
     assert WORLD.reward(QUESTION, "Paris.") > WORLD.reward(QUESTION, best_wrong)
@@ -165,14 +165,14 @@ def test_impossible_annotators_are_refused(arguments):
 
 
 @pytest.mark.parametrize("annotator, p", [
-    (Annotator(), 1 / (1 + np.exp(-0.4))),
-    (Annotator(temperature=0.25), 1 / (1 + np.exp(-1.6))),
-    (Annotator(length_bias=2.0), 1 / (1 + np.exp(-0.4 + 2.0 * 0.6))),
-    (Annotator(temperature=0.25, flip_rate=0.2), 0.2 + 0.6 / (1 + np.exp(-1.6))),
+    (Annotator(), 1 / (1 + np.exp(-0.8))),
+    (Annotator(temperature=0.25), 1 / (1 + np.exp(-3.2))),
+    (Annotator(length_bias=2.0), 1 / (1 + np.exp(-0.8 + 2.0 * 0.6))),
+    (Annotator(temperature=0.25, flip_rate=0.2), 0.2 + 0.6 / (1 + np.exp(-3.2))),
     (Annotator(temperature=1e-4, flip_rate=0.0), 1.0),
 ])
 def test_choices_follow_the_stated_probability(annotator, p):
-    # One ramble costs 0.4 and adds six words.
+    # A ramble costs 0.8 and adds six words.
     n, plain, rambling = 20_000, "Paris.", "Paris. The bus did not come again."
     labelled = WORLD.relabel([PreferencePair(QUESTION, plain, rambling)] * n, annotator, seed=4)
     share = np.mean([pair.chosen == plain for pair in labelled])
