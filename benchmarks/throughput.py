@@ -1,6 +1,6 @@
 """Pairs a second of five training loops in one run: same weights, same real pairs, same threads, dropout off.
 
-    python benchmarks/throughput.py --backbone DIR --pairs FILE [--json OUT] [--limit 64] [--threads T]
+    python benchmarks/throughput.py --backbone DIR --pairs FILE [--json OUT] [--limit 64] [--threads T] [--cpu-time]
 
     reference               one pair at a time: tokenise both texts, two forwards, Adam
     two_forward             16 pairs a step: chosen responses padded to one batch, rejected ones to another, Adam
@@ -47,7 +47,7 @@ OTHERS_TOLERANCE = 0.01
 ROUNDS, SECONDS = 3, 420  # another round starts only if it would end in time
 
 
-def measure(name: str, start: Start) -> dict:
+def measure(name: str, start: Start, now: matrix_products.Clock) -> dict:
     """Seconds of one loop from its first forward on, the real tokens it processed, the loss on the pairs after it."""
     if name == "trl_defaults":
         model = AutoModelForSequenceClassification.from_pretrained(start.directory, num_labels=1, dtype=torch.float32)
@@ -58,14 +58,14 @@ def measure(name: str, start: Start) -> dict:
     counted, clock = [], []
 
     def count(module: nn.Module, inputs: tuple, named: dict) -> None:
-        clock.append(time.perf_counter())
+        clock.append(now())
         mask = named["attention_mask"] if "attention_mask" in named else inputs[1]
         counted.append(int(mask.sum()))
 
     run = LOOPS[name](start, model)
     hook = model.register_forward_pre_hook(count, with_kwargs=True)
     run()
-    seconds = time.perf_counter() - clock[0]
+    seconds = now() - clock[0]
     hook.remove()
     loss = None if name == "trl_defaults" else loss_on(model, start)  # another head, another rate: not to be compared
     return {"seconds": seconds, "tokens": sum(counted), "loss": loss}
@@ -86,17 +86,17 @@ def check(rounds: dict[str, list[dict]]) -> None:
             raise ValueError(f"{name} did not reach trl's loss on the same pairs, so it did other work: {losses}")
 
 
-def run_rounds(start: Start, names: list[str], dtypes: dict[str, torch.dtype]) -> tuple[dict, dict, int]:
+def run_rounds(start: Start, names: list[str], dtypes: dict[str, torch.dtype], now: matrix_products.Clock):
     """All rows in turn, forth and back, until time is up: (results of each loop, seconds of each ceiling, rounds)."""
     rounds: dict[str, list[dict]] = {name: [] for name in names}
     ceilings: dict[str, list[float]] = {name: [] for name in dtypes}
     began, done = time.perf_counter(), 0
     while done == 0 or (done < ROUNDS and (time.perf_counter() - began) * (1 + 1 / done) < SECONDS):
         for name in names[:: -1 if done % 2 else 1]:
-            rounds[name].append(measure(name, start))
+            rounds[name].append(measure(name, start, now))
             print(f"round {done + 1}: {name} {rounds[name][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
         for name, dtype in dtypes.items():
-            ceilings[name].append(matrix_products.seconds(start.model.backbone, start.lengths, dtype))
+            ceilings[name].append(matrix_products.seconds(start.model.backbone, start.lengths, dtype, now))
         done += 1
     return rounds, ceilings, done
 
@@ -126,7 +126,8 @@ def report(start: Start, rounds: dict, ceilings: dict, done: int) -> dict:
 def print_table(figures: dict) -> None:
     speeds = {**figures["pairs_per_second"], "trl_defaults": figures["trl_defaults_pairs_per_second"]}
     print(f"{figures['pairs']} pairs, {figures['tokens']} tokens, at most {figures['window']} a sequence; "
-          f"{figures['threads']} threads; best of {figures['rounds']} rounds; loss before {figures['loss_before']:.4f}")
+          f"threads: {figures['threads']}; {figures['clock']}, best of {figures['rounds']} rounds; "
+          f"loss before {figures['loss_before']:.4f}")
     print(f"{'loop':<14}{'pairs/s':>8}{'to trl':>8}{'of ceiling':>12}{'loss after':>12}")
     for name in (name for name in LOOPS if speeds[name]):
         share, loss = figures["share_of_ceiling"].get(name), figures["loss_after"][name]
@@ -142,23 +143,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", required=True, metavar="FILE")
     parser.add_argument("--limit", type=int, default=64, metavar="N", help="pairs, of those that fit (default 64)")
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's own)")
+    parser.add_argument("--cpu-time", action="store_true", help="on one thread, time that a busy machine can't stretch")
     parser.add_argument("--json", metavar="OUT", help="write all figures there, as one object")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore", FutureWarning)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    if options.threads or options.cpu_time:
+        torch.set_num_threads(1 if options.cpu_time else options.threads)
+    now = time.process_time if options.cpu_time else time.perf_counter
     try:
         start = make_start(options.backbone, read_pairs(options.pairs).pairs, options.limit)
         bf16 = has_native_bf16(torch.device("cpu"))
         dtypes = {"rmlib_fp32": torch.float32} | ({"rmlib_bf16": torch.bfloat16} if bf16 else {})
-        rounds, ceilings, done = run_rounds(start, [name for name in LOOPS if bf16 or name != "rmlib_bf16"], dtypes)
+        names = [name for name in LOOPS if bf16 or name != "rmlib_bf16"]
+        rounds, ceilings, done = run_rounds(start, names, dtypes, now)
         check(rounds)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    figures = report(start, rounds, ceilings, done)
+    figures = {**report(start, rounds, ceilings, done), "clock": "CPU time" if options.cpu_time else "wall time"}
     print("\n".join(matrix_products.listing(start.model.backbone, start.lengths)))
     print_table(figures)
     if options.json:
