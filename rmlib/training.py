@@ -215,7 +215,7 @@ class Trainer:
                                  "same, or start again in another directory")
         for name, ours in self._environment().items():
             if (theirs := state["environment"].get(name)) != ours:
-                log.warning("resumed with another %s (%s, was %s): the result will differ", name, ours, theirs)
+                log.warning("resumed with another %s: %s, was %s; the result will differ", name, ours, theirs)
         self.checkpoints.load(self.core, self.optimizer.optimizer)
         self.schedule.load_state_dict(state["schedule"])
         for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr()):
