@@ -4,6 +4,9 @@
 
 The text is the gold world's own: questions of the training split with right answers only. No combination of fact and
 phrasing that is kept for validation or test, and no family marked unseen, is ever read.
+
+Words are masked, or swapped (an answer for another of its family), and predicted in their place; those that were changed are
+predicted from [CLS] too, which so learns to notice what does not fit. No preference and no reward is used.
 """
 
 import argparse
@@ -76,7 +79,7 @@ def build_tokenizer(world: World) -> PreTrainedTokenizerFast:
 
 
 def build_config(tokenizer: PreTrainedTokenizerFast) -> DistilBertConfig:
-    """DistilBERT's architecture at about a million weights; it has no pooler, so nothing is left over at loading."""
+    """DistilBERT's architecture at about 0.7 million weights; it has no pooler, so nothing is left over at loading."""
     return DistilBertConfig(vocab_size=len(tokenizer), dim=128, n_layers=4, n_heads=4, hidden_dim=256,
                             max_position_embeddings=POSITIONS, initializer_range=0.05, pad_token_id=0)
 
