@@ -5,8 +5,8 @@
 The text is the gold world's own: questions of the training split with right answers only. No combination of fact and
 phrasing that is kept for validation or test, and no family marked unseen, is ever read.
 
-Words are masked, or swapped (an answer for another of its family), and predicted in their place; those that were changed are
-predicted from [CLS] too, which so learns to notice what does not fit. No preference and no reward is used.
+Words are masked, or swapped (an answer for another of its family), and predicted in their place; those that were
+changed are predicted from [CLS] too, which so learns to notice what does not fit. No preference and no reward is used.
 """
 
 import argparse
