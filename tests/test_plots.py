@@ -40,7 +40,7 @@ def boxes_of_text(figure: Figure) -> list[tuple[Text, Bbox]]:
 def shown(monkeypatch) -> list[tuple[dict, dict]]:
     """What show puts out: (data, metadata) of each output, in order."""
     outputs: list[tuple[dict, dict]] = []
-    monkeypatch.setattr(plots, "display", lambda data, raw, metadata=None: outputs.append((data, metadata or {})))
+    monkeypatch.setattr(plots.style, "display", lambda data, raw, metadata=None: outputs.append((data, metadata or {})))
     return outputs
 
 

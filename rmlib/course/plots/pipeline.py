@@ -1,65 +1,15 @@
-"""The course's figures: one style, one palette, and a description that every reader can see.
-
-Colours are named by what they stand for, and come from Okabe and Ito's palette for colour-blind readers
-(Okabe and Ito, 2008, "Color Universal Design"). Figures are matplotlib.figure.Figure objects: no pyplot, so
-nothing is kept alive behind the notebook's back.
+"""The course in one picture, which returns at the top of every notebook with the stage lit that it is about.
 
 README's picture is drawn by
     python -c "from rmlib.course import plots; open('docs/pipeline.png', 'wb').write(plots.png_bytes(plots.pipeline()))"
 """
 
-import html
-import io
-from collections.abc import Sequence
-
-import matplotlib
 import numpy as np
-from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
-CHOSEN = "#0072B2"
-REJECTED = "#D55E00"
-MODEL = "#009E73"
-THEORY = "#000000"
-NEUTRAL = "#666666"
-FAINT = "#C9C9C9"
-LIT_EDGE = "#E69F00"
-LIT_FILL = "#FFF3D6"
-
-WIDTH = 10.0
-DPI = 100
-PIXELS_PER_DOT = 2  # drawn at twice the size it is shown at, so that type is sharp on fine screens and projectors
-SHORTEST_DESCRIPTION = 30
-
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 15,
-    "axes.titlesize": 16,
-    "axes.labelsize": 15,
-    "xtick.labelsize": 14,
-    "ytick.labelsize": 14,
-    "legend.fontsize": 14,
-    "legend.frameon": False,
-    "lines.linewidth": 2.8,
-    "lines.markersize": 8,
-    "axes.linewidth": 1.2,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlepad": 12,
-    "axes.titlelocation": "left",
-    "figure.constrained_layout.w_pad": 0.15,
-    "figure.constrained_layout.h_pad": 0.1,
-    "figure.constrained_layout.wspace": 0.05,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "axes.facecolor": "white",
-    "mathtext.fontset": "dejavusans",
-}
-_styled = matplotlib.rc_context(STYLE)
+from rmlib.course.plots.style import CHOSEN, DPI, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, REJECTED, WIDTH, styled
 
 STAGES = ("prompt", "responses", "choice", "pairs", "loss", "reward model", "use")
 """The stages of the pipeline picture, from left to right."""
@@ -76,68 +26,8 @@ _STAGE_SENTENCES = {
 }
 
 
-def _canvas(columns: int = 1, height: float = 4.0) -> tuple[Figure, list[Axes]]:
-    """An empty figure, WIDTH inches by `height`, with `columns` axes side by side; draw on it under @_styled."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
-
-@_styled
-def png_bytes(figure: Figure) -> bytes:
-    """The figure as a PNG of 256 colours, a third of the bytes; with no date inside, so it can be reproduced."""
-    drawn, packed = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI * PIXELS_PER_DOT)
-    picture = Image.open(drawn).convert("RGB")
-    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(packed, format="PNG", optimize=True)
-    return packed.getvalue()
-
-
-def show(figure: Figure, alt: str) -> None:
-    """Put the figure on the page as PNG, and under it `alt`, the sentence that says what is to be seen in it.
-
-    `alt` is kept as the picture's alternative text, for screen readers of exported pages, and printed as a line
-    below it, since JupyterLab does not use alternative text.
-    Raises ValueError if `alt` is missing or too short to describe anything.
-    """
-    alt = " ".join(alt.split())
-    if len(alt) < SHORTEST_DESCRIPTION:
-        raise ValueError(
-            f"a figure needs alt: a sentence of at least {SHORTEST_DESCRIPTION} characters that says what is to be "
-            f"seen in it, got {alt!r}"
-        )
-    width = round(figure.get_figwidth() * DPI)
-    picture = {"image/png": png_bytes(figure), "text/plain": alt}
-    display(picture, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
-    display({"text/html": f"<p><em>{html.escape(alt)}</em></p>"}, raw=True)
-
-
-@_styled
-def loss_and_scores(history: Sequence[tuple[float, float, float]]) -> Figure:
-    """Two panels by epoch: the loss, with the line log 2 where it starts, and the two scores as they part.
-
-    `history` has one row (loss, chosen score, rejected score) an epoch; the first row is epoch 1.
-    Raises ValueError unless it is (epochs, 3) with at least one epoch.
-    """
-    table = np.asarray(history, dtype=float)
-    if table.ndim != 2 or table.shape[1] != 3 or len(table) == 0:
-        raise ValueError(f"need rows of (loss, chosen score, rejected score), got an array of shape {table.shape}")
-    epochs = np.arange(1, len(table) + 1)
-    figure, (left, right) = _canvas(columns=2)
-    left.axhline(np.log(2), color=THEORY, linestyle="--", linewidth=1.8)
-    left.plot(epochs, table[:, 0], "o-", color=MODEL)
-    left.annotate("log 2 ≈ 0.693", (epochs[-1], np.log(2)), xytext=(0, 6), textcoords="offset points", ha="right")
-    left.set(title="loss", xlabel="epoch", ylim=(0, 1.2 * max(np.log(2), table[:, 0].max())))
-    for column, colour, marker, name in ((1, CHOSEN, "o", "chosen"), (2, REJECTED, "s", "rejected")):
-        right.plot(epochs, table[:, column], marker=marker, color=colour)
-        right.annotate(name, (epochs[-1], table[-1, column]), xytext=(10, 0), textcoords="offset points",
-                       color=colour, va="center")
-    right.set(title="scores", xlabel="epoch")
-    for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure
-
-
-@_styled
+@styled
 def pipeline(stage: str | None = None) -> Figure:
     """The course in one picture, from a prompt to what uses the reward model, with `stage` lit (None: no stage).
 

@@ -1,0 +1,89 @@
+"""The course's one style: colours named by what they stand for, readable type, and pictures that describe themselves.
+
+Colours come from Okabe and Ito's palette for colour-blind readers (Okabe and Ito, 2008, "Color Universal Design").
+Figures are matplotlib.figure.Figure objects: no pyplot, so nothing is kept alive behind the notebook's back.
+"""
+
+import html
+import io
+
+import matplotlib
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+CHOSEN = "#0072B2"
+REJECTED = "#D55E00"
+MODEL = "#009E73"
+THEORY = "#000000"
+NEUTRAL = "#666666"
+FAINT = "#C9C9C9"
+LIT_EDGE = "#E69F00"
+LIT_FILL = "#FFF3D6"
+
+WIDTH = 10.0
+DPI = 100
+PIXELS_PER_DOT = 2  # drawn at twice the size it is shown at, so that type is sharp on fine screens and projectors
+SHORTEST_DESCRIPTION = 30
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 15,
+    "axes.titlesize": 16,
+    "axes.labelsize": 15,
+    "xtick.labelsize": 14,
+    "ytick.labelsize": 14,
+    "legend.fontsize": 14,
+    "legend.frameon": False,
+    "lines.linewidth": 2.8,
+    "lines.markersize": 8,
+    "axes.linewidth": 1.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlepad": 12,
+    "axes.titlelocation": "left",
+    "figure.constrained_layout.w_pad": 0.15,
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.wspace": 0.05,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "axes.facecolor": "white",
+    "mathtext.fontset": "dejavusans",
+}
+styled = matplotlib.rc_context(STYLE)
+
+
+def canvas(columns: int = 1, height: float = 4.0) -> tuple[Figure, list[Axes]]:
+    """An empty figure, WIDTH inches by `height`, with `columns` axes side by side; draw on it under @styled."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+@styled
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG of 256 colours, a third of the bytes; with no date inside, so it can be reproduced."""
+    drawn, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI * PIXELS_PER_DOT)
+    picture = Image.open(drawn).convert("RGB")
+    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(packed, format="PNG", optimize=True)
+    return packed.getvalue()
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Put the figure on the page as PNG, and under it `alt`, the sentence that says what is to be seen in it.
+
+    `alt` is kept as the picture's alternative text, for screen readers of exported pages, and printed as a line
+    below it, since JupyterLab does not use alternative text.
+    Raises ValueError if `alt` is missing or too short to describe anything.
+    """
+    alt = " ".join(alt.split())
+    if len(alt) < SHORTEST_DESCRIPTION:
+        raise ValueError(
+            f"a figure needs alt: a sentence of at least {SHORTEST_DESCRIPTION} characters that says what is to be "
+            f"seen in it, got {alt!r}"
+        )
+    width = round(figure.get_figwidth() * DPI)
+    picture = {"image/png": png_bytes(figure), "text/plain": alt}
+    display(picture, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
+    display({"text/html": f"<p><em>{html.escape(alt)}</em></p>"}, raw=True)
