@@ -70,20 +70,27 @@ def png_bytes(figure: Figure) -> bytes:
     return packed.getvalue()
 
 
-def show(figure: Figure, alt: str) -> None:
-    """Put the figure on the page as PNG, and under it `alt`, the sentence that says what is to be seen in it.
-
-    `alt` is kept as the picture's alternative text, for screen readers of exported pages, and printed as a line
-    below it, since JupyterLab does not use alternative text.
-    Raises ValueError if `alt` is missing or too short to describe anything.
-    """
+def described(alt: str) -> str:
+    """`alt` on one line. Raises ValueError if it is missing or too short to describe anything."""
     alt = " ".join(alt.split())
     if len(alt) < SHORTEST_DESCRIPTION:
         raise ValueError(
             f"a figure needs alt: a sentence of at least {SHORTEST_DESCRIPTION} characters that says what is to be "
             f"seen in it, got {alt!r}"
         )
+    return alt
+
+
+def show(figure: Figure, alt: str, numbers: str = "") -> None:
+    """Put the figure on the page as PNG, and under it `alt`, the sentence that says what is to be seen in it.
+
+    `alt` is kept as the picture's alternative text, for screen readers of exported pages, and printed as a line
+    below it, since JupyterLab does not use alternative text. `numbers`, if any, are one more line below that.
+    Raises ValueError if `alt` is missing or too short to describe anything.
+    """
+    alt = described(alt)
     width = round(figure.get_figwidth() * DPI)
     picture = {"image/png": png_bytes(figure), "text/plain": alt}
     display(picture, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
-    display({"text/html": f"<p><em>{html.escape(alt)}</em></p>"}, raw=True)
+    below = f"<p>{html.escape(numbers)}</p>" if numbers else ""
+    display({"text/html": f"<p><em>{html.escape(alt)}</em></p>{below}"}, raw=True)
