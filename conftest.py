@@ -138,6 +138,7 @@ class Notebook(IPyNbFile):
                 environment.delenv(knob, raising=False)
             environment.setenv("HF_HUB_OFFLINE", "1")
             environment.setenv("CUDA_VISIBLE_DEVICES", "")  # stored outputs are a CPU's
+            environment.setenv("RMLIB_STRICT_EXERCISES", "1")  # a wrong answer stops the cell
             environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
             super().setup()
 

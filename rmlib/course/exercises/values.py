@@ -1,0 +1,164 @@
+"""What exercises take and give: numbers, arrays, tensors, truth values, words, and tuples of them.
+
+Compared generously in kind (a float does for a 0-d tensor, a list for an array) and strictly in shape and value.
+"""
+
+import contextlib
+import inspect
+import io
+import re
+import textwrap
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, bfloat16
+
+LONGEST = 160  # characters of one value on the page
+
+
+class Mismatch(Exception):
+    """Two values that can't be compared number by number; the message says why."""
+
+
+@dataclass(eq=False)
+class Raised:
+    """What a function gave instead of a result. Two are equal where the kind of error is the same."""
+
+    error: Exception
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Raised) and type(self.error) is type(other.error)
+
+    def __str__(self) -> str:
+        return f"{type(self.error).__name__}: {self.error}"
+
+
+def outcome(function: Callable, arguments: tuple) -> tuple[object, str]:
+    """What a function returns, or Raised, and what it printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of overflow and the like: the verdict says it better, and once
+        try:
+            return function(*arguments), printed.getvalue()
+        except Exception as error:
+            return Raised(error), printed.getvalue()
+
+
+def as_array(value: object) -> np.ndarray | None:
+    """A number, an array, a tensor or an even list of them as a numpy array; None for anything else."""
+    if isinstance(value, Tensor):
+        return (value.float() if value.dtype == bfloat16 else value).numpy(force=True)
+    if isinstance(value, list | tuple):
+        parts = [as_array(part) for part in value]
+        if any(part is None or part.shape != parts[0].shape for part in parts):
+            return None
+        return np.array(parts)
+    array = np.asarray(value) if isinstance(value, np.ndarray | np.generic | bool | int | float | complex) else None
+    return array if array is not None and array.dtype.kind in "biufc" else None
+
+
+def kind(value: object) -> str:
+    """What a value is, in the reader's words."""
+    array = as_array(value)
+    if isinstance(value, Raised):
+        return f"an error of class {type(value.error).__name__}"
+    if isinstance(value, tuple) or array is None:
+        return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"
+    what = "truth value" if array.dtype == bool else "number"
+    return f"a single {what}" if array.ndim == 0 else f"{what}s of shape {array.shape}"
+
+
+def pairs(got: object, wanted: object) -> list[tuple]:
+    """The parts of a result, each beside what is wanted in its place: (got, wanted), numbers as numpy arrays.
+
+    Raises Mismatch where kinds, lengths or shapes differ.
+    """
+    if got is None and wanted is not None:
+        raise Mismatch("Nothing was returned (None): is there a `return`?")
+    numbers = as_array(wanted)
+    if isinstance(wanted, tuple) or isinstance(wanted, list) and numbers is None:
+        parts = list(got) if isinstance(got, list | tuple | np.ndarray | Tensor) and np.ndim(as_array(got)) else None
+        parts = list(got) if isinstance(got, list | tuple) else parts
+        if parts is None or len(parts) != len(wanted):
+            raise Mismatch(f"Wanted are {len(wanted)} results, not {kind(got)}.")
+        return [pair for one, other in zip(parts, wanted, strict=True) for pair in pairs(one, other)]
+    if isinstance(wanted, dict):
+        if not isinstance(got, dict) or set(got) != set(wanted):
+            raise Mismatch(f"A dict with the keys {sorted(map(str, wanted))} is wanted.")
+        return [pair for key in wanted for pair in pairs(got[key], wanted[key])]
+    if numbers is None:
+        if not isinstance(got, type(wanted)):
+            raise Mismatch(f"Wanted is {kind(wanted)}, not {kind(got)}.")
+        return [(got, wanted)]
+    found = as_array(got)
+    if found is None or (numbers.dtype == bool) != (found.dtype == bool):
+        raise Mismatch(f"Wanted is {kind(wanted)}, not {kind(got)}.")
+    if found.shape != numbers.shape:
+        raise Mismatch(shapes_differ(found.shape, numbers.shape))
+    return [(found, numbers)]
+
+
+def shapes_differ(got: tuple, wanted: tuple) -> str:
+    """Two shapes, and what would become of them in the same sum."""
+    said = f"The shape is {got}, {wanted or 'a single number'} is wanted"
+    try:
+        together = np.broadcast_shapes(got, wanted)
+    except ValueError:
+        return f"{said}."
+    surprising = together not in (got, wanted)
+    return f"{said}: in a difference the two would broadcast to {together}, in silence." if surprising else f"{said}."
+
+
+def close(got: object, wanted: object, rtol: float, atol: float) -> bool:
+    """Whether one part agrees. Numbers: |got - wanted| <= atol + rtol |wanted|, nan equals nan; words: but for case.
+
+    rtol is never finer than the rounding of the dtype that is wanted.
+    """
+    if isinstance(wanted, str):
+        return got.strip().casefold() == wanted.strip().casefold()
+    if not isinstance(wanted, np.ndarray):
+        return bool(got == wanted)
+    if wanted.dtype.kind in "fc":
+        rtol = max(rtol, 16 * np.finfo(wanted.dtype).eps)
+    with np.errstate(all="ignore"):
+        return np.allclose(got, wanted, rtol, atol, equal_nan=True)
+
+
+def agree(got: object, wanted: object, rtol: float, atol: float) -> bool:
+    """Whether a result is the one that is wanted, in structure, shape and value."""
+    try:
+        return all(close(one, other, rtol, atol) for one, other in pairs(got, wanted))
+    except Mismatch:
+        return False
+
+
+def shown(value: object, digits: int = 5) -> str:
+    """A value on one short line."""
+    if isinstance(value, tuple):
+        return f"({', '.join(shown(part, digits) for part in value)})"
+    array = as_array(value)
+    if array is None:
+        named = getattr(value, "__name__", None) or (str(value) if isinstance(value, Raised) else repr(value))
+        return textwrap.shorten(named, LONGEST, placeholder=" ...")
+    numbers = {"float_kind": lambda number: f"{number:.{digits}g}"}
+    text = np.array2string(array, separator=", ", threshold=8, edgeitems=3, formatter=numbers)
+    return re.sub(r"\s+", " ", text) + (f" of shape {array.shape}" if array.ndim > 1 or array.size > 8 else "")
+
+
+def names_of(function: Callable, count: int) -> list[str]:
+    """The names of a function's first `count` arguments, as far as it tells them."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    return names[:count] + [f"argument {position + 1}" for position in range(len(names), count)]
+
+
+def holds_numbers(value: object) -> bool:
+    """Whether a change of this argument would be seen: a function or a random generator may change."""
+    try:
+        return all(isinstance(part, np.ndarray) for part, _ in pairs(value, value))
+    except Mismatch:
+        return False

@@ -1,0 +1,1 @@
+"""For each notebook with exercises: edits of its solutions that make them wrong, and the words that must be told."""
