@@ -1,6 +1,5 @@
 """Files that are whole or not there: written beside their place, synced to disk, then renamed into it."""
 
-import glob
 import hashlib
 import os
 import shutil
@@ -25,7 +24,7 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
 def atomic_write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` as UTF-8, line ends untouched; at every moment `path` holds the old text or the new, whole.
 
-    Raises ValueError where `path` is a directory.
+    Raises ValueError where `path` is a directory. One writer at a time for each path.
     """
     with _replacing(path, is_directory=False) as temporary:
         temporary.write_bytes(text.encode())
@@ -37,14 +36,11 @@ def recover(path: str | os.PathLike) -> Path:
     For readers too: call it before reading a directory whose writer may have been killed, never while one is at work.
     """
     path = Path(path).resolve()
-    aside = _aside(path)
+    aside = _beside(path, "old")
     if aside.exists() and not path.exists():
         aside.rename(path)
     _remove(aside)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.tmp-*"):
-        process = leftover.name.rpartition("-")[2]
-        if process.isdecimal() and not _is_alive(int(process)):
-            _remove(leftover)
+    _remove(_beside(path, "new"))
     return path
 
 
@@ -60,32 +56,21 @@ def _replacing(path: str | os.PathLike, is_directory: bool) -> Iterator[Path]:
     if path.exists() and path.is_dir() != is_directory:
         raise ValueError(f"{path} is a {'file' if is_directory else 'directory'}: choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary = _beside(path, "new")
     try:
         yield temporary
         for part in [temporary, *temporary.rglob("*")]:
             _sync(part)
         if is_directory and path.exists():
-            path.rename(_aside(path))  # a rename can replace a file, but not a directory that holds something
+            path.rename(_beside(path, "old"))  # a rename can replace a file, but not a directory that holds something
         temporary.rename(path)
         _sync(path.parent)
     finally:
-        _remove(temporary)
         recover(path)
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.old")
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)  # signal 0 is not delivered: it only asks whether the process is there
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is there, and another user's
-        pass
-    return True
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.rmlib-{what}")
 
 
 def _remove(path: Path) -> None:

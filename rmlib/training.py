@@ -11,15 +11,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+import transformers
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import get_linear_schedule_with_warmup
 
-from rmlib.checkpoints import Checkpoints, environment, random_state, set_random_state
+from rmlib import checkpoints
 from rmlib.data import PreferencePair
 from rmlib.devices import has_native_bf16, make_accelerator
 from rmlib.encoding import EncodedPair, encode, micro_batches, tell_cuts
+from rmlib.files import recover
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel
 from rmlib.unpadded import token_budget
@@ -72,18 +73,13 @@ class TrainingResult:
 
 
 def train(
-    model: RewardModel,
-    pairs: Sequence[PreferencePair],
-    config: TrainingConfig = TrainingConfig(),
-    *,
-    checkpoint_dir: Path | str | None = None,
-    resume: bool = False,
-    on_step: Callable[[dict], None] | None = None,
-    progress: bool = True,
+    model: RewardModel, pairs: Sequence[PreferencePair], config: TrainingConfig = TrainingConfig(),
+    *, checkpoint_dir: Path | str | None = None, resume: bool = False,
+    on_step: Callable[[dict], None] | None = None, progress: bool = True,
 ) -> TrainingResult:
     """Train `model` in place on the pairs; the model ends on the device it was trained on.
 
-    checkpoint_dir: where checkpoints go; resume: continue from the newest one there, if there is one.
+    checkpoint_dir: where the checkpoint goes, as `newest`; resume: continue from it, if it is there.
     on_step: called after each optimizer step with its record.
 
     Raises ValueError when there is nothing to train on, or the checkpoint belongs to other data or settings.
@@ -91,13 +87,13 @@ def train(
     trainer = Trainer(model, pairs, config, checkpoint_dir)
     if resume:
         trainer.resume()
-    elif trainer.checkpoints and trainer.checkpoints.all():
-        raise ValueError(f"{checkpoint_dir} holds checkpoints of an earlier run: resume it, or give another directory")
+    elif trainer.checkpoint and trainer.checkpoint.exists():
+        raise ValueError(f"{checkpoint_dir} holds a checkpoint of an earlier run: resume it, or give another directory")
     return trainer.run(on_step, progress)
 
 
 class Trainer:
-    """Model, optimizer, schedule and the place in the data; `run` is the loop, `step` one optimizer step."""
+    """Model, optimizer and the place in the data; `run` is the loop, `step` one optimizer step."""
 
     def __init__(self, model: RewardModel, pairs: Sequence[PreferencePair], config: TrainingConfig,
                  checkpoint_dir: Path | str | None = None):
@@ -107,7 +103,7 @@ class Trainer:
         if not self.encoded:
             raise ValueError(f"nothing to train on: none of the {len(pairs)} pairs is left")
         tell_cuts(self.encoded, len(pairs))
-        self.target_margins = [pair.target_margin or 0.0 for pair in pairs]
+        self.target_margins = [config.use_target_margin * (pair.target_margin or 0.0) for pair in pairs]
         device = self.accelerator.device
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and has_native_bf16(device))
         self.token_budget = config.token_budget or token_budget(model.backbone, device)
@@ -116,34 +112,33 @@ class Trainer:
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
         optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), config.learning_rate, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        warmup = round(config.warmup * self.total_steps)
-        self.schedule = get_linear_schedule_with_warmup(optimizer, warmup, self.total_steps)
-        self.checkpoints = Checkpoints(Path(checkpoint_dir)) if checkpoint_dir else None
+        self.checkpoint = Path(checkpoint_dir) / "newest" if checkpoint_dir else None
+        if self.checkpoint and self.accelerator.is_main_process:
+            recover(self.checkpoint)
+        self.accelerator.wait_for_everyone()
         self.result = TrainingResult(precision="bf16" if self.bf16 else "fp32", device=str(device))
 
     def run(self, on_step: Callable[[dict], None] | None = None, progress: bool = True) -> TrainingResult:
         """The loop: batches in order from where we are, a step each, a checkpoint now and then."""
-        result, main = self.result, self.accelerator.is_main_process
-        bar = tqdm(total=self.config.epochs * len(self.encoded), initial=result.pairs_seen, unit="pair",
-                   disable=not (progress and main), desc="training", smoothing=0.1)
-        started, seconds_before, pairs_before = time.perf_counter(), result.seconds, result.pairs_seen
-        with bar:
+        result, hidden = self.result, not (progress and self.accelerator.is_main_process)
+        started = time.perf_counter() - result.seconds
+        with tqdm(total=self.config.epochs * len(self.encoded), initial=result.pairs_seen, unit="pair", desc="training",
+                  smoothing=0.1, disable=hidden) as bar:
             for epoch, batch in self.batches(start=result.steps):
-                learning_rate = self.schedule.get_last_lr()[0]
-                loss, grad_norm = self.step(batch)
+                learning_rate = self.learning_rate(result.steps)
+                loss, grad_norm = self.step(batch, learning_rate)
                 result.steps += 1
                 result.pairs_seen += len(batch)
-                elapsed = time.perf_counter() - started
-                result.seconds = seconds_before + elapsed
+                result.seconds = time.perf_counter() - started
                 record = {
                     "step": result.steps, "epoch": epoch, "loss": loss, "grad_norm": grad_norm,
-                    "learning_rate": learning_rate, "pairs_per_second": (result.pairs_seen - pairs_before) / elapsed,
+                    "learning_rate": learning_rate, "pairs_per_second": result.pairs_seen / result.seconds,
                 }
                 result.history.append(record)
                 bar.update(len(batch))
                 bar.set_postfix(loss=f"{loss:.3f}")
                 due = result.steps % self.config.checkpoint_every == 0 or result.steps == self.total_steps
-                if self.checkpoints and due:
+                if self.checkpoint and due:
                     self.save()
                 if on_step:
                     on_step(record)
@@ -160,12 +155,19 @@ class Trainer:
                 order = torch.randperm(len(self.encoded), generator=generator).tolist()
             yield epoch, order[position * size : (position + 1) * size]
 
-    def step(self, batch: Sequence[int]) -> tuple[float, float]:
+    def learning_rate(self, step: int) -> float:
+        """The schedule: up in a straight line to the peak, then down to zero; a function of the step alone."""
+        warmup = round(self.config.warmup * self.total_steps)
+        share = step / warmup if step < warmup else (self.total_steps - step) / (self.total_steps - warmup)
+        return self.config.learning_rate * share
+
+    def step(self, batch: Sequence[int], learning_rate: float) -> tuple[float, float]:
         """One optimizer step on a global batch: (mean loss over its pairs, gradient norm before clipping)."""
         total = self.backward(batch)
         grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
         self.optimizer.step()
-        self.schedule.step()
         self.optimizer.zero_grad()
         return (self.accelerator.reduce(total, "sum") / len(batch)).item(), float(grad_norm)
 
@@ -189,26 +191,24 @@ class Trainer:
         """Sum of the pairs' losses, from one concatenated forward."""
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16):
             rewards = self.model(**self.core.collate(pairs))  # (2P,)
-        target_margin = None
-        if self.config.use_target_margin:
-            target_margin = torch.tensor([self.target_margins[pair.index] for pair in pairs], device=rewards.device)
+        target_margin = torch.tensor([self.target_margins[pair.index] for pair in pairs], device=rewards.device)
         return bradley_terry_loss(*rewards.chunk(2), target_margin, reduction="sum")
 
     def save(self) -> None:
         """Write a checkpoint of everything the run depends on."""
-        random_states = gather_object([random_state()])  # one of each process
+        random_states = gather_object([checkpoints.random_state()])  # one of each process
         if self.accelerator.is_main_process:
             state = {"identity": self._identity(), "environment": self._environment(), "result": asdict(self.result),
-                     "schedule": self.schedule.state_dict(), "random_states": random_states}
-            self.checkpoints.write(self.result.steps, self.core, self.optimizer.optimizer, state)
+                     "random_states": random_states}
+            checkpoints.write(self.checkpoint, self.core, self.optimizer, state)
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> None:
-        """Continue from the newest checkpoint; without one, from the start, and say so."""
-        state = self.checkpoints.read_state() if self.checkpoints else None
-        if state is None:
+        """Continue from the checkpoint; without one, from the start, and say so."""
+        if self.checkpoint is None or not self.checkpoint.exists():
             log.warning("no checkpoint to resume from: starting at the first step")
             return
+        state = checkpoints.read_state(self.checkpoint)
         for name, ours in self._identity().items():
             if (theirs := state["identity"].get(name)) != ours:
                 raise ValueError(f"the checkpoint was made with another {name}: {theirs}, now {ours}; resume with the "
@@ -216,14 +216,10 @@ class Trainer:
         for name, ours in self._environment().items():
             if (theirs := state["environment"].get(name)) != ours:
                 log.warning("resumed with another %s: %s, was %s; the result will differ", name, ours, theirs)
-        self.checkpoints.load(self.core, self.optimizer.optimizer)
-        self.schedule.load_state_dict(state["schedule"])
-        for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr()):
-            group["lr"] = rate  # the schedule sets it only at its next step, and this step needs it
+        checkpoints.load(self.checkpoint, self.core, self.optimizer)
         self.result = TrainingResult(**state["result"])
-        rank = self.accelerator.process_index
-        if rank < len(state["random_states"]):
-            set_random_state(state["random_states"][rank])
+        random_states = state["random_states"]
+        checkpoints.set_random_state(random_states[self.accelerator.process_index % len(random_states)])
         log.info("resumed at step %d of %d", self.result.steps, self.total_steps)
 
     def _identity(self) -> dict:
@@ -231,15 +227,17 @@ class Trainer:
         digest = hashlib.sha256()
         for pair in self.encoded:
             digest.update(pair.chosen.tobytes() + b"|" + pair.rejected.tobytes() + b"\n")
-            if self.config.use_target_margin:
-                digest.update(repr(self.target_margins[pair.index]).encode())
+            digest.update(repr(self.target_margins[pair.index]).encode())
         trained = sum(parameter.numel() for parameter in self.core.parameters() if parameter.requires_grad)
         settings = {name: value for name, value in asdict(self.config).items() if name != "checkpoint_every"}
         return {**settings, "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}",
                 "model": f"{self.core.pooling} pooling, {trained:,} trained weights"}
 
     def _environment(self) -> dict:
-        return environment(self.accelerator.num_processes, self.result.precision, self.result.device)
+        """What the last bits of a run depend on beside data and settings."""
+        return {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes,
+                "precision": self.result.precision, "device": self.result.device,
+                "torch": torch.__version__, "transformers": transformers.__version__}
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:

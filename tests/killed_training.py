@@ -18,6 +18,7 @@ from accelerate.utils import set_seed
 from training_parts import made_up_pairs, tiny_model
 
 from rmlib import checkpoints
+from rmlib.files import recover
 from rmlib.training import TrainingConfig, train
 
 # 22 pairs in batches of 4: six steps an epoch, the last one short; a checkpoint every second step, six in all.
@@ -35,8 +36,8 @@ def die(*_, **__) -> None:
 
 
 def half_a_file(real: Callable) -> Callable:
-    def write(tensors, path):
-        real(tensors, path)
+    def write(model, path):
+        real(model, path)
         os.truncate(path, os.path.getsize(path) // 2)
         die()
 
@@ -52,42 +53,38 @@ def half_a_removal(real: Callable) -> Callable:
 
 
 def before_the_rename(real: Callable) -> Callable:
-    return lambda source, target: die() if Path(target).name.startswith("step-") else real(source, target)
+    return lambda source, target: die() if Path(target).name == "newest" else real(source, target)
 
 
 def after_the_rename(real: Callable) -> Callable:
-    return lambda source, target: (real(source, target), Path(target).name.startswith("step-") and die())
+    return lambda source, target: (real(source, target), Path(target).name == "newest" and die())
 
 
-# Killed from inside a checkpoint write: (where the function lives, its name, what takes its place, call in the write).
+# Killed from inside a checkpoint write: (where the function lives, its name, what takes its place).
 INSIDE_A_WRITE = {
-    "in the weights": (checkpoints, "save_file", half_a_file, 0),
-    "between two files": (checkpoints, "save_file", lambda real: die, 1),
-    "synced and not renamed": (os, "rename", before_the_rename, 0),
-    "renamed and the older one there": (os, "rename", after_the_rename, 0),
-    "removing the older one": (shutil, "rmtree", half_a_removal, 0),
+    "in the weights": (checkpoints, "save_model", half_a_file),
+    "between two files": (checkpoints, "save_file", lambda real: die),
+    "the older one aside": (os, "rename", before_the_rename),
+    "renamed and the older one there": (os, "rename", after_the_rename),
+    "removing the older one": (shutil, "rmtree", half_a_removal),
 }
 WHICH_WRITE = {moment: draw.randrange(1, CHECKPOINTS) for moment in INSIDE_A_WRITE}
 
 
 def plant(moment: str) -> None:
     """In a checkpoint write drawn at random, the function dies in place of doing all of its work."""
-    module, name, replacement, call = INSIDE_A_WRITE[moment]
-    real, write = getattr(module, name), checkpoints.Checkpoints.write
-    writes, calls = 0, 0
-
-    def counted(*arguments):
-        nonlocal calls
-        calls += 1
-        return (replacement(real) if writes > WHICH_WRITE[moment] and calls > call else real)(*arguments)
+    module, name, replacement = INSIDE_A_WRITE[moment]
+    real, write = getattr(module, name), checkpoints.write
+    writes = 0
 
     def counted_write(*arguments):
-        nonlocal writes, calls
-        writes, calls = writes + 1, 0
+        nonlocal writes
+        writes += 1
+        if writes > WHICH_WRITE[moment]:
+            setattr(module, name, replacement(real))
         return write(*arguments)
 
-    setattr(module, name, counted)
-    checkpoints.Checkpoints.write = counted_write
+    checkpoints.write = counted_write
 
 
 def child(directory: Path, *, resume: bool = False, prepare: Callable = lambda: None, kill_after: float | None = None):
@@ -97,7 +94,7 @@ def child(directory: Path, *, resume: bool = False, prepare: Callable = lambda: 
     if process == 0:
         prepare()
         # A resumed run must take nothing from its own start: where there is a checkpoint, it starts out differently.
-        seed = 1 if resume and checkpoints.Checkpoints(directory).all() else 0
+        seed = 1 if resume and recover(directory / "newest").exists() else 0
         set_seed(seed)
         model = tiny_model(seed)
         os.write(writing, b"!")
