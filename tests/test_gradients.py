@@ -1,0 +1,222 @@
+"""Differences against closed forms, and the directional check against gradients that are right, wrong and zero."""
+
+import cmath
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rmlib.gradients import central_difference, complex_step, directional_checks, forward_difference
+
+DIFFERENCES = [forward_difference, central_difference, complex_step]
+
+
+def doubles(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_forward_is_off_by_half_the_step_times_the_second_derivative():
+    assert forward_difference(lambda x: x * x, 3.0, 0.25) == 6.25  # all exact in binary: 2x + h
+
+
+def test_central_is_exact_for_a_parabola_and_off_by_the_squared_step_for_a_cubic():
+    assert central_difference(lambda x: x * x, 3.0, 0.25) == 6.0
+    assert central_difference(lambda x: x**3, 1.0, 0.5) == 3.25  # 3x² + h²
+
+
+def test_the_complex_step_is_off_by_the_squared_step_with_the_other_sign():
+    assert complex_step(lambda x: x * x * x, 1.0, 0.5) == 2.75  # 3x² − h²
+
+
+@pytest.mark.parametrize("difference, order", [(forward_difference, 1), (central_difference, 2), (complex_step, 2)])
+def test_the_error_shrinks_with_the_order_of_the_method(difference, order):
+    errors = [abs(difference(np.exp, 0.5, h) - math.exp(0.5)) for h in (2**-6, 2**-7)]
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.02)
+
+
+def test_the_complex_step_reaches_the_last_bits_for_numbers_arrays_and_tensors():
+    points = np.linspace(-3, 3, 7)
+    want = np.cos(points) * np.exp(np.sin(points))
+    assert complex_step(lambda z: np.exp(np.sin(z)), points) == pytest.approx(want, rel=1e-15, abs=1e-16)
+    slope = complex_step(lambda z: torch.exp(torch.sin(z)), torch.from_numpy(points))
+    assert slope.numpy() == pytest.approx(want, rel=1e-15, abs=1e-16)
+    assert complex_step(cmath.exp, 1.0) == pytest.approx(math.e, rel=1e-15)
+
+
+@pytest.mark.parametrize("function", [abs, lambda z: z.real ** 2, lambda z: 1.0])
+def test_a_function_that_drops_the_imaginary_part_is_told(function):
+    with pytest.raises(ValueError, match="complex number into a real one"):
+        complex_step(function, 1.0)
+    with pytest.raises(ValueError, match="complex number into a real one"):
+        complex_step(abs, torch.ones(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+@pytest.mark.parametrize("step", [0.0, -1e-3, math.nan])
+def test_a_step_that_goes_nowhere_or_back_is_refused(difference, step):
+    with pytest.raises(ValueError, match="step must be positive"):
+        difference(np.exp, 1.0, step)
+    with pytest.raises(ValueError, match="step must be positive"):
+        directional_checks(lambda: None, {}, step=step)
+
+
+def test_directional_derivatives_are_those_of_a_quadratic_form():
+    weights, matrix = doubles(4, 3).requires_grad_(), doubles(12, 12, seed=1)
+    matrix = matrix + matrix.T
+    [check] = directional_checks(lambda: weights.flatten() @ matrix @ weights.flatten() / 2, {"w": weights},
+                                 generator=seeded(5))
+    u = doubles(4, 3, seed=5).numpy().ravel()  # the check's direction, drawn again
+    u = u / np.sqrt((u * u).sum())
+    want = weights.detach().numpy().ravel() @ matrix.numpy() @ u
+    assert check.name == "w" and check.ok
+    assert check.analytic == pytest.approx(want, rel=1e-12)
+    assert check.numeric == pytest.approx(want, rel=1e-9)
+    assert check.error == abs(check.analytic - check.numeric)
+
+
+class Scaled(torch.autograd.Function):
+    """The identity, with a backward that is wrong by a factor."""
+
+    @staticmethod
+    def forward(ctx, values, factor):
+        ctx.factor = factor
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.factor * gradient, None
+
+
+class Net(nn.Module):
+    """Three layers; what flows back into the middle one, and so into the first, is multiplied by `factor`."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.middle, self.last = (nn.Linear(5, 5, dtype=torch.float64) for _ in range(3))
+        self.factor = factor
+
+    def forward(self):
+        hidden = torch.tanh(self.first(doubles(7, 5, seed=3)))
+        hidden = torch.tanh(Scaled.apply(self.middle(hidden), self.factor))
+        return self.last(hidden).pow(2).mean()
+
+
+def test_right_gradients_pass_in_every_tensor_and_direction():
+    net = Net()
+    for seed in range(20):
+        checks = directional_checks(net, net.named_parameters(), generator=seeded(seed))
+        assert [check.name for check in checks] == [name for name, _ in net.named_parameters()]
+        assert all(check.ok for check in checks)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 2.0, 1.001])
+def test_a_wrong_gradient_is_found_from_the_middle_layer_down(factor):
+    net = Net(factor)
+    checks = directional_checks(net, net.named_parameters(), generator=seeded())
+    failed = [check.name for check in checks if not check.ok]
+    assert failed == ["first.weight", "first.bias", "middle.weight", "middle.bias"]
+
+
+def test_one_wrong_entry_among_thousands_is_found():
+    weights = doubles(50, 50).requires_grad_()
+    weights.register_hook(lambda gradient: gradient + torch.eye(2500, dtype=torch.float64)[777].view(50, 50) * 1e-3)
+    [check] = directional_checks(lambda: weights.sin().sum(), {"w": weights}, generator=seeded(4))
+    u = doubles(2500, seed=4)  # the check's direction, drawn again
+    assert not check.ok and check.error == pytest.approx(1e-3 * abs(u[777] / u.norm()).item(), rel=1e-3)
+
+
+def test_a_stray_detach_is_found_even_where_no_path_is_left():
+    weights, other = doubles(3).requires_grad_(), doubles(3, seed=1).requires_grad_()
+    for loss_fn in (lambda: weights.detach().exp().sum(), lambda: weights.detach().exp().sum() + other.sum()):
+        check = directional_checks(loss_fn, {"w": weights, "other": other}, generator=seeded())[0]
+        assert check.analytic == 0 and not check.ok
+
+
+def shifted_softmax():
+    """A softmax whose logits all share a bias, which it ignores: (bias, loss_fn)."""
+    bias, logits = torch.ones(1, dtype=torch.float64, requires_grad=True), doubles(6)
+    return bias, lambda: torch.softmax(logits + bias, 0) @ doubles(6, seed=1)
+
+
+def test_a_true_zero_passes_by_atol_and_by_nothing_else():
+    bias, loss_fn = shifted_softmax()
+    for seed in range(5):
+        [check] = directional_checks(loss_fn, [("bias", bias)], generator=seeded(seed))
+        assert check.ok and abs(check.analytic) < 1e-15 and check.error < 1e-11
+    strict = [directional_checks(loss_fn, [("bias", bias)], step=step, atol=0.0)[0] for step in (1e-4, 3e-4, 1e-5)]
+    assert not all(check.ok for check in strict)
+
+
+def test_the_model_is_left_as_it_was_bit_for_bit():
+    net = Net()
+    net().backward()
+    before = [(p.detach().clone(), p.grad.clone()) for p in net.parameters()]
+    directional_checks(net, net.named_parameters(), generator=seeded())
+    for parameter, (values, gradient) in zip(net.parameters(), before, strict=True):
+        assert torch.equal(parameter, values) and torch.equal(parameter.grad, gradient)
+        assert parameter.requires_grad
+
+
+def test_the_model_is_left_as_it_was_where_the_loss_fails_on_the_way():
+    weights = doubles(3).requires_grad_()
+    before, calls = weights.detach().clone(), []
+
+    def loss_fn():
+        calls.append(weights.detach().clone())
+        if len(calls) == 5:  # two for steadiness, one for the gradient, L(θ + hu), and then this
+            raise RuntimeError("out of memory")
+        return weights.sin().sum()
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        directional_checks(loss_fn, {"w": weights})
+    assert not torch.equal(calls[-1], before) and torch.equal(weights, before)
+
+
+@pytest.mark.parametrize("function", [lambda w: w.abs().sqrt(), lambda w: (1e7 * w).exp()], ids=["nan", "infinity"])
+def test_nan_and_infinity_never_pass(function):
+    weights = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    [check] = directional_checks(lambda: function(weights).sum(), {"w": weights})
+    assert not math.isfinite(check.error) and not check.ok
+
+
+def test_the_directions_come_from_the_generator():
+    net = Net()
+    one, same, other = (directional_checks(net, net.named_parameters(), generator=seeded(s)) for s in (1, 1, 2))
+    assert one == same and one != other
+
+
+def test_float32_is_refused_in_parameters_and_on_the_way_to_the_loss():
+    net = Net().float()
+    with pytest.raises(ValueError, match=r"first.weight is float32.*model.double\(\)"):
+        directional_checks(net, net.named_parameters())
+    weights = doubles(3).requires_grad_()
+    with pytest.raises(ValueError, match="one float64 number, got shape .* in float32"):
+        directional_checks(lambda: weights.float().sum(), {"w": weights})
+
+
+def test_a_loss_for_each_pair_is_refused():
+    weights = doubles(3).requires_grad_()
+    with pytest.raises(ValueError, match=r"one float64 number, got shape \(3,\)"):
+        directional_checks(lambda: weights.sin(), {"w": weights})
+
+
+def test_a_loss_that_changes_from_call_to_call_is_refused():
+    weights = doubles(50).requires_grad_()
+    with pytest.raises(ValueError, match=r"computed again.*model.eval\(\)"):
+        directional_checks(lambda: nn.functional.dropout(weights, 0.1).sum(), {"w": weights})
+
+
+def test_frozen_and_unnamed_parameters_are_refused():
+    net = Net()
+    with pytest.raises(ValueError, match="named_parameters"):
+        directional_checks(net, net.parameters())
+    net.middle.weight.requires_grad_(False)
+    with pytest.raises(ValueError, match="middle.weight is frozen"):
+        directional_checks(net, net.named_parameters())
