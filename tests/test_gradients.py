@@ -5,10 +5,14 @@ import math
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from torch import nn
 
+from rmlib.data import PreferencePair
+from rmlib.encoding import encode
 from rmlib.gradients import central_difference, complex_step, directional_checks, forward_difference
+from rmlib.losses import bradley_terry_loss
 
 DIFFERENCES = [forward_difference, central_difference, complex_step]
 
@@ -220,3 +224,19 @@ def test_frozen_and_unnamed_parameters_are_refused():
     net.middle.weight.requires_grad_(False)
     with pytest.raises(ValueError, match="middle.weight is frozen"):
         directional_checks(net, net.named_parameters())
+
+
+@pytest.mark.parametrize("name", [*tiny.ENCODERS, "gpt2"])  # Llama's norms are computed in float32 in any model
+def test_every_tensor_of_a_whole_reward_model_passes(name):
+    model = tiny.reward_model(name).double()
+    pairs = [PreferencePair("What is the capital of France?", "Paris is the capital.", "London!")]
+    batch = model.collate(encode(model.tokenizer, pairs, model.encoding))
+
+    def loss_fn():
+        rewards = model(**batch)  # (2,)
+        return bradley_terry_loss(rewards[:1], rewards[1:])
+
+    checks = directional_checks(loss_fn, model.named_parameters(), generator=seeded())
+    assert not [check for check in checks if not check.ok]
+    zero = [check.name for check in checks if abs(check.analytic) < 1e-15]
+    assert "head.bias" in zero and len(zero) < len(checks) / 2
