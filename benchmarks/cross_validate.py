@@ -68,7 +68,7 @@ def cross_validate(folds: list[tuple[list[PreferencePair], list[PreferencePair]]
         evaluation, seconds = summarise(chosen, rejected, held_out), time.perf_counter() - started
         print(line(str(number), len(training), evaluation, seconds), flush=True)
         rows.append({"fold": number, "training_pairs": len(training), "seconds": round(seconds, 1),
-                     "last_losses": [record["loss"] for record in result.history[-10:]], **evaluation.to_dict()})
+                     "last_losses": [record["loss"] for record in result.history[-10:]], **asdict(evaluation)})
         scored.append((chosen, rejected, held_out))
         settings = {**asdict(config), "pooling": model.pooling, "max_length": model.encoding.max_length,
                     "precision": result.precision, "folds": options.folds}
@@ -76,7 +76,7 @@ def cross_validate(folds: list[tuple[list[PreferencePair], list[PreferencePair]]
     pooled = summarise(chosen, rejected, [pair for fold in scored for pair in fold[2]])
     seconds = sum(row["seconds"] for row in rows)
     print(line("all", None, pooled, seconds))
-    return {"pooled": pooled.to_dict(), "folds": rows, "settings": settings, "seconds": seconds, **machine()}
+    return {"pooled": asdict(pooled), "folds": rows, "settings": settings, "seconds": seconds, **machine()}
 
 
 def line(name: str, training: int | None, held_out: Evaluation, seconds: float) -> str:
@@ -89,7 +89,7 @@ def line(name: str, training: int | None, held_out: Evaluation, seconds: float) 
 
 def count_rows(found: PairSet) -> dict:
     """The account of every row that was read: used, or why not."""
-    reasons = [row.reason for row in found.bad_rows] + [row.label for row in found.left_out]
+    reasons = [row.reason for row in [*found.bad_rows, *found.left_out]]
     not_used = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
     return {"read": len(found.pairs) + len(reasons), "used": len(found.pairs), "not_used": not_used}
 

@@ -16,20 +16,18 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-import transformers
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
 from rmlib.data import (
-    BadRow, LeftOut, PairSet, PreferencePair, conversation_key, iter_rows, read_pairs, split_by_conversation,
-    write_pairs,
+    BadRow, LeftOut, PreferencePair, conversation_key, iter_rows, read_pairs, split_by_conversation, write_pairs,
 )
 from rmlib.devices import join_processes
 from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
 from rmlib.model import MANIFEST, POOLINGS, RewardModel
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
-from rmlib.training import TrainingConfig, train
+from rmlib.training import PRECISIONS, TrainingConfig, train
 from rmlib.world import World, realised_agreement
 
 log = logging.getLogger("rmlib")
@@ -71,7 +69,7 @@ def run_train(options: argparse.Namespace) -> None:
     config = TrainingConfig(
         epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
         learning_rate=options.learning_rate or learning_rate_for(backbone),
-        checkpoint_every=options.checkpoint_every,
+        use_target_margin=options.use_target_margin, checkpoint_every=options.checkpoint_every,
     )
     result = train(model, training, config, checkpoint_dir=out / "checkpoints", resume=options.resume)
     if PartialState().is_main_process:
@@ -85,7 +83,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
-    pairs = _read(options.pairs, options.strict, None, split="test").pairs
+    pairs = _read(options.pairs, options.strict, None, split="test")
     _report(model, pairs, options.json, gold=options.pairs == WORLD)
 
 
@@ -112,17 +110,15 @@ def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut
             chosen, rejected = next(scores)
             name = {} if row.id is None else {"id": row.id}
             yield {**name, "chosen": chosen, "rejected": rejected}
-        elif isinstance(row, LeftOut):
-            yield {"line": row.line, "error": f"labelled {row.label}: neither response was chosen"}
         else:
             yield {"line": row.line, "error": row.message}
 
 
 def _training_data(options: argparse.Namespace) -> tuple[list[PreferencePair], list[PreferencePair]]:
     """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
-    pairs = _read(options.pairs, options.strict, options.limit, split="train").pairs
+    pairs = _read(options.pairs, options.strict, options.limit, split="train")
     if options.eval:
-        held_out = _read(options.eval, options.strict, None, split="test").pairs
+        held_out = _read(options.eval, options.strict, None, split="test")
         trained_on = set(map(conversation_key, pairs))
         leaked = sum(conversation_key(pair) in trained_on for pair in held_out)
         if leaked:
@@ -130,30 +126,29 @@ def _training_data(options: argparse.Namespace) -> tuple[list[PreferencePair], l
                         "flatter", leaked, len(held_out))
         return pairs, held_out
     if options.pairs == WORLD:
-        return pairs, _read(WORLD, False, None, split="test").pairs
+        return pairs, _read(WORLD, False, None, split="test")
     training, held_out = split_by_conversation(pairs, options.held_out, options.seed)
     log.info("held out: %d of %d pairs, in whole conversations", len(held_out), len(pairs))
     return training, held_out
 
 
-def _read(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
+def _read(source: str, strict: bool, limit: int | None, split: str) -> list[PreferencePair]:
     if source == WORLD:
-        pairs = World().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
-        return PairSet(pairs, [], [], f"the gold world ({split})")
+        return World().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
     found = read_pairs(source, strict=strict, limit=limit)
     log.info(found.summary())
     for row in found.bad_rows[:5]:
         log.warning("%s:%d: skipped: %s", source, row.line, row.message)
     if len(found.bad_rows) > 5:
         log.warning("... and %d rows more", len(found.bad_rows) - 5)
-    return found
+    return found.pairs
 
 
 def _report(model: RewardModel, pairs: list[PreferencePair], as_json: bool, gold: bool, title: str = "") -> None:
     evaluation = evaluate(model, pairs)
     if not PartialState().is_main_process:
         return
-    print(json.dumps(evaluation.to_dict()) if as_json else f"{title}{evaluation}")
+    print(json.dumps(asdict(evaluation)) if as_json else f"{title}{evaluation}")
     if gold and not as_json:
         print(f"the gold reward itself agrees with {realised_agreement(World().margins(pairs)):.3f} of these labels")
 
@@ -173,7 +168,6 @@ def _check_out(out: Path, resume: bool) -> None:
 
 def _set_up_log() -> None:
     """Our messages to stderr, from one process of many."""
-    transformers.logging.disable_progress_bar()
     log.handlers = [logging.StreamHandler(sys.stderr)]
     log.setLevel(logging.INFO if PartialState().is_main_process else logging.ERROR)
     log.propagate = False
@@ -205,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help="train a reward model and evaluate it on held-out pairs")
     command.set_defaults(run=run_train)
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
-    command.add_argument("--out", required=True, metavar="DIR", help="where model, checkpoints and held-out rows go")
+    command.add_argument("--out", required=True, metavar="DIR", help="where model, checkpoint and held-out rows go")
     command.add_argument("--backbone", metavar="NAME_OR_DIR", help="hub id or directory (default: see RMLIB_BACKBONE)")
     command.add_argument("--pooling", choices=POOLINGS, default="auto")
     command.add_argument("--eval", metavar="PAIRS", help="evaluate on these; default: hold out whole conversations")
@@ -215,12 +209,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--batch-size", type=count, default=16, help="pairs an optimizer step (default 16)")
     rate = _number(float, 0)
     command.add_argument("--learning-rate", type=rate, help="peak (default 5e-5; 5e-4 for the embedded backbone)")
-    command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the compute")
+    command.add_argument("--use-target-margin", action="store_true", help="want of each pair the gap in its `margin`")
+    command.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the compute")
     command.add_argument("--seed", type=_number(int, -1, 2**32), default=0)
     command.add_argument("--max-length", type=count, metavar="L", help="tokens of prompt and response together")
     command.add_argument("--limit", type=count, metavar="N", help="use the first N good pairs")
     command.add_argument("--checkpoint-every", type=count, default=100, metavar="STEPS")
-    command.add_argument("--resume", action="store_true", help="continue from the newest checkpoint in --out")
+    command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
 
     command = commands.add_parser("evaluate", help="accuracy, likelihood and calibration of a saved model")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import huggingface_hub
@@ -23,26 +21,16 @@ def load_backbone(model_name: str) -> tuple[nn.Module, object]:
     ValueError where its files are damaged or incomplete, or it is neither an encoder nor a decoder.
     """
     try:
+        # Reading a file takes a moment; in a notebook the library's bar for it would stay on the page.
+        transformers.logging.disable_progress_bar()
         # The cache first, without a word to the hub: offline, each question would wait half a minute for an answer.
-        with _no_progress_bars():
-            return _load(model_name, local_files_only=True)
+        return _load(model_name, local_files_only=True)
     except OSError:
         if Path(model_name).is_dir():
             raise
         announce_download(model_name)
+        transformers.logging.enable_progress_bar()
         return _load(model_name, local_files_only=False)
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Reading a file takes a moment; in a notebook the library's bar for it would stay on the page."""
-    shown = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers.utils.logging.enable_progress_bar()
 
 
 def announce_download(model_name: str) -> None:
@@ -104,18 +92,18 @@ def check_tokenizer(tokenizer, backbone: nn.Module, name: str) -> None:
 
 
 def is_causal(backbone: nn.Module) -> bool:
-    """Whether the first position is blind to the others, found by trying: change them, watch the first vector."""
+    """Whether the first position is blind to the others, found by trying: change them, watch the first vector.
+
+    backbone: in evaluation mode, since dropout would change the vector too.
+    """
     device, rows = next(backbone.parameters()).device, backbone.get_input_embeddings().weight.shape[0]
     others = torch.arange(1, 17, device=device).view(2, 8) % rows  # several, lest two tokens share one vector
     ids = torch.cat([torch.zeros_like(others[:, :1]), others], dim=1)  # (2, 9)
-    training = backbone.training
-    backbone.eval()
     with torch.no_grad():
         first, second = (
             backbone(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0, 0]  # (H,)
             for row in ids.split(1)
         )
-    backbone.train(training)
     return torch.equal(first, second)
 
 

@@ -37,12 +37,7 @@ class PairSet:
     def summary(self) -> str:
         """One line: how many pairs from where, and the rows that are none by reason, with their first lines."""
         told = [f"{_count(len(self.pairs), 'pair')} from {self.name}"]
-        if self.bad_rows:
-            faults = _tally((row.reason, row.line) for row in self.bad_rows)
-            told.append(f"{_count(len(self.bad_rows), 'row')} skipped: {faults}")
-        if self.left_out:
-            labels = _tally((row.label, row.line) for row in self.left_out)
-            told.append(f"{_count(len(self.left_out), 'row')} left out: {labels}")
+        told += [_tally(rows, fate) for rows, fate in ((self.bad_rows, "skipped"), (self.left_out, "left out")) if rows]
         return "; ".join(told)
 
 
@@ -183,18 +178,19 @@ def _part(pairs: Sequence[PreferencePair], held: set[str]) -> Split:
     return parts
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _tally(marked: Iterable[tuple[str, int]]) -> str:
-    """For each word how often it was seen, and the first three lines it was seen at."""
-    seen = defaultdict(list)
-    for word, line in marked:
-        seen[word].append(line)
-    return ", ".join(f"{word} {len(lines)} ({_places(lines)})" for word, lines in seen.items())
+def _tally(rows: list[BadRow] | list[LeftOut], fate: str) -> str:
+    """How many rows there are, and for each reason how many, with the first three of their lines."""
+    lines = defaultdict(list)
+    for row in rows:
+        lines[row.reason].append(row.line)
+    reasons = ", ".join(f"{reason} {len(at)} ({_places(at)})" for reason, at in lines.items())
+    return f"{_count(len(rows), 'row')} {fate}: {reasons}"
 
 
 def _places(lines: list[int]) -> str:
     told = ", ".join(map(str, lines[:3])) + (", ..." if len(lines) > 3 else "")
     return f"line{'' if len(lines) == 1 else 's'} {told}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

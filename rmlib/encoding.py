@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,12 +37,9 @@ class EncodingSpec:
         """Tokens left for prompt and response."""
         return self.max_length - len(self.prefix) - len(self.between) - len(self.suffix)
 
-    def to_dict(self) -> dict:
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, fields: dict) -> EncodingSpec:
-        """The inverse of to_dict. Raises ValueError, TypeError or KeyError where these are not its fields."""
+        """The inverse of asdict. Raises ValueError, TypeError or KeyError where these are not its fields."""
         tokens = {name: tuple(map(int, fields[name])) for name in ("prefix", "between", "suffix")}
         numbers = {name: int(fields[name]) for name in ("segment", "max_length")}
         return cls(**{**fields, **tokens, **numbers, "lead": str(fields["lead"])})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from accelerate import PartialState
@@ -26,9 +26,6 @@ class Evaluation:
     nll: float  # nats a pair; log 2 = 0.693 is a coin's
     ece: float
     baselines: dict[str, float]  # share of pairs whose chosen response is strictly longer, shorter, in characters
-
-    def to_dict(self) -> dict:
-        return asdict(self)
 
     def __str__(self) -> str:
         return (

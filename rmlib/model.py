@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -28,7 +29,6 @@ from rmlib.losses import bradley_terry_loss
 
 POOLINGS = ("auto", "cls", "mean", "last")
 MANIFEST, WEIGHTS = "reward_model.json", "model.safetensors"
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CANARIES = [
     PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
     PreferencePair("\n\nHuman: Is 7 + 5 = 12?\n\nAssistant:", "Yes.", "No, and please do not ask me again! " * 40),
@@ -71,14 +71,14 @@ class RewardModel(nn.Module):
         self.backbone = backbone
         self.first_position = first_position(backbone)
         self.accepts = frozenset(inspect.signature(backbone.forward).parameters)
-        causal = is_causal(backbone)
-        self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
-        self.encoding = encoding or read_template(self.tokenizer, window(backbone, max_length), causal)
         self.head = nn.Linear(backbone.config.hidden_size, 1)
         # Small, so that the first margins are near zero and the loss starts near log 2.
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
+        causal = is_causal(backbone)
+        self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
+        self.encoding = encoding or read_template(tokenizer, window(backbone, max_length), causal)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
@@ -132,9 +132,8 @@ class RewardModel(nn.Module):
         self.tokenizer.save_pretrained(directory)
         manifest = {
             "format": 1,
-            "dtype": str(self.head.weight.dtype).removeprefix("torch."),
             "pooling": self.pooling,
-            "encoding": self.encoding.to_dict(),
+            "encoding": asdict(self.encoding),
             "canaries": [side.tolist() for side in scores],
             "sha256": {file.name: sha256(file) for file in sorted(directory.iterdir())},
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
@@ -157,8 +156,10 @@ class RewardModel(nn.Module):
         backbone = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
         model = cls(str(directory), manifest["pooling"], backbone=backbone, encoding=manifest["encoding"])
         try:
-            load_model(model.to(manifest["dtype"]), str(directory / WEIGHTS), strict=True)
-        except (RuntimeError, SafetensorError) as error:
+            with safe_open(directory / WEIGHTS, "pt") as file:
+                model.to(file.get_tensor("head.weight").dtype)
+            load_model(model, str(directory / WEIGHTS), strict=True)
+        except (RuntimeError, TypeError, SafetensorError) as error:
             raise ValueError(f"{directory / WEIGHTS}: does not hold exactly this model's weights: {error}") from error
         _check_canaries(model, manifest["canaries"], directory)
         return model.eval()
@@ -175,7 +176,7 @@ def _read_manifest(directory: Path) -> dict:
         if WEIGHTS not in manifest["sha256"] or any(Path(name).name != name for name in manifest["sha256"]):
             raise ValueError(f"sha256 should name {WEIGHTS} and the files beside it, not {list(manifest['sha256'])}")
         return {
-            "pooling": manifest["pooling"], "sha256": manifest["sha256"], "dtype": DTYPES[manifest["dtype"]],
+            "pooling": manifest["pooling"], "sha256": manifest["sha256"],
             "encoding": EncodingSpec.from_dict(manifest["encoding"]),
             "canaries": np.array(manifest["canaries"], dtype=np.float64),
         }

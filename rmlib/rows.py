@@ -13,7 +13,6 @@ there means absent. Other keys are ignored.
 """
 
 import json
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -64,10 +63,11 @@ class BadRow:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A labelled row without a winner."""
+    """A labelled row without a winner; its label is the reason."""
 
     line: int
-    label: Literal["tie", "skip"]
+    reason: Literal["tie", "skip"]
+    message: str
 
 
 class RowError(Exception):
@@ -102,14 +102,16 @@ def judge(row: Any, line: int) -> PreferencePair | LeftOut:
     if "responses" in row and "chosen" not in row:
         label = row.get("label")
         _demand(label in ("tie", "skip"), "unknown label", f"label should be 'tie' or 'skip', not {_show(label)}")
-        return LeftOut(line, label)
+        return LeftOut(line, label, f"labelled {label}: neither response was chosen")
     for key in ("chosen", "rejected"):
         _demand(key in row, "missing key", f"the row has no {key!r}")
     opening = _opening(row["prompt"]) if "prompt" in row else []
     prompt, chosen = _split(row, opening, "chosen")
     other, rejected = _split(row, opening, "rejected")
     if prompt != other:
-        raise RowError("prompts differ", f"chosen and rejected answer different prompts: {_parting(prompt, other)}")
+        at = len(os.path.commonprefix([prompt, other]))
+        raise RowError("prompts differ", "chosen and rejected answer different prompts: they part after "
+                       f"{at} equal characters, with {_show(prompt[at:])} and {_show(other[at:])}")
     _demand(ANY_MARKER.sub("", prompt).strip(), "empty prompt", "the prompt is empty: there is nothing to answer")
     _demand(chosen, "empty response", "the response of chosen is empty")
     _demand(rejected, "empty response", "the response of rejected is empty")
@@ -190,12 +192,10 @@ def _text(value: Any, where: str) -> str:
 def _margin(value: Any) -> float | None:
     if value is None:
         return None
-    try:
-        margin = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # a whole number beyond the floats
-        margin = math.inf
-    _demand(math.isfinite(margin), "bad margin", f"margin should be a finite number, not {_show(value)}")
-    return margin
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    _demand(is_number and -1e38 < value < 1e38, "bad margin",  # about where float32 ends; nan is on neither side
+            f"margin should be a number between -1e38 and 1e38, not {_show(value)}")
+    return float(value)
 
 
 def _id(value: Any) -> str | int | None:
@@ -209,12 +209,6 @@ def _id(value: Any) -> str | int | None:
 def _demand(holds: Any, reason: Reason, message: str) -> None:
     if not holds:
         raise RowError(reason, message)
-
-
-def _parting(prompt: str, other: str) -> str:
-    at = len(os.path.commonprefix([prompt, other]))
-    ours, theirs = (_show(text[at:]) if text[at:] else "nothing" for text in (prompt, other))
-    return f"after {at} equal characters chosen's goes on with {ours}, rejected's with {theirs}"
 
 
 def _show(value: Any) -> str:

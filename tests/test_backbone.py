@@ -27,13 +27,14 @@ def backbones(tmp_path_factory):
 def test_causality_is_tried_and_not_looked_up():
     torch.manual_seed(0)
     config = BertConfig(vocab_size=30, is_decoder=True, hidden_dropout_prob=0.5, **tiny.SHAPE)
-    decoder = BertModel(config).train()
-    assert is_causal(decoder) and decoder.training
+    assert is_causal(BertModel(config).eval())
     config.is_decoder = False
-    encoder = BertModel(config)
+    encoder = BertModel(config).eval()
     with torch.no_grad():  # tokens that were never trained may share one vector
         encoder.embeddings.word_embeddings.weight[3:8] = 0.5
     assert not is_causal(encoder)
+    decoder, tokenizer = tiny.build("gpt2")  # dropout, left on by whoever made it, must not be taken for sight
+    assert RewardModel("gpt2", backbone=decoder.train(), tokenizer=tokenizer).pooling == "last"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

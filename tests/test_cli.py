@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,17 @@ def test_options_reach_the_model(train, tmp_path):
     assert model.pooling == "mean" and model.encoding.max_length == 20
 
 
+def test_target_margins_are_used_where_asked_for(train, tmp_path):
+    source = write(tmp_path / "margins.jsonl", [row | {"margin": 3} for row in ROWS])
+    losses = {}
+    for option in ([], ["--use-target-margin"]):
+        assert train(*option, "--epochs", 1, "--batch-size", 100, pairs=source, out=tmp_path / str(option))[0] == 0
+        [record] = json.loads((tmp_path / str(option) / "training.json").read_text())["history"]
+        losses[bool(option)] = record["loss"]
+    assert losses[False] == pytest.approx(math.log(2), abs=0.3)
+    assert losses[True] == pytest.approx(math.log1p(math.exp(3)), abs=0.6)  # rewards begin near zero
+
+
 def test_an_earlier_run_is_resumed_or_left_alone(train, tmp_path, refused, room):
     assert train("--checkpoint-every", 1)[0] == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
@@ -226,7 +238,7 @@ def test_evaluate_tells_the_figures_or_gives_one_object(run, room):
     assert list(figures) == ["pairs", "accuracy", "accuracy_low", "accuracy_high", "ties", "nll", "ece", "baselines"]
     assert set(figures["baselines"]) == {"longer", "shorter"}
     model, pairs = RewardModel.from_pretrained(room / "model"), read_pairs(room / "pairs.jsonl").pairs
-    expected = summarise(*score_pairs(model, pairs), pairs).to_dict()
+    expected = asdict(summarise(*score_pairs(model, pairs), pairs))
     assert figures.pop("baselines") == expected.pop("baselines")
     assert figures == pytest.approx(expected)
 

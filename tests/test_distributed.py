@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_evaluation_counts_every_pair_once(both):
     model = tiny_model()
     model.load_state_dict(load_file(both / "weights-0"), strict=False)
     for figures, count in zip(seen(both)["evaluations"], (14, 5, 1)):
-        expected = evaluate(model, PAIRS[:count]).to_dict()
+        expected = asdict(evaluate(model, PAIRS[:count]))
         assert figures["pairs"] == count
         assert figures.pop("baselines") == expected.pop("baselines") and figures == pytest.approx(expected, abs=1e-6)
     for got, wanted in zip(seen(both)["scores"], score_pairs(model, PAIRS)):

@@ -1,6 +1,7 @@
 """From pairs to token ids: the library's own template, responses that survive, one cut of the prompt, honest counts."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -179,7 +180,7 @@ def test_a_window_without_room_for_text_is_refused(name, least):
 @architectures
 def test_the_spec_survives_json(name):
     _, spec = template(name)
-    assert EncodingSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert EncodingSpec.from_dict(json.loads(json.dumps(asdict(spec)))) == spec
 
 
 @settings(max_examples=40, deadline=None)

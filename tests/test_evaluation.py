@@ -1,6 +1,7 @@
 """Every figure of an evaluation against a few independent lines of arithmetic."""
 
 import math
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_evaluate_sums_up_the_scores_of_all_pairs():
     figures = evaluate(model, rows, token_budget=40)
     assert figures == summarise(*score_pairs(model, rows, token_budget=40), rows)
     assert figures.ties >= 1 and figures.pairs == 8
-    assert set(figures.to_dict()) == {
+    assert set(asdict(figures)) == {
         "pairs", "accuracy", "accuracy_low", "accuracy_high", "ties", "nll", "ece", "baselines",
     }
     told = str(figures)

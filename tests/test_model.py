@@ -353,7 +353,7 @@ DAMAGE = {
     "encoding without a field": (with_manifest(encoding=lambda e: {"lead": ""}), "manifest"),
     "encoding of wrong kinds": (with_manifest(encoding=lambda e: e | {"max_length": "long"}), "manifest"),
     "format of the future": (with_manifest(format=lambda _: 2), "format 2"),
-    "unknown dtype": (with_manifest(dtype=lambda _: "int8"), "manifest"),
+    "weights of whole numbers": (with_weights(lambda w: w.update({k: w[k].char() for k in w})), "does not hold"),
     "hash of the weights gone": (with_manifest(sha256=lambda _: {}), "manifest"),
     "hash of a file elsewhere": (with_manifest(sha256=lambda h: h | {"../x": ""}), "manifest"),
     "manifest garbage": (garbage("reward_model.json"), "manifest"),

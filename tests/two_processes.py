@@ -5,7 +5,7 @@ Usage: torchrun --nproc_per_node 2 two_processes.py DIRECTORY
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -59,7 +59,7 @@ def main(directory: Path) -> None:
     seen = {}
     model, result = run()
     seen["losses"] = losses(result)
-    seen["evaluations"] = [evaluate(model, PAIRS[:count]).to_dict() for count in (14, 5, 1)]
+    seen["evaluations"] = [asdict(evaluate(model, PAIRS[:count])) for count in (14, 5, 1)]
     seen["scores"] = [side.tolist() for side in score_everywhere(model, PAIRS)]
     whole, _ = run(WITH_CHECKPOINTS, checkpoint_dir=directory / "whole")
     parts, resumed = interrupted_and_resumed(directory / "parts")
