@@ -5,13 +5,14 @@ for a mean. Where none fits all inputs, the ordinary ones are looked at without 
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 
-from rmlib.course.exercises.explanations import SIMPLE, SINGLE, SIZES, Explanation, measured, precision
+from rmlib.course.exercises import explanations
+from rmlib.course.exercises.explanations import SINGLE, Explanation
 from rmlib.course.exercises.values import Mismatch, Raised, agree, as_array, outcome, pairs
 
 MOST = 2  # explanations to tell, where several fit
@@ -49,14 +50,19 @@ def diagnose(question: Question, trials: list[Trial]) -> list[str]:
     ordinary = [trial for trial in trials if not trial.edge]
     found = fitting(known(question), question, trials)
     if all(map(question.right, ordinary)):
-        return ["It is right at ordinary inputs and wrong at an edge.", *(found or numerics(question, trials))]
+        found = found or structure(trials) + general(question, trials) or numerics(question, trials)
+        return ["It is right at ordinary inputs and wrong at an edge.", *found]
     found = found or fitting(known(question), question, ordinary)
-    found = found or structure(trials) + (general(question, trials) or general(question, ordinary))
-    return found or numerics(question, trials) or in_parts(question, ordinary) or nearly(ordinary)
+    parts = in_parts(question, ordinary)
+    if found or not all(parts):
+        return found or sum(parts, [])
+    found = structure(trials) + (general(question, trials) or general(question, ordinary))
+    return found or numerics(question, trials) or sum(parts, []) or nearly(trials)
 
 
-def fitting(claims: list[Claim], question: Question, trials: list[Trial]) -> list[str]:
+def fitting(claims: Iterable[Claim], question: Question, trials: list[Trial]) -> list[str]:
     """The sentences of those claims, MOST at most, that hold to the exercise's precision, or else to float32's."""
+    claims = list(claims)
     for rtol in (question.rtol, max(question.rtol, SINGLE)):
         found = [sentence for sentence, mistaken in claims if holds(mistaken, trials, rtol, question.atol)]
         if found:
@@ -73,51 +79,60 @@ def holds(mistaken: Callable[[Trial], object], trials: list[Trial], rtol: float,
     return not all(agree(trial.got, trial.wanted, rtol, atol) for trial in trials)
 
 
-def known(question: Question) -> list[Claim]:
+def known(question: Question) -> Iterator[Claim]:
     """The mistakes that the exercise names."""
-    return [(f"The mistake: {name.rstrip('.')}.", lambda trial, mistaken=mistaken: mistaken(*copy.deepcopy(trial.arguments)))
-            for name, mistaken in question.mistakes.items()]
+    for name, mistake in question.mistakes.items():
+        yield (f"The mistake: {name.rstrip('.')}.",
+               lambda trial, mistake=mistake: mistake(*copy.deepcopy(trial.arguments)))
 
 
 def general(question: Question, trials: list[Trial]) -> list[str]:
     """The mistakes that are made everywhere, as far as they hold for all of these trials."""
     if not trials or any(isinstance(trial.got, Raised) or trial.got is None for trial in trials):
         return []
-    claims = [*unmoved(trials), *((sentence, on_arrays(explanation)) for sentence, explanation in SIMPLE.items()),
-              *other_arguments(question), *sizes(question, trials), *constants(trials)]
+    simple = ((sentence, on_arrays(explanation)) for sentence, explanation in explanations.SIMPLE.items())
+    claims = chain(whole(trials), simple, arguments(question), sizes(question, trials), constants(trials))
     return fitting(claims, question, trials)
 
 
 def on_arrays(explanation: Explanation) -> Callable[[Trial], object]:
-    """An explanation, which looks at two arrays, as a function of a trial."""
+    """An explanation, which looks at two arrays, as a function of a trial; several results are looked at one by one."""
 
-    def mistaken(trial: Trial) -> object:
-        got, wanted = as_array(trial.got), as_array(trial.wanted)
+    def explained(got: object, wanted: object) -> object:
+        if isinstance(wanted, tuple):
+            return tuple(explained(*pair) for pair in zip(got, wanted, strict=True))
+        got, wanted = as_array(got), as_array(wanted)
         return None if got is None or wanted is None else explanation(got, wanted)
 
-    return mistaken
+    return lambda trial: explained(trial.got, trial.wanted)
 
 
-def unmoved(trials: list[Trial]) -> Iterator[Claim]:
-    """One result for all arguments."""
+def whole(trials: list[Trial]) -> Iterator[Claim]:
+    """One result for all arguments; several results in the wrong order."""
     first = trials[0]
     if not all(agree(trial.wanted, first.wanted, SINGLE, 0) for trial in trials):
         yield "The same comes back whatever the arguments are.", lambda trial: first.got
+    if isinstance(first.wanted, tuple):
+        yield "The results are right, their order is turned round.", lambda trial: trial.wanted[::-1]
 
 
-def other_arguments(question: Question) -> Iterator[Claim]:
-    """An argument given back, one with its sign turned round, two exchanged."""
+def arguments(question: Question) -> Iterator[Claim]:
+    """An argument given back, mixed into the answer, changed on the way, or exchanged with another."""
 
     def answer_to(changed: Callable[[tuple], dict[int, object]]) -> Callable[[Trial], object]:
         def mistaken(trial: Trial) -> object:
-            given = dict(enumerate(copy.deepcopy(trial.arguments)))
-            return question.answer(*(given | changed(given)).values())
+            given = copy.deepcopy(trial.arguments)
+            return question.answer(*(dict(enumerate(given)) | changed(given)).values())
         return mistaken
 
     for i, name in enumerate(question.names):
         yield f"`{name}` comes back as it was given.", lambda trial, i=i: trial.arguments[i]
-        yield (f"It is the right answer with the sign of `{name}` turned round.",
-               answer_to(lambda given, i=i: {i: -given[i]}))
+        for sentence, change in explanations.ARGUMENTS.items():
+            yield (f"It is the right answer {sentence.format(name)}",
+                   answer_to(lambda given, i=i, change=change: {i: change(given[i])}))
+        for sentence, mixed in explanations.TERMS.items():
+            yield (f"It is the right answer {sentence.format(name)}", lambda trial, i=i, mixed=mixed:
+                   mixed(as_array(trial.wanted), as_array(trial.arguments[i])))
     for (i, one), (j, other) in combinations(enumerate(question.names), 2):
         yield (f"It is the right answer with `{one}` and `{other}` exchanged.",
                answer_to(lambda given, i=i, j=j: {i: given[j], j: given[i]}))
@@ -132,7 +147,7 @@ def sizes(question: Question, trials: list[Trial]) -> Iterator[Claim]:
             lengths = [shape[axis] for shape in shapes]
             if lengths not in seen:
                 seen.append(lengths)
-                for sentence, factor in SIZES.items():
+                for sentence, factor in explanations.SIZES.items():
                     yield f"With n = {name}.shape[{axis}] it is {sentence}", multiplied(i, axis, factor)
 
 
@@ -143,14 +158,17 @@ def multiplied(argument: int, axis: int, factor: Callable[[int], float]) -> Call
 
 def constants(trials: list[Trial]) -> Iterator[Claim]:
     """A factor, an offset, a bound, a precision, read off all results together."""
-    for sentence, explanation in measured(*together(trials)).items():
+    for sentence, explanation in explanations.measured(*together(trials)).items():
         yield sentence, on_arrays(explanation)
 
 
 def nearly(trials: list[Trial]) -> list[str]:
-    """Whether what came back is at least close."""
+    """What is left to say: whether what came back is at least close."""
+    if any(isinstance(trial.got, Raised) for trial in trials):
+        return []
     got, wanted = together(trials)
-    return precision(got, wanted) if got.size else []
+    close = explanations.precision(got, wanted) if got.size else []
+    return close or ["None of the mistakes known here explains it."]
 
 
 def together(trials: list[Trial]) -> tuple[np.ndarray, np.ndarray]:
@@ -187,14 +205,15 @@ def numerics(question: Question, trials: list[Trial]) -> list[str]:
     return []
 
 
-def in_parts(question: Question, trials: list[Trial]) -> list[str]:
-    """The same diagnosis for the first wrong one of several results."""
+def in_parts(question: Question, trials: list[Trial]) -> list[list[str]]:
+    """The same diagnosis for each of several results, [] for a right one; empty where there is only one result."""
     count = {len(trial.wanted) if isinstance(trial.wanted, tuple) else 0 for trial in trials}
-    if len(count) != 1 or not all(isinstance(trial.got, tuple | list) for trial in trials):
+    if len(count) != 1 or not all(isinstance(trial.got, tuple | list) and len(trial.got) in count for trial in trials):
         return []
+    told = []
     for k in range(*count):
         part = replace(question, answer=lambda *given, k=k: question.answer(*given)[k], mistakes={})
         results = [replace(trial, got=trial.got[k], wanted=trial.wanted[k]) for trial in trials]
-        if not all(map(part.right, results)):
-            return [f"Result {k + 1} of {max(count)} is wrong.", *diagnose(part, results)]
-    return []
+        wrong = not all(map(part.right, results))
+        told.append([f"Result {k + 1} of {max(count)} is wrong.", *diagnose(part, results)] if wrong else [])
+    return told

@@ -8,12 +8,14 @@ environment, as under the tests, a wrong one raises WrongAnswer.
 import copy
 import dis
 import importlib
+import linecache
 import os
 import textwrap
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 
 import numpy as np
 
@@ -102,15 +104,11 @@ class Verdict:
 NOT_ATTEMPTED = Verdict("not attempted yet. Replace `raise NotImplementedError` by your lines and run the cell again.")
 
 
-def own_frames(error: Exception, function: Callable) -> list[traceback.FrameSummary]:
-    """Where the error passed through the reader's own function (or class), outermost first."""
+def is_own(frame: FrameType, function: Callable) -> bool:
+    """Whether a frame belongs to the reader's function, or to a method of the reader's class."""
     name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
-    frames = []
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        inside = frame.f_code.co_qualname == name or frame.f_code.co_qualname.startswith(f"{name}.")
-        if inside and frame.f_globals.get("__name__") == module:
-            frames.append(traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name))
-    return frames
+    inside = frame.f_code.co_qualname == name or frame.f_code.co_qualname.startswith(f"{name}.")
+    return inside and frame.f_globals.get("__name__") == module
 
 
 def unattempted(got: object, function: Callable) -> bool:
@@ -120,16 +118,18 @@ def unattempted(got: object, function: Callable) -> bool:
     last = got.error.__traceback__
     while last.tb_next:
         last = last.tb_next
-    raised_here = last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
-    frames = own_frames(got.error, function)
-    return raised_here and bool(frames) and frames[-1].name == last.tb_frame.f_code.co_name
+    raises = last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raises and is_own(last.tb_frame, function)
 
 
-def raised_text(got: Raised, function: Callable) -> str:
-    frames = own_frames(got.error, function)
-    line = textwrap.shorten(frames[-1].line or "", 100, placeholder=" ...") if frames else ""
-    where = f", in the line `{line}`" if line else ""
-    return f"It stopped with {got}{where}."
+def stopped(got: Raised, function: Callable) -> str:
+    """The reader's own error: which one, and in which line of theirs."""
+    own = [(frame, line) for frame, line in traceback.walk_tb(got.error.__traceback__) if is_own(frame, function)]
+    if not own:
+        return f"Calling it, or using what it returned, stopped with {got}."
+    frame, number = own[-1]
+    line = textwrap.shorten(linecache.getline(frame.f_code.co_filename, number), 100, placeholder=" ...")
+    return f"It stopped with {got}, in {f'the line `{line}`' if line else f'line {number}'}."
 
 
 def judged(exercise: Exercise, function: Callable, rng: np.random.Generator) -> Verdict:
@@ -138,7 +138,7 @@ def judged(exercise: Exercise, function: Callable, rng: np.random.Generator) -> 
     if unattempted(complaint, function):
         return NOT_ATTEMPTED
     if isinstance(complaint, Raised):
-        complaint = raised_text(complaint, function)
+        complaint = stopped(complaint, function)
     return Verdict("right.") if complaint is None else Verdict(f"not right yet. {complaint}", wrong=True)
 
 
@@ -158,7 +158,8 @@ def compared(exercise: Exercise, function: Callable, rng: np.random.Generator) -
         return Verdict(report(wrong, len(calls), names, function, diagnose(question, calls) + in_place), wrong=True)
     if in_place:
         return Verdict(f"not right yet. The result is right. {in_place[0]}", wrong=True)
-    return Verdict(f"right, on {len(calls)} inputs, {sum(not call.edge for call in calls)} of them drawn just now.")
+    drawn = sum(not call.edge for call in calls)
+    return Verdict(f"right, on {len(calls)} inputs, {drawn} of them drawn just now." if names else "right.")
 
 
 def attempts(exercise: Exercise, function: Callable, rng: np.random.Generator) -> list[Call]:
@@ -168,7 +169,9 @@ def attempts(exercise: Exercise, function: Callable, rng: np.random.Generator) -
         edge = number < len(exercise.edges)
         if time.monotonic() > deadline and number >= len(exercise.edges) + FEWEST:
             break
-        arguments = exercise.edges[number] if edge else exercise.draw(rng)
+        arguments = tuple(exercise.edges[number] if edge else exercise.draw(rng))
+        if calls and not arguments:
+            break  # nothing can differ from call to call
         given = copy.deepcopy(arguments)
         got, printed = outcome(function, given)
         changed = [i for i, one in enumerate(arguments) if holds_numbers(one) and not agree(given[i], one, 0, 0)]
@@ -184,8 +187,11 @@ def report(wrong: list[Call], tried: int, names: list[str], function: Callable, 
         expected, got = shown(simplest.wanted, digits=12), shown(simplest.got, digits=12)
     given = ", ".join(f"{name} = {shown(value)}" for name, value in zip(names, simplest.arguments, strict=True))
     printed = simplest.printed.strip()
-    lines = [f"not right yet, at {len(wrong)} of {tried} inputs.", given and f"  given     {given}",
-             f"  expected  {expected}", f"  got       {got}", printed and f"  printed   {printed}"]
+    lines = [f"not right yet, at {len(wrong)} of {tried} inputs." if names else "not right yet.",
+             given and f"  given     {given}",
+             f"  expected  {expected}",
+             f"  got       {got}",
+             printed and f"  printed   {printed}"]
     if isinstance(simplest.got, Raised):
-        sentences = [*sentences, raised_text(simplest.got, function)]
+        sentences = [*sentences, stopped(simplest.got, function)]
     return "\n".join([line for line in lines if line] + [f"  {sentence}" for sentence in sentences])

@@ -61,6 +61,19 @@ SIZES: dict[str, Callable[[int], float]] = {
     "(n-1)/n times the right answer: divided by n in place of n - 1?": lambda n: (n - 1) / n,
     "n/(n-1) times the right answer: divided by n - 1 in place of n?": lambda n: n / (n - 1),
 }
+# What is done to one argument before the right function gets it.
+ARGUMENTS: dict[str, Callable[[object], object]] = {
+    "with the sign of `{}` turned round.": lambda argument: -argument,
+    "with 0 for `{}`: is it used?": lambda argument: 0 * argument,
+    "with 1 for `{}`: is it used?": lambda argument: 0 * argument + 1,
+}
+# What is done to the right answer with an argument.
+TERMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "plus `{}`.": lambda wanted, argument: wanted + argument,
+    "minus `{}`.": lambda wanted, argument: wanted - argument,
+    "times `{}`.": lambda wanted, argument: wanted * argument,
+    "divided by `{}`.": lambda wanted, argument: wanted / argument,
+}
 
 
 def many(wanted: np.ndarray) -> bool:
@@ -83,13 +96,13 @@ def measured(got: np.ndarray, wanted: np.ndarray) -> dict[str, Explanation]:
     found: dict[str, Explanation] = {}
     distinct = len(np.unique(wanted.round(9)))
     if np.any(wanted):
-        factor = float(got @ wanted / (wanted @ wanted))
+        factor = float(np.median(got[wanted != 0] / wanted[wanted != 0]))
         name = next((name for value, name in CONSTANTS.items() if np.isclose(abs(factor), value, rtol=1e-6)), None)
-        if name or distinct >= ENOUGH:
+        if name or distinct >= ENOUGH and abs(factor + 1) > SINGLE:
             said = ("minus " if factor < 0 else "") + name if name else f"{factor:.6g}."
             found[f"It is the right answer times {said}"] = lambda g, w: factor * w
     if distinct >= ENOUGH:
-        offset, low, high = float(np.mean(got - wanted)), float(got.min()), float(got.max())
+        offset, low, high = float(np.median(got - wanted)), float(got.min()), float(got.max())
         found[f"It is the right answer plus {offset:.6g}, at every input."] = lambda g, w: w + offset
         if np.sum(wanted < low) >= ENOUGH:
             found[f"It is clipped: what is less than {low:.6g} becomes {low:.6g}."] = lambda g, w: np.maximum(w, low)

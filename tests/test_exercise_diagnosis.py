@@ -1,0 +1,192 @@
+"""Which mistake was it? Each kind is made on purpose, in made-up exercises, and has to be told by its name alone."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rmlib.course.exercises import check, engine, explanations
+from rmlib.course.exercises.engine import Exercise, WrongAnswer
+
+
+def draw(rng: np.random.Generator) -> tuple:
+    size = rng.integers(3, 9)
+    return rng.normal(size=size), rng.normal(size=size)
+
+
+def decay(x, y):
+    return x * np.exp(-y)
+
+
+def square(x):
+    return np.mean(np.square(x))
+
+
+def chance(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def surprise(z):
+    return float(np.logaddexp(0, z))
+
+
+def both(x, y):
+    return x + y, float(x @ y)
+
+
+DECAY = Exercise("9.1", answer=decay, draw=draw)
+SQUARE = Exercise("9.1", answer=square, draw=lambda rng: draw(rng)[:1])
+CHANCE = Exercise("9.1", answer=chance, draw=lambda rng: (rng.normal(),))
+SURPRISE = Exercise("9.1", answer=surprise, draw=lambda rng: (rng.normal(),), edges=((0.0,), (800.0,), (-800.0,)))
+BOTH = Exercise("9.1", answer=both, draw=draw)
+TABLE = Exercise("9.1", answer=lambda x, y: np.outer(x, y**2), draw=lambda rng: rng.normal(size=(2, 4)))
+HEAT = Exercise("9.1", answer=lambda x, heat: x / heat, draw=lambda rng: (rng.normal(size=4), rng.uniform(2, 3)))
+POSITIVE = Exercise("9.1", answer=lambda x, y: bool(x > y), draw=lambda rng: tuple(rng.normal(size=2)))
+NAME = Exercise("9.1", answer=lambda x: "up" if x > 0 else "down", draw=lambda rng: (rng.normal(),))
+
+
+def told(exercise: Exercise, function: Callable) -> list[str]:
+    """The sentences that name the mistake."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(WrongAnswer) as wrong:
+        patch.setenv("RMLIB_STRICT_EXERCISES", "1")
+        patch.setattr(engine, "find", lambda number: exercise)
+        check("9.1", function)
+    facts = ("  given", "  expected", "  got")
+    return [line.strip() for line in str(wrong.value).splitlines()[1:] if not line.startswith(facts)]
+
+
+MISTAKES = [
+    (DECAY, lambda x, y: -decay(x, y), "The sign is turned round."),
+    (CHANCE, lambda x: 1 - chance(x), "It is 1 minus the right answer."),
+    (DECAY, lambda x, y: np.abs(decay(x, y)), "It is the absolute value of the right answer."),
+    (CHANCE, lambda x: math.log(chance(x)), "It is the logarithm of the right answer."),
+    (CHANCE, lambda x: -math.log(chance(x)), "It is minus the logarithm of the right answer."),
+    (SURPRISE, lambda z: np.exp(surprise(z)), "It is the exponential of the right answer."),
+    (SURPRISE, lambda z: np.exp(-surprise(z)), "It is exp(-x), where x is the right answer."),
+    (CHANCE, lambda x: 1 + np.exp(-x), "It is the reciprocal of the right answer: 1 divided by it."),
+    (DECAY, lambda x, y: decay(x, y) ** 2, "It is the square of the right answer."),
+    (SQUARE, lambda x: np.sqrt(square(x)), "It is the square root of the right answer."),
+    (DECAY, lambda x, y: chance(decay(x, y)), "It is the sigmoid of the right answer."),
+    (CHANCE, lambda x: x, "It is the logit of the right answer, log(p / (1 - p))."),
+    (DECAY, lambda x, y: np.clip(decay(x, y), 0, 1), "It is clipped: what lies outside 0 to 1 is cut off."),
+    (DECAY, lambda x, y: np.maximum(decay(x, y), -0.1), "It is clipped: what is less than -0.1 becomes -0.1."),
+    (DECAY, lambda x, y: np.minimum(decay(x, y), 0.1), "It is clipped: what is more than 0.1 becomes 0.1."),
+    (DECAY, lambda x, y: np.round(decay(x, y)), "It is rounded to a whole number."),
+    (DECAY, lambda x, y: np.trunc(decay(x, y)), "It is cut off to a whole number."),
+    (DECAY, lambda x, y: np.round(decay(x, y), 3), "It is rounded to 3 decimals."),
+    (DECAY, lambda x, y: decay(x, y)[::-1], "The order along the first axis is turned round."),
+    (TABLE, lambda x, y: np.outer(y**2, x), "It is transposed."),
+    (DECAY, lambda x, y: np.sort(decay(x, y)), "The numbers are right, their order is not."),
+    (DECAY, lambda x, y: decay(x, y) * np.sign(x[0]), "The sizes are right, but not every sign."),
+    (DECAY, lambda x, y: decay(x, y) - decay(x, y).mean(), "Within one call all numbers are off by the same amount"),
+    (DECAY, lambda x, y: decay(x, y) / np.abs(x).sum(), "Within one call all numbers are off by the same factor"),
+    (DECAY, lambda x, y: decay(x, y).sum(), "It is the sum of what is wanted, in one number."),
+    (DECAY, lambda x, y: decay(x, y).mean(), "It is the mean of what is wanted, in one number."),
+    (SQUARE, lambda x: x**2, "It is many numbers, and their mean is wanted."),
+    (SQUARE, lambda x: x**2 / len(x), "It is many numbers, and their sum is wanted."),
+    (DECAY, lambda x, y: decay(x, y)[:, None], "The numbers are right, the shape is not."),
+    (POSITIVE, lambda x, y: not x > y, "True and False are exchanged."),
+    (SQUARE, lambda x: np.sum(x**2), "With n = x.shape[0] it is n times the right answer: a sum in place of a mean?"),
+    (SQUARE, lambda x: square(x) / len(x), "With n = x.shape[0] it is 1/n times the right answer"),
+    (SQUARE, lambda x: np.sum(x**2) / (len(x) - 1), "With n = x.shape[0] it is n/(n-1) times the right answer"),
+    (SQUARE, lambda x: 2 * square(x), "It is the right answer times 2."),
+    (SQUARE, lambda x: -square(x) / 2, "It is the right answer times minus 1/2."),
+    (SURPRISE, lambda z: np.logaddexp2(0, z / np.log(2)), "It is the right answer times 1/log 2: log2 in place"),
+    (SQUARE, lambda x: 1.7 * square(x), "It is the right answer times 1.7."),
+    (SQUARE, lambda x: square(x) + 0.5, "It is the right answer plus 0.5, at every input."),
+    (HEAT, lambda x, heat: x * 1.0, "`x` comes back as it was given."),
+    (HEAT, lambda x, heat: x / heat**2, "It is the right answer divided by `heat`."),
+    (HEAT, lambda x, heat: x / heat + heat, "It is the right answer plus `heat`."),
+    (DECAY, lambda x, y: decay(x, -y), "It is the right answer with the sign of `y` turned round."),
+    (DECAY, lambda x, y: decay(y, x), "It is the right answer with `x` and `y` exchanged."),
+    (DECAY, lambda x, y: np.exp(-y), "It is the right answer with 1 for `x`: is it used?"),
+    (DECAY, lambda x, y: np.float32(decay(x, y)), "It agrees to a relative error of"),
+    (SQUARE, lambda x: 3.0, "The same comes back whatever the arguments are."),
+    (NAME, lambda x: "up", "The same comes back whatever the arguments are."),
+    (BOTH, lambda x, y: both(x, y)[::-1], "The results are right, their order is turned round."),
+    (SQUARE, lambda x: None, "Nothing was returned (None): is there a `return`?"),
+    (SQUARE, lambda x: "one", "Wanted is a single number, not a str."),
+    (POSITIVE, lambda x, y: 1.0, "Wanted is a single truth value, not a single number."),
+    (BOTH, lambda x, y: x + y, "Wanted are 2 results, not numbers of shape"),
+    (SQUARE, lambda x: square(x) + np.random.default_rng().normal(), "None of the mistakes known here explains it."),
+]
+
+
+@pytest.mark.parametrize("exercise, function, sentence", MISTAKES, ids=[sentence[:50] for *_, sentence in MISTAKES])
+def test_a_mistake_is_named(exercise: Exercise, function: Callable, sentence: str):
+    assert any(line.startswith(sentence) for line in told(exercise, function)), told(exercise, function)
+
+
+def test_each_simple_explanation_is_among_them():
+    assert set(explanations.SIMPLE) <= {sentence for *_, sentence in MISTAKES} | {
+        next(known for known in explanations.SIMPLE if known.startswith(sentence)) for *_, sentence in MISTAKES
+        if sentence.startswith("Within one call")
+    }
+
+
+# --- no more than is true ------------------------------------------------------------------------------------------
+
+def test_a_mistake_that_fits_all_inputs_but_one_is_not_claimed():
+    calls = iter(range(12))
+    sentences = told(DECAY, lambda x, y: decay(x, y) * (-1 if next(calls) else 3))
+    assert sentences == ["Within one call all numbers are off by the same factor, which differs from call to call: "
+                         "a normalisation?"]
+
+
+def test_a_wrong_shape_is_told_with_what_it_would_broadcast_to():
+    exercise = replace(DECAY, draw=lambda rng: (rng.normal(size=5), rng.normal(size=5)))
+    sentences = told(exercise, lambda x, y: decay(x, y)[:, None])
+    assert sentences[0] == ("The shape is (5, 1), (5,) is wanted: in a difference the two would broadcast to (5, 5), "
+                            "in silence.")
+
+
+# --- the exercise's own mistakes -----------------------------------------------------------------------------------
+
+KNOWN = replace(SURPRISE, mistakes={"z has the wrong sign": lambda z: surprise(-z), "it says one": lambda z: 1.0})
+
+
+def test_a_known_mistake_comes_before_the_general_ones():
+    assert told(KNOWN, lambda z: surprise(-z)) == ["The mistake: z has the wrong sign."]
+    assert told(SURPRISE, lambda z: surprise(-z))[0] == "It is the right answer with the sign of `z` turned round."
+
+
+def test_a_known_mistake_is_recognised_in_float32():
+    single = lambda z: torch.nn.functional.softplus(torch.tensor(-z, dtype=torch.float32))  # noqa: E731
+    assert told(KNOWN, single) == ["The mistake: z has the wrong sign."]
+
+
+def test_a_known_mistake_is_recognised_where_the_edges_break_it():
+    assert told(KNOWN, lambda z: math.log(1 + math.exp(-z)))[0] == "The mistake: z has the wrong sign."
+
+
+def test_a_known_mistake_that_raises_is_recognised_by_its_error():
+    known = replace(SURPRISE, mistakes={"exp overflows": lambda z: math.log(1 + math.exp(z))})
+    sentences = told(known, lambda z: math.log1p(math.exp(z)))
+    assert sentences[:2] == ["It is right at ordinary inputs and wrong at an edge.", "The mistake: exp overflows."]
+
+
+def test_a_mistake_may_change_its_arguments():
+    def in_place(x):
+        x *= 2
+        return square(x)
+
+    known = replace(SQUARE, mistakes={"doubled": in_place})
+    assert told(known, lambda x: 4 * square(x)) == ["The mistake: doubled."]
+
+
+# --- at the edges, and in parts ------------------------------------------------------------------------------------
+
+def test_what_overflows_is_told_as_right_at_ordinary_inputs():
+    edge = "It is right at ordinary inputs and wrong at an edge."
+    assert told(SURPRISE, lambda z: np.log(1 + np.exp(z)))[0] == edge
+    assert told(SURPRISE, lambda z: np.log(1 + np.exp(z)))[1].startswith("An infinity came back")
+    assert told(SURPRISE, lambda z: z + np.log(1 + np.exp(-z)) if z > -9 else np.inf * 0)[0] == edge
+    assert told(SURPRISE, lambda z: np.log(np.exp(z) / (1 + np.exp(z))) * -1 + z)[1].startswith("nan came back")
+
+
+def test_one_wrong_result_of_several_is_found():
+    sentences = told(BOTH, lambda x, y: (x + y, -float(x @ y)))
+    assert sentences[:2] == ["Result 2 of 2 is wrong.", "The sign is turned round."]
