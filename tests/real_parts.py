@@ -1,8 +1,8 @@
 """The real parts some tests need, and what happens where one is missing.
 
-MiniLM's weights, real human comparisons and a Chromium browser are no part of the course. A test that needs one is
-marked `real` and asks `require`: where the part is missing it skips and says why, or fails where the environment
-variable RMLIB_DEMAND_REAL_PARTS is 1.
+MiniLM's weights, real human comparisons, Hugging Face's datasets and a Chromium browser are no part of the course. A
+test that needs one is marked `real` and asks `require`: where the part is missing it skips and says why, or fails where
+the environment variable RMLIB_DEMAND_REAL_PARTS is 1.
 """
 
 import importlib.util
@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 import pytest
@@ -42,6 +43,13 @@ def chromium() -> str:
         if path := shutil.which(name):
             return path
     raise FileNotFoundError("no chromium on PATH: install it with the system's package manager")
+
+
+def datasets_library() -> ModuleType:
+    """Hugging Face's library of data sets, or FileNotFoundError."""
+    if importlib.util.find_spec("datasets") is None:
+        raise FileNotFoundError("datasets is not installed: make bench")
+    return importlib.import_module("datasets")
 
 
 def require(part: Callable[[], T]) -> T:

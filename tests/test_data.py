@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from real_parts import hh_file, require
+from real_parts import datasets_library, hh_file, require
 
 from rmlib.data import (
     PairSet,
@@ -316,8 +316,9 @@ def test_any_iterable_is_read_and_no_further_than_the_limit():
         read_pairs([GOOD], limit=0)
 
 
+@pytest.mark.real
 def test_hugging_face_dataset_is_read():
-    datasets = pytest.importorskip("datasets")
+    datasets = require(datasets_library)
     rows = [{"chosen": [*TALK, PARIS], "rejected": [*TALK, LONDON], "margin": margin} for margin in (1.5, None)]
     found = read_pairs(datasets.Dataset.from_list(rows))
     assert [(pair.prompt, pair.chosen, pair.target_margin) for pair in found.pairs] == [

@@ -1,12 +1,13 @@
 """The house: versions that agree, commands that set up once and hide no failure, a README that is true."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, distribution, distributions
+from importlib.metadata import PackageNotFoundError, distribution, distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,25 @@ def needed(start: list[Requirement]) -> set[str]:
             if line.marker is None or any(line.marker.evaluate({"extra": extra}) for extra in {"", *item[1]}):
                 waiting.append((line.name, frozenset(line.extras)))
     return found
+
+
+def imported(folders: tuple[str, ...]) -> set[str]:
+    """Distributions that the files of these folders import, anywhere in them; of those that are installed here."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    owners = packages_distributions()
+    found = {owners.get(module.split(".")[0], [PROJECT["name"]])[0] for module in modules}
+    return {canonicalize_name(name) for name in found} - {canonicalize_name(PROJECT["name"])}
+
+
+def test_what_is_imported_is_declared():
+    run = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    assert {"torch", "pillow"} <= imported(("rmlib",)) <= run
+    assert "pytest" in imported(("tests", "tools", "benchmarks"))
+    assert imported(("tests", "tools", "benchmarks")) <= {canonicalize_name(each.name) for each in declared()}
 
 
 def test_every_dependency_is_pinned_at_or_above_its_floor():
