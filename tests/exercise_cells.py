@@ -5,6 +5,7 @@ and a text with a hint and a solution, each folded into <details>.
 """
 
 import ast
+import contextlib
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +24,7 @@ MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)
 class Cells:
     """One exercise as it stands in its notebook.
 
-    given: the imports, definitions and literal constants of the code cells above the stub, as source.
+    given: the imports, definitions and literal constants of the code cells above the stub, one source each.
     name: the function that the reader fills in. hint, solution: "" where there is none.
     """
 
@@ -33,13 +34,16 @@ class Cells:
     stub: str
     hint: str
     solution: str
-    given: str
+    given: tuple[str, ...]
 
     def namespace(self, *sources: str) -> dict[str, object]:
         """What the names of the notebook stand for after what is given and these sources have been run."""
         names: dict[str, object] = {"__name__": f"exercise {self.number}"}
-        for source in (self.given, *sources):
-            exec(compile(source, f"<exercise {self.number}>", "exec"), names)
+        for source in self.given:
+            with contextlib.suppress(NameError):  # a default value that the notebook has computed, say
+                exec(source, names)
+        for source in sources:
+            exec(source, names)
         return names
 
     def solved(self, solution: str | None = None) -> object:
@@ -75,7 +79,7 @@ def exercises_in(notebook: Path) -> list[Cells]:
             folded = dict(FOLDED.findall(after["source"])) if after["cell_type"] == "markdown" else {}
             solution = PYTHON.search(folded.get("Solution", ""))
             found.append(Cells(number, name, statement, cell["source"], folded.get("Hint", "").strip(),
-                               solution[1] if solution else "", "\n".join(given)))
+                               solution[1] if solution else "", tuple(given)))
         given += [ast.unparse(statement) for statement in parsed(cell["source"]) if is_definition(statement)]
     return found
 

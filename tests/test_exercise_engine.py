@@ -1,4 +1,4 @@
-"""The engine of the exercises, on made-up ones: what is right, wrong, not attempted, and which mistake it was."""
+"""The engine of the exercises, on made-up ones: what is right, what is wrong, what is not attempted."""
 
 import math
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> C
     lambda x, y: [one * math.exp(-other) for one, other in zip(x, y, strict=True)],
 ], ids=["array", "tensor", "list"])
 def test_the_kind_of_container_does_not_matter(printed: Callable, function: Callable):
-    assert printed(DECAY, function) == "9.1: right, on 12 inputs, 12 of them drawn just now.\n"
+    assert printed(DECAY, function) == "9.1: right, on 12 inputs drawn just now.\n"
 
 
 def test_a_single_number_may_be_a_0d_tensor_and_back(printed: Callable):
@@ -87,11 +87,8 @@ def test_tensors_keep_that_they_require_a_gradient(printed: Callable):
 
 
 def test_an_error_may_be_the_right_answer(printed: Callable, told: Callable):
-    def root(x: float) -> float:
-        return math.sqrt(x)
-
-    roots = Exercise("9.1", answer=root, draw=lambda rng: (rng.uniform(),), edges=((-1.0,),))
-    assert "right, on" in printed(roots, root)
+    roots = Exercise("9.1", answer=math.sqrt, draw=lambda rng: (rng.uniform(),), edges=((-1.0,),))
+    assert printed(roots, math.sqrt) == "9.1: right, on 12 inputs drawn just now, 1 more at the edges.\n"
     assert "an error of class ValueError" in told(roots, lambda x: math.sqrt(abs(x)))
 
 
@@ -183,8 +180,7 @@ def test_a_wrong_answer_is_told_expected_and_got_at_the_simplest_input(printed: 
 def test_numbers_that_look_the_same_are_told_with_more_digits(printed: Callable):
     third = Exercise("9.1", answer=lambda: 1 / 3, draw=lambda rng: ())
     assert printed(third, lambda: 1 / 3) == "9.1: right.\n"
-    assert printed(third, lambda: 0.3333334).startswith(
-        "9.1: not right yet.\n  expected  0.333333333333\n  got       0.3333334\n")
+    assert "9.1: not right yet.\n  expected  0.333333333333\n  got       0.3333334\n" in printed(third, lambda: 0.3333334)
 
 
 def test_what_an_attempt_prints_is_shown_once_and_only_where_it_is_wrong(printed: Callable):
@@ -222,14 +218,11 @@ def test_one_wrong_result_among_many_is_enough(told: Callable):
 
 def test_a_slow_function_is_spared_some_inputs_but_never_all(monkeypatch: pytest.MonkeyPatch, printed: Callable):
     monkeypatch.setattr(engine, "PATIENCE", 0.0)
-    assert "right, on 4 inputs, 4 of them drawn just now." in printed(DECAY, decay)
+    assert "right, on 4 inputs drawn just now." in printed(DECAY, decay)
 
 
 def test_a_judge_says_what_is_wrong_and_none_where_all_is_well(told: Callable, printed: Callable):
-    def judge(function: Callable, rng: np.random.Generator) -> str | None:
-        return None if function() > 3 else f"{function()} is not more than 3."
-
-    larger = Exercise("9.1", judge=judge)
+    larger = Exercise("9.1", judge=lambda f, rng: None if f() > 3 else f"{f()} is not more than 3.")
     assert printed(larger, lambda: 5) == "9.1: right.\n"
     assert "not right yet. 2 is not more than 3." in told(larger, lambda: 2)
     assert "using what it returned, stopped with TypeError" in told(larger, lambda: None)
@@ -237,9 +230,8 @@ def test_a_judge_says_what_is_wrong_and_none_where_all_is_well(told: Callable, p
 
 # --- asked in the wrong way ----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("number", ["99.1", "nonsense", 2.1, "1.99"])
-def test_an_unknown_number_is_told(monkeypatch: pytest.MonkeyPatch, number: object):
-    monkeypatch.setattr(engine, "NOTEBOOKS", {})
+@pytest.mark.parametrize("number", ["99.1", "nonsense", 2.1])
+def test_an_unknown_number_is_told(number: object):
     with pytest.raises(ValueError, match="there is no exercise"):
         check(number, print)
 
@@ -250,7 +242,7 @@ def test_a_result_in_place_of_the_function_is_told(monkeypatch: pytest.MonkeyPat
         check("9.1", 3.0)
 
 
-def test_an_exercise_has_an_answer_or_a_judge():
-    for parts in ({}, {"answer": abs}, {"answer": abs, "draw": draw, "judge": max}):
-        with pytest.raises(ValueError, match="needs answer and draw, or else judge"):
-            Exercise("9.1", **parts)
+@pytest.mark.parametrize("parts", [{}, {"answer": abs}, {"answer": abs, "draw": draw, "judge": max}])
+def test_an_exercise_has_an_answer_or_a_judge(parts: dict):
+    with pytest.raises(ValueError, match="needs answer and draw, or else judge"):
+        Exercise("9.1", **parts)
