@@ -14,6 +14,7 @@ from torch import nn
 
 Clock = Callable[[], float]
 
+FAMILIES = ("bert", "distilbert", "roberta")
 CHUNKS = (256, 512, 1024, 2048)  # tokens in one product of a linear layer: the quickest counts
 
 
@@ -63,8 +64,11 @@ def linear_weights(backbone: nn.Module) -> list[torch.Tensor]:
 
 
 def attention_shape(backbone: nn.Module) -> tuple[int, int, int]:
-    """(layers, heads, size of a head)."""
+    """(layers, heads, size of a head). Raises ValueError where the products are others than those listed here."""
     config = backbone.config
+    if config.model_type not in FAMILIES:
+        raise ValueError(f"the matrix products of {config.model_type} are not known here, only those of the encoders "
+                         f"{', '.join(FAMILIES)}: decoders attend to one side alone, and not all have nn.Linear layers")
     return config.num_hidden_layers, config.num_attention_heads, config.hidden_size // config.num_attention_heads
 
 

@@ -31,7 +31,7 @@ def pairs_file(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", ["bert", "distilbert"])
+@pytest.mark.parametrize("name", tiny.ENCODERS)
 def test_the_listed_products_are_those_that_torch_counts(name):
     backbone, _ = tiny.build(name)
     backbone.pooler = None
@@ -41,6 +41,16 @@ def test_the_listed_products_are_those_that_torch_counts(name):
         for length in lengths:
             backbone(torch.randint(5, 50, (1, length))).last_hidden_state.sum().backward()
     assert matrix_products.operations(backbone, lengths) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", tiny.DECODERS)
+def test_a_decoder_has_no_ceiling_here(name):
+    backbone, _ = tiny.build(name)
+    for count in (matrix_products.operations, matrix_products.listing):
+        with pytest.raises(ValueError, match=f"products of {name} are not known"):
+            count(backbone, [5, 17])
+    with pytest.raises(ValueError, match=f"products of {name} are not known"):
+        matrix_products.seconds(backbone, [5, 17], torch.float32, time.perf_counter)
 
 
 def test_a_ceiling_is_measured_for_either_precision():
