@@ -25,7 +25,7 @@ from rmlib.data import (
 from rmlib.devices import join_processes
 from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
-from rmlib.model import MANIFEST, POOLINGS, RewardModel
+from rmlib.model import POOLINGS, RewardModel
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import PRECISIONS, TrainingConfig, train
 from rmlib.world import World, realised_agreement
@@ -156,14 +156,12 @@ def _report(model: RewardModel, pairs: list[PreferencePair], as_json: bool, gold
 def _check_out(out: Path, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a directory")
-    earlier = [name for name in (MANIFEST, "checkpoints") if (out / name).exists()]
-    if earlier and not resume:
-        raise ValueError(f"--out {out} holds an earlier run ({', '.join(earlier)}): --resume continues it, another "
-                         "--out keeps it")
-    if resume and earlier == [MANIFEST]:
-        raise ValueError(f"--out {out} holds a finished model and no checkpoint to resume from; give another --out")
-    if not earlier and (out / "config.json").exists():
-        raise ValueError(f"--out {out} holds another model (config.json), which would be lost; give another --out")
+    if (out / "checkpoints").exists():
+        if not resume:
+            raise ValueError(f"--out {out} holds an earlier run: --resume continues it, another --out keeps it")
+    elif (out / "config.json").exists():
+        raise ValueError(f"--out {out} holds a model and no checkpoint to resume from; it would be lost: give another "
+                         "--out")
 
 
 def _set_up_log() -> None:

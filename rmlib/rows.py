@@ -32,12 +32,7 @@ MARKERS = {"user": HUMAN, "assistant": ASSISTANT, "system": SYSTEM}
 ANY_MARKER = re.compile("|".join(MARKERS.values()))
 AFTER_LAST_MARKER = re.compile(rf"(?<={ASSISTANT})\s+\Z")  # "...Assistant: " and "...Assistant:" are one prompt
 KINDS = {dict: "an object", list: "a list", int: "a number", type(None): "null"}
-TEXT_FAULTS = (  # reason, test, words; the first test that is true is told
-    ("null", lambda value: value is None, "is null: text belongs there"),
-    ("not text", lambda value: not isinstance(value, str), "should be text, not"),
-    ("lone surrogate", re.compile("[\ud800-\udfff]").search, "has half a surrogate pair, which is no character:"),
-    ("NUL character", re.compile("\0").search, "has a NUL character:"),
-)
+HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -183,9 +178,11 @@ def _part(part: Any, where: str) -> str:
 
 
 def _text(value: Any, where: str) -> str:
-    for reason, has_fault, words in TEXT_FAULTS:
-        if has_fault(value):
-            raise RowError(reason, f"{where} {words} {_show(value)}")
+    _demand(value is not None, "null", f"{where} is null: text belongs there")
+    _demand(isinstance(value, str), "not text", f"{where} should be text, not {_show(value)}")
+    is_whole = not HALF_A_PAIR.search(value)
+    _demand(is_whole, "lone surrogate", f"{where} has half a surrogate pair, which is no character: {_show(value)}")
+    _demand("\0" not in value, "NUL character", f"{where} has a NUL character: {_show(value)}")
     return value
 
 

@@ -190,12 +190,13 @@ def test_an_earlier_run_is_resumed_or_left_alone(train, tmp_path, refused, room)
     assert code == 2 and "another seed: 0, now 9" in err
 
 
-def test_a_backbone_is_not_overwritten(refused, room, tmp_path):
-    before = (room / "backbone" / "model.safetensors").read_bytes()
-    backbone = room / "backbone"
-    told = refused("train", room / "pairs.jsonl", "--out", backbone, "--backbone", backbone, "--resume")
-    assert "holds another model" in told
-    assert (room / "backbone" / "model.safetensors").read_bytes() == before
+@pytest.mark.parametrize("name", ["backbone", "model"])
+@pytest.mark.parametrize("option", [[], ["--resume"]])
+def test_a_model_of_another_origin_is_not_overwritten(refused, room, name, option):
+    before = (room / name / "model.safetensors").read_bytes()
+    told = refused("train", room / "pairs.jsonl", "--out", room / name, "--backbone", room / "backbone", *option)
+    assert "holds a model and no checkpoint" in told
+    assert (room / name / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("option, value, words", [
