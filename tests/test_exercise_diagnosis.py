@@ -1,6 +1,7 @@
 """Which mistake was it? Each kind is made on purpose, in made-up exercises, and has to be told by its name alone."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -55,7 +56,8 @@ def told(exercise: Exercise, function: Callable) -> list[str]:
         patch.setattr(engine, "find", lambda number: exercise)
         check("9.1", function)
     facts = ("  given", "  expected", "  got")
-    return [line.strip() for line in str(wrong.value).splitlines()[1:] if not line.startswith(facts)]
+    lines = [line for line in str(wrong.value).splitlines()[1:] if not line.startswith(facts)]
+    return [re.sub("^Or: (.)", lambda match: match[1].upper(), line.strip()) for line in lines]
 
 
 MISTAKES = [
@@ -121,10 +123,7 @@ def test_a_mistake_is_named(exercise: Exercise, function: Callable, sentence: st
 
 
 def test_each_simple_explanation_is_among_them():
-    assert set(explanations.SIMPLE) <= {sentence for *_, sentence in MISTAKES} | {
-        next(known for known in explanations.SIMPLE if known.startswith(sentence)) for *_, sentence in MISTAKES
-        if sentence.startswith("Within one call")
-    }
+    assert set(explanations.SIMPLE) <= {sentence for *_, sentence in MISTAKES}
 
 
 # --- no more than is true ------------------------------------------------------------------------------------------

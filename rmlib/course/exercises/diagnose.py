@@ -63,10 +63,11 @@ def diagnose(question: Question, trials: list[Trial]) -> list[str]:
 def fitting(claims: Iterable[Claim], question: Question, trials: list[Trial]) -> list[str]:
     """The sentences of those claims, MOST at most, that hold to the exercise's precision, or else to float32's."""
     claims = list(claims)
-    for rtol in (question.rtol, max(question.rtol, SINGLE)):
-        found = [sentence for sentence, mistaken in claims if holds(mistaken, trials, rtol, question.atol)]
+    loose = max(question.rtol, SINGLE), max(question.atol, SINGLE)
+    for tolerance in ((question.rtol, question.atol), loose):
+        found = [sentence for sentence, mistaken in claims if holds(mistaken, trials, *tolerance)]
         if found:
-            return found[:MOST]
+            return found[:1] + [f"Or: {other[0].lower()}{other[1:]}" for other in found[1:MOST]]
     return []
 
 
@@ -90,9 +91,12 @@ def general(question: Question, trials: list[Trial]) -> list[str]:
     """The mistakes that are made everywhere, as far as they hold for all of these trials."""
     if not trials or any(isinstance(trial.got, Raised) or trial.got is None for trial in trials):
         return []
-    simple = ((sentence, on_arrays(explanation)) for sentence, explanation in explanations.SIMPLE.items())
-    claims = chain(whole(trials), simple, arguments(question), sizes(question, trials), constants(trials))
-    return fitting(claims, question, trials)
+    simple, vague, constants = (
+        [(sentence, on_arrays(explanation)) for sentence, explanation in table.items()]
+        for table in (explanations.SIMPLE, explanations.VAGUE, explanations.measured(*together(trials)))
+    )
+    exact = chain(whole(trials), simple, arguments(question), sizes(question, trials), constants)
+    return fitting(exact, question, trials) or fitting(vague, question, trials)
 
 
 def on_arrays(explanation: Explanation) -> Callable[[Trial], object]:
@@ -140,6 +144,10 @@ def arguments(question: Question) -> Iterator[Claim]:
 
 def sizes(question: Question, trials: list[Trial]) -> Iterator[Claim]:
     """A factor that is the length of an argument's axis, or made from it."""
+
+    def multiplied(i: int, axis: int, factor: Callable[[int], float]) -> Callable[[Trial], object]:
+        return lambda trial: as_array(trial.wanted) * factor(as_array(trial.arguments[i]).shape[axis])
+
     seen = []
     for i, name in enumerate(question.names):
         shapes = [np.shape(as_array(trial.arguments[i])) for trial in trials]
@@ -149,17 +157,6 @@ def sizes(question: Question, trials: list[Trial]) -> Iterator[Claim]:
                 seen.append(lengths)
                 for sentence, factor in explanations.SIZES.items():
                     yield f"With n = {name}.shape[{axis}] it is {sentence}", multiplied(i, axis, factor)
-
-
-def multiplied(argument: int, axis: int, factor: Callable[[int], float]) -> Callable[[Trial], object]:
-    """The right answer times `factor` of the length of an argument's axis."""
-    return lambda trial: as_array(trial.wanted) * factor(as_array(trial.arguments[argument]).shape[axis])
-
-
-def constants(trials: list[Trial]) -> Iterator[Claim]:
-    """A factor, an offset, a bound, a precision, read off all results together."""
-    for sentence, explanation in explanations.measured(*together(trials)).items():
-        yield sentence, on_arrays(explanation)
 
 
 def nearly(trials: list[Trial]) -> list[str]:
@@ -188,7 +185,8 @@ def structure(trials: list[Trial]) -> list[str]:
         try:
             pairs(trial.got, trial.wanted)
         except Mismatch as mismatch:
-            return [] if isinstance(trial.got, Raised) else [str(mismatch)]
+            if not isinstance(trial.got, Raised):
+                return [str(mismatch)]
     return []
 
 

@@ -39,18 +39,21 @@ SIMPLE: dict[str, Explanation] = {
     "It is cut off to a whole number.": lambda g, w: np.trunc(w),
     "The order along the first axis is turned round.": lambda g, w: w[::-1] if w.ndim else None,
     "It is transposed.": lambda g, w: w.T if w.ndim > 1 else None,
-    "The numbers are right, their order is not.":
-        lambda g, w: g if many(w) and alike(ordered(g), ordered(w)) and not alike(g, w) else None,
-    "Within one call all numbers are off by the same amount; it differs from call to call.":
-        lambda g, w: w + np.mean(g - w) if many(w) else None,
-    "Within one call all numbers are off by the same factor, which differs from call to call: a normalisation?":
-        lambda g, w: w * np.sum(g * w) / np.sum(w * w) if many(w) else None,
     "It is the sum of what is wanted, in one number.": lambda g, w: np.sum(w),
     "It is the mean of what is wanted, in one number.": lambda g, w: np.mean(w),
     "It is many numbers, and their mean is wanted.": lambda g, w: g if g.size > 1 and alike(np.mean(g), w) else None,
     "It is many numbers, and their sum is wanted.": lambda g, w: g if g.size > 1 and alike(np.sum(g), w) else None,
     "The numbers are right, the shape is not.":
         lambda g, w: w.reshape(g.shape) if w.size == g.size and w.shape != g.shape else None,
+}
+# What is told only where nothing more exact is true.
+VAGUE: dict[str, Explanation] = {
+    "The numbers are right, their order is not.":
+        lambda g, w: g if many(w) and alike(ordered(g), ordered(w)) and not alike(g, w) else None,
+    "Within one call all numbers are off by the same amount; it differs from call to call.":
+        lambda g, w: w + np.mean(g - w) if many(w) else None,
+    "Within one call all numbers are off by the same factor, which differs from call to call: a normalisation?":
+        lambda g, w: w * np.sum(g * w) / np.sum(w * w) if many(w) else None,
 }
 # A factor made from the length n of an axis of an argument.
 SIZES: dict[str, Callable[[int], float]] = {

@@ -79,9 +79,8 @@ def pairs(got: object, wanted: object) -> list[tuple]:
         raise Mismatch("Nothing was returned (None): is there a `return`?")
     numbers = as_array(wanted)
     if isinstance(wanted, tuple) or isinstance(wanted, list) and numbers is None:
-        parts = list(got) if isinstance(got, list | tuple | np.ndarray | Tensor) and np.ndim(as_array(got)) else None
-        parts = list(got) if isinstance(got, list | tuple) else parts
-        if parts is None or len(parts) != len(wanted):
+        parts = as_array(got) if isinstance(got, np.ndarray | Tensor) else got
+        if not (isinstance(parts, list | tuple) or np.ndim(parts)) or len(parts) != len(wanted):
             raise Mismatch(f"Wanted are {len(wanted)} results, not {kind(got)}.")
         return [pair for one, other in zip(parts, wanted, strict=True) for pair in pairs(one, other)]
     if isinstance(wanted, dict):
