@@ -104,12 +104,11 @@ def run_score(options: argparse.Namespace) -> None:
 
 def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut]) -> Iterator[dict]:
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
-    scores = iter(zip(*(side.tolist() for side in score_everywhere(model, pairs))))
+    scores = iter(score_everywhere(model, pairs).T.tolist())
     for row in rows:
         if isinstance(row, PreferencePair):
             chosen, rejected = next(scores)
-            name = {} if row.id is None else {"id": row.id}
-            yield {**name, "chosen": chosen, "rejected": rejected}
+            yield ({} if row.id is None else {"id": row.id}) | {"chosen": chosen, "rejected": rejected}
         else:
             yield {"line": row.line, "error": row.message}
 

@@ -39,19 +39,18 @@ class Evaluation:
 
 def evaluate(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> Evaluation:
     """Score every pair once, over all processes there are, and sum up; the same result in each process."""
-    chosen, rejected = score_everywhere(model, pairs, token_budget)
-    return summarise(chosen, rejected, pairs)
+    return summarise(*score_everywhere(model, pairs, token_budget), pairs)
 
 
-def score_everywhere(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192):
-    """score_pairs with the pairs dealt out to the processes: (chosen, rejected), float32 (N,), in order."""
+def score_everywhere(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> np.ndarray:
+    """score_pairs with the pairs dealt out to the processes: (2, N) float32, in order."""
     state = PartialState()
     mine = range(state.process_index, len(pairs), state.num_processes)
-    chosen, rejected = score_pairs(model, [pairs[i] for i in mine], token_budget)
+    ours = score_pairs(model, [pairs[i] for i in mine], token_budget)
     scores = np.full((2, len(pairs)), np.nan, dtype=np.float32)
-    for indices, *sides in gather_object([(list(mine), chosen, rejected)]):
-        scores[:, indices] = sides
-    return scores[0], scores[1]
+    for indices, theirs in gather_object([(list(mine), ours)]):
+        scores[:, indices] = theirs
+    return scores
 
 
 def summarise(chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[PreferencePair]) -> Evaluation:

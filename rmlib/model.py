@@ -134,7 +134,7 @@ class RewardModel(nn.Module):
             "format": 1,
             "pooling": self.pooling,
             "encoding": asdict(self.encoding),
-            "canaries": [side.tolist() for side in scores],
+            "canaries": scores.tolist(),
             "sha256": {file.name: sha256(file) for file in sorted(directory.iterdir())},
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }
@@ -202,18 +202,18 @@ def _check_canaries(model: RewardModel, want: np.ndarray, directory: Path) -> No
         )
 
 
-def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192):
-    """Rewards of every pair in float32, dropout off: (chosen, rejected), each a float32 array (N,), in order."""
+def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> np.ndarray:
+    """Rewards of every pair, dropout off: (2, N) float32, the chosen responses' and the rejected ones', in order."""
     encoded = encode(model.tokenizer, pairs, model.encoding)
     tell_cuts(encoded, len(pairs))
     return _score_encoded(model, encoded, token_budget)
 
 
 def _score_canaries(model: RewardModel) -> np.ndarray:
-    return np.array(_score_encoded(model, encode(model.tokenizer, CANARIES, model.encoding)))  # (2, canaries)
+    return _score_encoded(model, encode(model.tokenizer, CANARIES, model.encoding))  # (2, canaries)
 
 
-def _score_encoded(model: RewardModel, encoded: Sequence[EncodedPair], token_budget: int = 8192):
+def _score_encoded(model: RewardModel, encoded: Sequence[EncodedPair], token_budget: int = 8192) -> np.ndarray:
     scores = np.full((2, len(encoded)), np.nan, dtype=np.float32)
     training = model.training
     model.eval()
@@ -227,7 +227,7 @@ def _score_encoded(model: RewardModel, encoded: Sequence[EncodedPair], token_bud
         scores[1, same] = scores[0, same]
     finally:
         model.train(training)
-    return scores[0], scores[1]
+    return scores
 
 
 def compute_pairwise_loss(model, tokenizer, prompt: str, good_response: str, bad_response: str, device):

@@ -94,8 +94,8 @@ def test_a_padded_batch_gives_the_same_rewards(models, name, attention):
 @architectures
 def test_batch_size_and_order(models, name):
     model, backward = models[name], PAIRS[::-1]
-    chosen, rejected = score_pairs(model, PAIRS)
-    assert chosen.dtype == rejected.dtype == np.float32 and chosen.shape == rejected.shape == (len(PAIRS),)
+    chosen, rejected = scores = score_pairs(model, PAIRS)
+    assert scores.dtype == np.float32 and scores.shape == (2, len(PAIRS))
     for budget in (1, 300, 10**6):
         other = score_pairs(model, backward, token_budget=budget)
         assert_same(other[0][::-1], chosen)

@@ -60,7 +60,7 @@ def main(directory: Path) -> None:
     model, result = run()
     seen["losses"] = losses(result)
     seen["evaluations"] = [asdict(evaluate(model, PAIRS[:count])) for count in (14, 5, 1)]
-    seen["scores"] = [side.tolist() for side in score_everywhere(model, PAIRS)]
+    seen["scores"] = score_everywhere(model, PAIRS).tolist()
     whole, _ = run(WITH_CHECKPOINTS, checkpoint_dir=directory / "whole")
     parts, resumed = interrupted_and_resumed(directory / "parts")
     seen["resumed"] = losses(resumed)
