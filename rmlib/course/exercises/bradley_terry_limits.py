@@ -1,0 +1,150 @@
+"""The later exercises of notebook 01: scores that run away, the price of votes, cycles, Elo."""
+
+import math
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+
+from rmlib.course.exercises.engine import Exercise
+
+
+# 1.6: a table of votes that fools the check for finite scores
+
+
+def _reaches_all(arrows: np.ndarray) -> bool:
+    """Whether one can walk along the arrows, bool (K, K), from every response to every other one."""
+    for start in range(len(arrows)):
+        seen, ahead = {start}, [start]
+        while ahead:
+            found = set(np.flatnonzero(arrows[ahead.pop()]).tolist()) - seen
+            seen |= found
+            ahead += found
+        if len(seen) < len(arrows):
+            return False
+    return True
+
+
+def _complaint(counterexample: Callable, rng: np.random.Generator) -> str | None:
+    try:
+        wins = np.asarray(counterexample(), dtype=float)
+    except (TypeError, ValueError) as error:
+        return f"Return a square table of numbers ({error})."
+    if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or len(wins) < 2:
+        return f"Return a square table with a row and a column for each response; this has the shape {wins.shape}."
+    if not (np.isfinite(wins).all() and (wins >= 0).all() and (wins == np.round(wins)).all()):
+        return "The entries count votes: whole numbers, none below zero."
+    if np.diag(wins).any():
+        return "The diagonal has to be zero: no response is compared with itself."
+    if not _reaches_all(wins + wins.T > 0):
+        return "His function refuses this table, and rightly: comparisons don't tie all the responses together."
+    if _reaches_all(wins > 0):
+        return ("Here the scores are finite, so his function is right to approve: every group of responses has won a "
+                "vote against the rest. Look for a table in which some group never won one.")
+    return None
+
+
+COUNTEREXAMPLE = Exercise("1.6", judge=_complaint)
+
+
+# 1.7: how many votes
+
+
+def _z(probability: float) -> float:
+    return NormalDist().inv_cdf(probability)
+
+
+def _votes(share: float, z_level: float, z_power: float, coin: float = 0.25, other: float | None = None) -> float:
+    """(z_level √coin + z_power √other)² / (share - 1/2)², unrounded; `other`: else share (1 - share)."""
+    other = share * (1 - share) if other is None else other
+    return (z_level * math.sqrt(coin) + z_power * math.sqrt(other)) ** 2 / (share - 0.5) ** 2
+
+
+def _share_level_power(rng: np.random.Generator) -> tuple:
+    share = 0.5 + float(rng.choice([-1, 1])) * float(rng.uniform(0.06, 0.35))
+    return share, float(rng.uniform(0.01, 0.12)), float(rng.uniform(0.7, 0.95))
+
+
+VOTES = Exercise(
+    "1.7",
+    answer=lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power))),
+    draw=_share_level_power,
+    edges=((0.6, 0.05, 0.8), (0.4, 0.05, 0.8), (0.55, 0.05, 0.8)),
+    mistakes={
+        "the test is one-sided: half of the level belongs to each side":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level), _z(power))),
+        "it uses the coin's variance in both places; under the share it is p (1 - p)":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power), other=0.25)),
+        "it uses the share's variance in both places; under the coin it is 1/4":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power), coin=p * (1 - p))),
+        "the two standard deviations are exchanged: the coin's goes with the level":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power), coin=p * (1 - p), other=0.25)),
+        "it forgets to square": lambda p, level, power: math.ceil(math.sqrt(_votes(p, -_z(level / 2), _z(power)))),
+        "it forgets the power: this finds the share in only about half of all experiments":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), 0.0)),
+        "a vote cannot be cut into pieces: round up": lambda p, level, power: _votes(p, -_z(level / 2), _z(power)),
+        "it rounds down, and so misses the power by a little: round up":
+            lambda p, level, power: math.floor(_votes(p, -_z(level / 2), _z(power))),
+        "it uses standard deviations without a root: p (1 - p) is a variance":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power), 1 / 16, (p * (1 - p)) ** 2)),
+    },
+)
+
+
+# 1.8: around the circle
+
+
+def _logit(p: float) -> float:
+    return math.log(p) - math.log1p(-p)
+
+
+CIRCLE = Exercise(
+    "1.8",
+    answer=lambda a, b, c: _logit(a) + _logit(b) + _logit(c),
+    draw=lambda rng: tuple(float(p) for p in rng.uniform(0.05, 0.95, 3)),
+    edges=((0.75, 2 / 3, 1 / 7), (0.5, 0.5, 0.5)),
+    mistakes={
+        "the third step is walked backwards: the circle goes on from C to A":
+            lambda a, b, c: _logit(a) + _logit(b) - _logit(c),
+        "it adds logarithms of probabilities; the gaps are logarithms of odds":
+            lambda a, b, c: math.log(a) + math.log(b) + math.log(c),
+        "it adds probabilities; it is the log-odds that add": lambda a, b, c: a + b + c - 1.5,
+        "it multiplies the odds but does not take the logarithm: one scalar fits when this is 1, not 0":
+            lambda a, b, c: math.exp(_logit(a) + _logit(b) + _logit(c)),
+        "it is the size of the sum; the sign tells which way the circle turns":
+            lambda a, b, c: abs(_logit(a) + _logit(b) + _logit(c)),
+    },
+)
+
+
+# 1.9: one Elo update
+
+
+def _elo(first: float, second: float, y: float, K: float, base: float = 10.0, scale: float = 400.0,
+         back: float = -1.0) -> tuple[float, float]:
+    change = K * (y - 0.5 * (1 + math.tanh((first - second) * math.log(base) / scale / 2)))
+    return first + change, second + back * change
+
+
+def _two_players(rng: np.random.Generator) -> tuple:
+    """Ratings less than 300 apart: 10 to that power is still a float, so that a forgotten 400 has a result to name."""
+    first = rng.uniform(1200, 1800)
+    return (float(first), float(first + rng.uniform(-290, 290)), float(rng.choice([0, 0.5, 1])),
+            float(rng.choice([10, 16, 24, 40])))
+
+
+ELO = Exercise(
+    "1.9",
+    answer=_elo,
+    draw=_two_players,
+    edges=((1500.0, 1500.0, 1.0, 32.0),),
+    mistakes={
+        "it uses base e; Elo's is 10": lambda i, j, y, K: _elo(i, j, y, K, base=math.e),
+        "both ratings move the same way; what one gains the other loses": lambda i, j, y, K: _elo(i, j, y, K, back=1.0),
+        "only the first rating moves": lambda i, j, y, K: _elo(i, j, y, K, back=0.0),
+        "the expected score is j's, not i's": lambda i, j, y, K: _elo(i, j, y, K, scale=-400.0),
+        "the ratings are exchanged in the result": lambda i, j, y, K: _elo(i, j, y, K)[::-1],
+        "the difference is not divided by 400": lambda i, j, y, K: _elo(i, j, y, K, scale=1.0),
+        "it moves by K y, as if nothing had been expected": lambda i, j, y, K: (i + K * y, j - K * y),
+    },
+)
