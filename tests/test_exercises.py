@@ -1,6 +1,6 @@
 """Every exercise of every notebook: its stub, its solution, known mistakes, edits of the solution, wrong answers."""
 
-import importlib
+import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PATHS = {name: ROOT / f"notebooks/{int(number):02d}_{name}.ipynb" for number, name in NOTEBOOKS.items()}
 HERE = [name for name, path in PATHS.items() if path.exists()]
 EXERCISES = {cells.number: cells for name in HERE for cells in exercises_in(PATHS[name])}
-MUTANTS = dict(item for name in HERE for item in importlib.import_module(f"mutants.{name}").MUTANTS.items())
+EDITED = [name for name in HERE if importlib.util.find_spec(f"mutants.{name}")]
+MUTANTS = dict(item for name in EDITED for item in importlib.import_module(f"mutants.{name}").MUTANTS.items())
 MISTAKES = [(number, mistake) for number in EXERCISES for mistake in find(number).mistakes]
 
 each_notebook = pytest.mark.parametrize("name", HERE)
@@ -64,7 +65,7 @@ def test_no_other_cell_uses_what_the_reader_writes(name: str):
 def test_an_exercise_is_complete(cells: Cells):
     assert cells.statement and cells.hint and cells.solution
     assert f"def {cells.name}(" in cells.stub and "raise NotImplementedError" in cells.stub
-    assert len(MUTANTS[cells.number]) >= 3
+    assert len(MUTANTS.get(cells.number, [])) >= 3
     assert find(cells.number).judge or len(find(cells.number).mistakes) >= 3
 
 
@@ -112,7 +113,8 @@ def test_wrong_answers_are_told_wrong(cells: Cells):
         "a random number": lambda *given: rng.normal(),
         "words": lambda *given: "forty-two",
         "an error": lambda *given: {}["key"],
-        "all spoiled": lambda *given: spoiled(solved(*given), rng),
     }
+    if find(cells.number).answer:  # a judge may find one thing as good as another
+        wrong["all spoiled"] = lambda *given: spoiled(solved(*given), rng)
     for what, function in wrong.items():
         assert "not right yet" in told(cells.number, function), what
