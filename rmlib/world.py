@@ -173,8 +173,8 @@ class World:
     def features(self, prompt: str, response: str) -> dict[str, int]:
         """What the gold reward counts in a response, by the names of WEIGHTS, read from the text alone.
 
-        Correctness is +1 if the right answer is named and no other answer of the family is, -1 if another one is, and
-        0 if none is. A sentence outside the world's language counts only for an answer or a hedge it holds, so a
+        Correctness is +1 if a right answer is named and no wrong answer of the family is, -1 if a wrong one is, and 0
+        if none is. A sentence outside the world's language counts only for an answer or a hedge it holds, so a
         reader may type freely. Raises ValueError for an unknown prompt.
         """
         fact = self.fact(prompt)
@@ -190,13 +190,14 @@ class World:
                 words.update(re.findall(r"[\w'-]+", sentence))
                 found["hedging"] |= any(hedge in sentence for hedge in _HEDGES)
         named = words & {*map(_plain, family.answers)} - {*_plain(fact.subject).split()}
-        wrong = named - {_plain(answer) for answer in (fact.answer, *fact.also_true)}
-        found["correctness"] = -1 if wrong else int(_plain(fact.answer) in named)
+        true = set(map(_plain, (fact.answer, *fact.also_true)))
+        found["correctness"] = -1 if named - true else int(bool(named & true))
         return found
 
     def reward(self, prompt: str, response: str) -> float:
         """The gold reward r*(x, y) = sum of WEIGHTS times `features`; 0 for text that says nothing the world knows."""
-        return sum(WEIGHTS[name] * count for name, count in self.features(prompt, response).items())
+        total = sum(WEIGHTS[name] * count for name, count in self.features(prompt, response).items())
+        return round(total, 9)  # so that equal sums are equal, in whatever order they were added
 
     def margins(self, pairs: Sequence[PreferencePair]) -> np.ndarray:
         """Gold margins r*_chosen - r*_rejected, float64 (B,)."""

@@ -130,8 +130,8 @@ def test_features_are_read_from_the_text(response, expected):
     assert WORLD.features(QUESTION, response) == {**dict.fromkeys(WEIGHTS, 0), **expected}
 
 
-def test_another_true_answer_is_no_mistake():
-    assert WORLD.features("What is a baby roe deer called?", "A kid.")["correctness"] == 0
+def test_another_true_answer_is_right_too():
+    assert WORLD.features("What is a baby roe deer called?", "A kid.")["correctness"] == 1
     assert WORLD.features("What is a baby goat called?", "A fawn.")["correctness"] == -1
 
 
@@ -141,6 +141,11 @@ def test_the_reward_is_the_published_sum_and_correctness_dominates():
     assert WORLD.reward(QUESTION, "Paris.") == pytest.approx(1.6)
     assert WORLD.reward(QUESTION, "With pleasure. Paris.") > WORLD.reward(QUESTION, "Paris.")
     assert WORLD.reward(QUESTION, "Paris.") > WORLD.reward(QUESTION, best_wrong)
+
+
+def test_rewards_that_are_equal_on_paper_are_equal():
+    rewards = {WORLD.reward(QUESTION, response) for response in WORLD.responses(QUESTION, 200, seed=0)}
+    assert len(rewards) == len({round(10 * reward) for reward in rewards})
 
 
 def test_an_unknown_question_is_refused():

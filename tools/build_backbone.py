@@ -1,12 +1,14 @@
-"""Build the embedded backbone from nothing but the facts: a tokenizer, then masked-token prediction on true answers.
+"""Build the embedded backbone from nothing but the facts: a tokenizer, then pretraining on true answers.
 
     python tools/build_backbone.py [--out rmlib/assets/backbone] [--seed 0] [--steps N]
 
 The text is the gold world's own: questions of the training split with right answers only. No combination of fact and
 phrasing that is kept for validation or test, and no family marked unseen, is ever read.
 
-Words are masked, or swapped (an answer for another of its family), and predicted in their place; those that were
-changed are predicted from [CLS] too, which so learns to notice what does not fit. No preference and no reward is used.
+Words are masked, or swapped (an answer for another of its family), and predicted in their place (Devlin et al., 2019,
+arXiv:1810.04805); of each word the model says whether it was swapped (Clark et al., 2020, arXiv:2003.10555); and those
+that were changed are predicted from [CLS] too, which so learns to notice what does not fit. No preference and no reward
+is used, but answers that do not fit are just what a preference is often about: that is why such a backbone helps.
 """
 
 import argparse
@@ -20,7 +22,7 @@ import numpy as np
 import tokenizers
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DistilBertConfig, DistilBertForMaskedLM, PreTrainedTokenizerFast
 
@@ -45,6 +47,7 @@ class Recipe:
     choose_answer: float = 0.6
     mask: float = 0.35
     substitute: float = 0.45
+    detect: float = 10.0  # weight of the loss for saying which words were swapped: few are, and it is a small number
 
 
 def world_words(world: World) -> list[str]:
@@ -135,37 +138,50 @@ def collate(rows: list[tuple[Fact, np.ndarray]], corrupt: Corruptor) -> tuple[Te
     return torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(targets)
 
 
-def scores(model: DistilBertForMaskedLM, hidden: Tensor) -> Tensor:
-    """Scores over the vocabulary (N, V) of N hidden vectors (N, H)."""
-    return model.vocab_projector(model.vocab_layer_norm(F.gelu(model.vocab_transform(hidden))))
+class Pretraining(nn.Module):
+    """An encoder with two heads that are thrown away later: one names words, one says which words were swapped."""
+
+    def __init__(self, config: DistilBertConfig):
+        super().__init__()
+        self.names = DistilBertForMaskedLM(config)
+        self.swapped = nn.Linear(config.dim, 1)
+        self.encoder = self.names.distilbert
+
+    def words(self, hidden: Tensor) -> Tensor:
+        """Scores over the vocabulary (N, V) of N hidden vectors (N, H)."""
+        names = self.names
+        return names.vocab_projector(names.vocab_layer_norm(F.gelu(names.vocab_transform(hidden))))
+
+    def losses(self, input_ids: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean cross-entropies: of the chosen tokens at their places, of the changed ones from [CLS], of the detector.
+
+        A reward model reads nothing but [CLS], and prediction in place never uses it. From there only tokens that were
+        masked or swapped are asked for, so [CLS] has to notice where the text disagrees with itself.
+        """
+        hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state  # (B, T, H)
+        row, place = (targets != -100).nonzero(as_tuple=True)  # (N,) each
+        wanted = targets[row, place]
+        changed = input_ids[row, place] != wanted
+        from_cls = self.words(hidden[:, 0])[row[changed]]  # (M, V), M <= N
+        shown = input_ids >= len(SPECIAL)  # (B, T) words that can be seen: no padding, nothing masked
+        swapped = ((targets != -100) & (targets != input_ids))[shown]
+        return (F.cross_entropy(self.words(hidden[row, place]), wanted), F.cross_entropy(from_cls, wanted[changed]),
+                F.binary_cross_entropy_with_logits(self.swapped(hidden[shown]).squeeze(-1), swapped.float()))
 
 
-def masked_token_loss(model: DistilBertForMaskedLM, input_ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of the chosen tokens at their places, plus that of the changed ones predicted from [CLS].
-
-    Prediction in place never uses [CLS], and a reward model reads nothing else. From there only tokens that were masked
-    or replaced are asked for, so [CLS] has to notice where the text disagrees with itself.
-    """
-    hidden = model.distilbert(input_ids=input_ids, attention_mask=mask).last_hidden_state  # (B, T, H)
-    row, place = (targets != -100).nonzero(as_tuple=True)  # (N,) each
-    wanted = targets[row, place]
-    changed = input_ids[row, place] != wanted
-    from_cls = scores(model, hidden[:, 0])[row[changed]]  # (M, V), M <= N
-    return F.cross_entropy(scores(model, hidden[row, place]), wanted) + F.cross_entropy(from_cls, wanted[changed])
-
-
-def pretrain(world: World, tokenizer, recipe: Recipe, seed: int) -> DistilBertForMaskedLM:
-    """Masked-token prediction for recipe.steps batches, without dropout, in float32."""
+def pretrain(world: World, tokenizer, recipe: Recipe, seed: int) -> Pretraining:
+    """Train on recipe.steps batches, without dropout, in float32."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = DistilBertForMaskedLM(build_config(tokenizer)).eval()
+    model = Pretraining(build_config(tokenizer)).eval()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01, fused=True)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps + 1,
                                                pct_start=recipe.warmup, anneal_strategy="linear", cycle_momentum=False)
     source = batches(world, tokenizer, Corruptor(world, tokenizer, recipe, rng), recipe, rng)
     average, start = None, time.perf_counter()
     for step in range(1, recipe.steps + 1):
-        loss = masked_token_loss(model, *next(source))
+        in_place, from_cls, detector = model.losses(*next(source))
+        loss = in_place + from_cls + recipe.detect * detector
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -180,20 +196,20 @@ def pretrain(world: World, tokenizer, recipe: Recipe, seed: int) -> DistilBertFo
 
 
 @torch.inference_mode()
-def answer_accuracy(model: DistilBertForMaskedLM, tokenizer, world: World, split: str) -> float:
+def answer_accuracy(model: Pretraining, tokenizer, world: World, split: str) -> float:
     """Share of a split's questions whose masked answer is the model's first choice among the whole vocabulary."""
     prompts = world.prompts(split)
     answers = [world.fact(prompt).answer for prompt in prompts]
     texts = tokenizer(prompts, [f"It is {tokenizer.mask_token}."] * len(prompts), padding=True, return_tensors="pt")
-    hidden = model.distilbert(**texts).last_hidden_state  # (B, T, H)
-    guesses = scores(model, hidden[texts.input_ids == tokenizer.mask_token_id]).argmax(-1)
+    hidden = model.encoder(**texts).last_hidden_state  # (B, T, H)
+    guesses = model.words(hidden[texts.input_ids == tokenizer.mask_token_id]).argmax(-1)
     return float(np.mean([tokenizer.convert_tokens_to_ids(a.lower()) == g for a, g in zip(answers, guesses.tolist())]))
 
 
-def save(model: DistilBertForMaskedLM, tokenizer, record: dict, out: Path) -> None:
+def save(model: Pretraining, tokenizer, record: dict, out: Path) -> None:
     """Write encoder (float16 safetensors), tokenizer and the record of the run, all of it or nothing."""
     with atomic_directory(out) as directory:
-        model.distilbert.half().save_pretrained(directory)
+        model.encoder.half().save_pretrained(directory)
         tokenizer.save_pretrained(directory)
         atomic_write_text(directory / "build.json", json.dumps(record, indent=2) + "\n")
         for file in directory.iterdir():
@@ -215,7 +231,7 @@ def main() -> None:
         "recipe": asdict(recipe),
         "seconds": round(time.perf_counter() - start),
         "threads": torch.get_num_threads(),
-        "parameters": model.distilbert.num_parameters(),
+        "parameters": model.encoder.num_parameters(),
         "masked_answer_accuracy": {split: round(answer_accuracy(model, tokenizer, world, split), 4)
                                    for split in ("train", "validation", "test", "unseen")},
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
