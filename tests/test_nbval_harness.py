@@ -53,6 +53,7 @@ GREEN = {
     "wide absolute tolerance of this cell": cell("print('-0.01')", "0.02\n", rmlib={"atol": 0.05}),
     "another picture of the same thing": cell(SHOW, outputs=[picture("a curve that falls to 0.5")]),
     "close numbers in html": cell("display({'text/html': '<p>falls to 0.5001</p>'}, raw=True)", outputs=[CAPTION]),
+    "wrong answers to exercises raise": cell("import os; print(os.environ['RMLIB_STRICT_EXERCISES'])", "1\n"),
     "live widget, no view stored": cell("import ipywidgets; display(ipywidgets.IntSlider())"),
     "expected exception": cell("1/0", outputs=[error("ZeroDivisionError", "division by zero")],
                                tags=["raises-exception"]),
