@@ -127,8 +127,10 @@ def with_a_message(x, y):
     raise NotImplementedError("no kernel for this dtype")
 
 
-@pytest.mark.parametrize("function", [lambda x, y: library(x), with_a_message,
-                                      lambda x, y: torch.nn.Module()(x)], ids=["helper", "message", "torch"])
+@pytest.mark.parametrize("function", [
+    lambda x, y: library(x), with_a_message, lambda x, y: torch.nn.Module()(x),
+    lambda x, y: (one for one in x).throw(NotImplementedError),
+], ids=["helper", "message", "torch", "builtin"])
 def test_a_not_implemented_error_from_elsewhere_is_an_error_of_the_attempt(told: Callable, function: Callable):
     assert "It stopped with NotImplementedError" in told(DECAY, function)
 
