@@ -1,0 +1,203 @@
+"""Figures of notebook 02: the curve of the loss, where its naive forms break, and what its variants change."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+
+_SERIES = (MODEL, REJECTED, CHOSEN, NEUTRAL)
+_DASHES = ("-", "--", "-.", ":")
+MARGIN = "margin Δ"
+
+
+@styled
+def curve(margins: np.ndarray, loss: np.ndarray) -> Figure:
+    """The loss on a plain axis, beside the line −Δ, and on a logarithmic one, beside e^(−Δ)."""
+    figure, (plain, logarithmic) = canvas(columns=2)
+    for axes in (plain, logarithmic):
+        axes.plot(margins, loss, color=MODEL)
+        axes.set(xlabel=MARGIN, xlim=(margins.min(), margins.max()))
+    plain.plot(margins, -margins, color=THEORY, linestyle="--", linewidth=1.8)
+    plain.plot([0], [np.log(2)], "o", color=MODEL)
+    plain.annotate("log 2", (0, np.log(2)), xytext=(8, 8), textcoords="offset points")
+    plain.annotate("−Δ", (-4, 4), xytext=(-6, -26), textcoords="offset points", ha="right")
+    plain.set(title="wrong side: a straight line", ylim=(-0.3, loss.max()))
+    logarithmic.plot(margins, np.exp(-margins), color=THEORY, linestyle="--", linewidth=1.8)
+    logarithmic.annotate("$e^{-Δ}$", (-2.4, np.exp(2.4)), xytext=(12, 0), textcoords="offset points")
+    logarithmic.set(title="right side: an exponential", yscale="log", ylim=(loss.min() / 2, 4 * loss.max()))
+    return figure
+
+
+@styled
+def one_pair(margin: float) -> Figure:
+    """The loss with its tangent at one margin, and the probabilities that the model gives to both answers."""
+    grid = np.linspace(-6, 6, 241)
+    loss, wrong = np.logaddexp(0, -margin), 1 / (1 + np.exp(margin))
+    figure, (left, right) = canvas(columns=2)
+    left.plot(grid, np.logaddexp(0, -grid), color=MODEL)
+    left.plot(grid, loss - wrong * (grid - margin), color=LIT_EDGE, linestyle="--")
+    left.plot([margin], [loss], "o", color=LIT_EDGE, markersize=13)
+    left.set(title="loss and its slope", xlabel=MARGIN, ylim=(-0.5, 6.5))
+    right.bar(["choice made", "the other"], [1 - wrong, wrong], color=[CHOSEN, REJECTED], width=0.6)
+    right.set(title="probability the model gives", ylim=(0, 1.05))
+    return figure
+
+
+@styled
+def upper_bound(margins: np.ndarray, loss: np.ndarray, error: np.ndarray) -> Figure:
+    """L, L / log 2 and the 0-1 loss over the margin; where L lies below the 0-1 loss is shaded."""
+    figure, [axes] = canvas(height=4.4)
+    axes.fill_between(margins, loss, error, where=loss < error, color=REJECTED, alpha=0.35, linewidth=0)
+    axes.plot(margins, loss / np.log(2), color=MODEL, label="L / log 2")
+    axes.plot(margins, loss, color=CHOSEN, linestyle="--", label="L")
+    axes.step(margins, error, color=THEORY, where="mid", label="0-1 loss")
+    axes.set(xlabel=MARGIN, xlim=(margins.min(), margins.max()), ylim=(-0.05, 3.2))
+    axes.legend()
+    return figure
+
+
+@styled
+def initial_loss(spreads: np.ndarray, simulated: np.ndarray, fresh: tuple[float, float]) -> Figure:
+    """Mean loss by the spread of the margins: simulated, log 2 + s²/8, and a fresh reward model at `fresh`."""
+    fine = np.linspace(0, spreads.max(), 200)
+    figure, [axes] = canvas(height=4.4)
+    axes.plot(fine, np.log(2) + fine**2 / 8, color=THEORY, linestyle="--", label="log 2 + s²/8")
+    axes.plot(spreads, simulated, "o", color=MODEL, label="simulated")
+    axes.plot(*fresh, "*", color=LIT_EDGE, markersize=20, label="a fresh reward model")
+    axes.axhline(np.log(2), color=FAINT, zorder=0)
+    axes.set(xlabel="spread s of the margins", ylabel="mean loss")
+    axes.legend()
+    return figure
+
+
+@styled
+def disagreement(margins: np.ndarray, distances: Mapping[int, np.ndarray], limit: float) -> Figure:
+    """How far softplus is from log-sigmoid, by threshold, on a logarithmic axis, with the limit that was promised."""
+    figure, [axes] = canvas(height=4.4)
+    for colour, (threshold, distance) in zip((REJECTED, MODEL), distances.items(), strict=True):
+        axes.plot(margins, np.maximum(distance, 1e-17), color=colour, label=f"threshold {threshold}", linewidth=2)
+    axes.axhline(limit, color=THEORY, linestyle="--", linewidth=1.8)
+    axes.set(xlabel=MARGIN, ylabel="distance", yscale="log", ylim=(5e-18, 1e-7))
+    axes.legend(loc="upper right")
+    return figure
+
+
+@styled
+def working_ranges(ranges: Mapping[str, tuple[float, float]]) -> Figure:
+    """A bar for each form and format, from the margin where its loss becomes infinite to the one where it is lost."""
+    figure, [axes] = canvas(height=0.55 * len(ranges) + 1.1)
+    for row, (low, high) in enumerate(ranges.values()):
+        axes.barh(row, high - low, left=low, color=CHOSEN if row % 2 else MODEL, height=0.62)
+        axes.annotate(f"{low:.1f}".replace("-", "−"), (low, row), xytext=(-6, 0), textcoords="offset points", ha="right", va="center")
+        axes.annotate(f"{high:.1f}", (high, row), xytext=(6, 0), textcoords="offset points", va="center")
+    axes.axvline(0, color=THEORY, linewidth=1.2)
+    axes.set(xlabel=f"{MARGIN} (logarithmic away from 0)", xlim=(-6000, 300), yticks=range(len(ranges)))
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    axes.set_xticks([-100, -10, 0, 10, 100], ["−100", "−10", "0", "10", "100"])
+    axes.set_yticklabels(ranges)
+    axes.invert_yaxis()
+    return figure
+
+
+@styled
+def slopes(margins: np.ndarray, found: Mapping[str, np.ndarray]) -> Figure:
+    """The slopes that autograd finds for each form; where it finds nan there are crosses, at a height of their own."""
+    figure, [axes] = canvas(height=4.4)
+    for row, (colour, dashes, (name, slope)) in enumerate(zip(_SERIES, _DASHES, found.items(), strict=False)):
+        axes.plot(margins, slope, color=colour, linestyle=dashes, label=name)
+        lost, height = margins[np.isnan(slope)][::12], -0.1 * row - 0.5
+        axes.plot(lost, np.full(lost.shape, height), "x", color=colour)
+        if len(lost):
+            axes.annotate("nan", (lost[-1], height), xytext=(12, -5), textcoords="offset points", color=colour)
+    axes.set(xlabel=MARGIN, ylabel="slope dL/dΔ", ylim=(-1.15, 0.1))
+    axes.legend(loc="center", bbox_to_anchor=(0.46, 0.5))
+    return figure
+
+
+@styled
+def rounding(rewards: np.ndarray, rounded: np.ndarray, offset: float, found: Mapping[float, float],
+             spread: float) -> Figure:
+    """Rewards against what bfloat16 keeps of them near one offset, and the share of tied pairs by offset.
+
+    spread: standard deviation s of the rewards; the dashed line is h / (2 s √π), with h the spacing.
+    """
+    figure, (left, right) = canvas(columns=2)
+    left.plot(rewards, rewards, color=FAINT, linewidth=1.8)
+    left.step(rewards, rounded, where="mid", color=MODEL)
+    left.set(title=f"bfloat16 near {offset:g}", xlabel="reward", ylabel="what is kept")
+    offsets = np.linspace(1, max(found), 500)
+    spacing = 2.0 ** (np.floor(np.log2(offsets)) - 7)
+    right.plot(offsets, 100 * spacing / (2 * spread * np.sqrt(np.pi)), color=THEORY, linestyle="--", linewidth=1.8)
+    right.plot(list(found), [100 * share for share in found.values()], "o", color=MODEL, markersize=5)
+    right.plot([offset], [100 * found[offset]], "o", color=LIT_EDGE, markersize=13)
+    right.set(title="pairs that tie, %", xlabel="offset of all rewards", ylim=(0, None))
+    return figure
+
+
+@styled
+def risk(margins: np.ndarray, loss: np.ndarray, best: float, clean: np.ndarray, noisy: np.ndarray,
+         here: float) -> Figure:
+    """The expected loss with its minimum, and the best margin with flips by the best margin without."""
+    figure, (left, right) = canvas(columns=2)
+    left.plot(margins, loss, color=MODEL)
+    left.plot([best], [np.interp(best, margins, loss)], "o", color=LIT_EDGE, markersize=13)
+    left.set(title="expected loss", xlabel=MARGIN, ylim=(0, 2.5))
+    right.plot(clean, clean, color=FAINT, linewidth=1.8)
+    right.plot(clean, noisy, color=MODEL)
+    right.plot([here], [best], "o", color=LIT_EDGE, markersize=13)
+    right.set(title="where its minimum is", xlabel="best margin without flips", ylabel="with flips",
+              xlim=(clean.min(), clean.max()), ylim=(clean.min(), clean.max()))
+    return figure
+
+
+@styled
+def settling(steps: np.ndarray, paths: Mapping[str, np.ndarray], limits: Sequence[float | None]) -> Figure:
+    """The margin of one pair in training, by step on a logarithmic axis, for several losses, and where each settles."""
+    figure, [axes] = canvas(height=4.4)
+    for colour, limit, (name, path) in zip(_SERIES, limits, paths.items(), strict=False):
+        axes.plot(steps, path, color=colour, label=name)
+        if limit is not None:
+            axes.axhline(limit, color=THEORY, linestyle="--", linewidth=1.5)
+    axes.set(xlabel="step", ylabel=MARGIN, xscale="log", ylim=(0, None))
+    axes.legend()
+    return figure
+
+
+@styled
+def target_margins(margins: np.ndarray, curves: Mapping[str, np.ndarray], wanted: Sequence[float]) -> Figure:
+    """One curve for each target margin, with a dot where it costs log 2."""
+    figure, [axes] = canvas(height=4.4)
+    for colour, dashes, gap, (name, loss) in zip(_SERIES, _DASHES, wanted, curves.items(), strict=False):
+        axes.plot(margins, loss, color=colour, linestyle=dashes, label=name)
+        axes.plot([gap], [np.log(2)], "o", color=colour)
+    axes.axhline(np.log(2), color=FAINT, zorder=0)
+    axes.set(xlabel=MARGIN, ylabel="loss", ylim=(0, 5), xlim=(margins.min(), margins.max()))
+    axes.legend(title="target margin m")
+    return figure
+
+
+@styled
+def centring(paths: Mapping[str, np.ndarray]) -> Figure:
+    """Paths (steps, 2) of (rejected, chosen) scores in training, over the level lines of the loss: diagonals."""
+    figure, [axes] = canvas(height=5.4)
+    grid = np.linspace(-3, 8, 100)
+    rejected, chosen = np.meshgrid(grid, grid)
+    levels = (0.05, 0.15, 0.4, np.log(2), 1.5, 3.0)
+    axes.contour(rejected, chosen, np.logaddexp(0, rejected - chosen), levels, colors=FAINT, linewidths=1.6)
+    axes.plot(grid, -grid, color=THEORY, linestyle="--", linewidth=1.8)
+    axes.annotate("sum 0", (2.6, -2.6), xytext=(6, 8), textcoords="offset points")
+    for colour, dashes, (name, path) in zip((REJECTED, MODEL), _DASHES, paths.items(), strict=False):
+        axes.plot(path[:, 0], path[:, 1], color=colour, label=name, linestyle=dashes)
+        _ends(axes, path, colour)
+    axes.set(xlabel="score of the rejected response", ylabel="score of the chosen response",
+             xlim=(-3, 7), ylim=(-3, 7), aspect="equal")
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
+
+
+def _ends(axes: Axes, path: np.ndarray, colour: str) -> None:
+    axes.plot(*path[0], "s", color=THEORY, markersize=9)
+    axes.plot(*path[-1], "o", color=colour, markersize=11)
