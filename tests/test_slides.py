@@ -122,10 +122,16 @@ def test_a_picture_stands_alone_and_keeps_its_description(notebook):
 
 @pytest.mark.parametrize(
     ("source", "alone"),
-    [("show(f, alt='a')", True), ("show(a)\nexplore(b)", True), ("print(1)", False), ("x = show(f)", False), ("# no", False)],
+    [("show(f, alt='a')", True), ("show(a)\nexplore(b)", True), ("print(1)", False), ("x = show(f)", False),
+     ("# no", False)],
 )
 def test_what_only_shows(source, alone):
     assert make_slides.only_shows(source) is alone
+
+
+def test_code_on_a_page_leaves_descriptions_out():
+    source = "é = f(alt='Δ')  # é\n\n\n\nshow(g(x), alt='one '\n     'two', size=3)\nalt = 'kept'"
+    assert make_slides.shortened(source) == "é = f(alt=...)  # é\n\nshow(g(x), alt=..., size=3)\nalt = 'kept'"
 
 
 def test_without_its_libraries_the_command_says_what_to_do(tmp_path, monkeypatch, capsys):
@@ -152,8 +158,9 @@ MEASURE = """number => {
     open: page.querySelectorAll("details[open]").length,
     formulas: page.querySelectorAll("mjx-container svg").length,
     wrong: page.querySelectorAll("[data-mjx-error], mjx-merror").length,
-    raw: /\\$[^$]+\\$/.test([...page.querySelectorAll(".jp-RenderedMarkdown :is(p, li, td)")].map((e) => e.innerText).join(" ")),
-    blank: [...page.querySelectorAll("img")].filter((picture) => picture.clientHeight < 1 || !picture.naturalWidth).length,
+    raw: /\\$[^$]+\\$/.test([...page.querySelectorAll(".jp-RenderedMarkdown :is(p, li, td)")].map(
+      (each) => each.innerText).join(" ")),
+    blank: [...page.querySelectorAll("img")].filter((each) => each.clientHeight < 1 || !each.naturalWidth).length,
   };
 }"""
 

@@ -84,7 +84,7 @@ def test_a_reader_without_a_kernel_has_picture_description_and_numbers(shown):
 
 def test_what_is_stored_has_no_view_and_obeys_the_rules(shown):
     an_explorer()
-    outputs = [new_output("display_data", {mime: "AAAA" if mime == "image/png" else data for mime, data in bundle.items()},
+    outputs = [new_output("display_data", bundle | ({"image/png": "AAAA"} if "image/png" in bundle else {}),
                           metadata=metadata) for bundle, metadata in shown]
     notebook = nbformat.v4.new_notebook(cells=[new_code_cell("explore(...)", outputs=outputs)])
     stored = for_storage(notebook)
@@ -128,7 +128,9 @@ def test_an_error_of_the_first_draw_stops_the_cell(shown):
     assert shown == []
 
 
-@pytest.mark.parametrize("result", [None, Figure(), (Figure(), ""), (Figure(), "a\nb"), ("text", Figure()), (Figure(), 1)])
+@pytest.mark.parametrize(
+    "result", [None, Figure(), (Figure(), ""), (Figure(), "a\nb"), ("text", Figure()), (Figure(), 1)]
+)
 def test_draw_must_return_a_figure_and_one_line(shown, result):
     with pytest.raises(ValueError, match="draw must return"):
         an_explorer(lambda gap, votes: result)

@@ -3,7 +3,8 @@
 build/slides/NN.html holds everything it shows, reveal.js and MathJax included, so that it works in a hall without a
 network. What is on a page is told by the cells' slide metadata (View, Property Inspector in JupyterLab): a `slide` or
 `subslide` begins a page, `-` stays on it, a `fragment` appears on a key press, `notes` are for the speaker (key S).
-Of a cell that does nothing but show a picture, the page has the picture alone.
+Of a cell that does nothing but show a picture, the page has the picture alone; of its description, which stands below
+it, the code has only the name.
 """
 
 import argparse
@@ -47,8 +48,10 @@ def deck(path: Path, carried: dict[str, str]) -> str:
     own = {"title": title(notebook), "css": (TEMPLATE / "deck.css").read_text(encoding="utf-8"),
            "js": (TEMPLATE / "deck.js").read_text(encoding="utf-8")}
     for cell in notebook.cells:
-        if cell.cell_type == "code" and only_shows(cell.source):
-            cell.metadata.tags = [*cell.metadata.get("tags", []), PICTURE_ONLY]
+        if cell.cell_type == "code":
+            if only_shows(cell.source):
+                cell.metadata.tags = [*cell.metadata.get("tags", []), PICTURE_ONLY]
+            cell.source = shortened(cell.source)
     exporter = SlidesExporter(
         config=Config({"CSSHTMLHeaderPreprocessor": {"style": "default"},
                        "TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {PICTURE_ONLY}}}),
@@ -66,6 +69,19 @@ def only_shows(source: str) -> bool:
         isinstance(each, ast.Expr) and isinstance(each.value, ast.Call) and isinstance(each.value.func, ast.Name)
         and each.value.func.id in ("show", "explore") for each in statements
     )
+
+
+def shortened(source: str) -> str:
+    """The code with `alt=...` for the descriptions of pictures, and no more than one blank line in a row."""
+    lines = source.encode().splitlines(keepends=True)  # ast counts in bytes
+    starts = [sum(map(len, lines[:number])) for number in range(len(lines))]
+    words = [keyword.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)
+             for keyword in node.keywords if keyword.arg == "alt"]
+    code = b"".join(lines)
+    for value in sorted(words, key=lambda value: value.lineno, reverse=True):
+        begin, end = starts[value.lineno - 1] + value.col_offset, starts[value.end_lineno - 1] + value.end_col_offset
+        code = code[:begin] + b"..." + code[end:]
+    return re.sub(r"\n{3,}", "\n\n", code.decode())
 
 
 def title(notebook: nbformat.NotebookNode) -> str:

@@ -22,6 +22,8 @@ from rmlib.course.plots.style import DPI, described, show, styled
 
 Draw = Callable[..., tuple[Figure, str]]
 
+HANDLE = "#2A7CC0"  # more than 4 to 1 on a white page and on a black one
+
 # The next two outputs of the cell are the static picture and its caption. A view that could not be restored has no
 # element of this class, and then nothing is hidden.
 STYLE = """<style>
@@ -148,7 +150,7 @@ def _control(each: Slider, longest_label: int) -> IntSlider | FloatSlider:
     # While one message is being answered the page keeps only the latest position: dragging can't pile up work.
     return kind(
         value=each.value, min=each.low, max=each.high, step=each.step, description=each.label, readout_format=places,
-        continuous_update=True, style={"description_width": f"{longest_label + 1}ch"},
+        continuous_update=True, style={"description_width": f"{longest_label + 1}ch", "handle_color": HANDLE},
         layout=Layout(width="100%", max_width="900px"),
     )
 

@@ -1,13 +1,33 @@
-// Typesets, fits pictures to their pages, and only then lets reveal.js start.
+// Typesets, fits type and pictures to their pages, and only then lets reveal.js start.
+// Type in pixels, of text and of code: the largest that its page has room for.
+const TYPE = [[30, 22], [30, 20], [30, 18], [27, 18], [24, 18]];
 // A picture is as large as its page allows, within these shares of the size it has in the notebook. At the smallest,
 // type of 14 points is still 14 px high on a page of 720.
 const LARGEST = 1.16, SMALLEST = 0.7;
 
-function fitPictures(page) {
+const fits = (page) => page.scrollHeight <= page.clientHeight;
+
+function hasLongLine(page) {
+  page.classList.add("unwrapped");
+  const found = [...page.querySelectorAll("pre")].some((code) => code.scrollWidth > code.clientWidth);
+  page.classList.remove("unwrapped");
+  return found;
+}
+
+function fit(page) {
   const pictures = [...page.querySelectorAll(".jp-OutputArea img")];
-  for (let share = LARGEST; pictures.length && share >= SMALLEST; share -= 0.02) {
-    pictures.forEach((picture) => { picture.style.width = `${Math.round(share * picture.getAttribute("width"))}px`; });
-    if (page.scrollHeight <= page.clientHeight) break;
+  const resize = (share) => pictures.forEach((picture) => {
+    picture.style.width = `${Math.round(share * picture.getAttribute("width"))}px`;
+  });
+  resize(1);
+  for (const [text, code] of TYPE) {
+    page.style.setProperty("--text", `${text}px`);
+    page.style.setProperty("--code", `${code}px`);
+    if (fits(page) && (code === 18 || !hasLongLine(page))) break;
+  }
+  for (let share = LARGEST; share >= SMALLEST; share -= 0.02) {
+    resize(share);
+    if (fits(page)) break;
   }
 }
 
@@ -15,7 +35,7 @@ async function start() {
   await MathJax.startup.promise;
   await MathJax.typesetPromise([document.querySelector(".slides")]);
   await Promise.all([...document.images].map((picture) => picture.decode()));
-  document.querySelectorAll(".slides > section > section").forEach(fitPictures);
+  document.querySelectorAll(".slides > section > section").forEach(fit);
   document.body.classList.remove("measuring");
   await Reveal.initialize({
     width: 1280, height: 720, margin: 0, center: false, hash: true, transition: "none", slideNumber: "c/t",

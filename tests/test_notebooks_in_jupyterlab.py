@@ -1,0 +1,134 @@
+"""Every notebook as a reader meets it: in a real JupyterLab, in a real browser, in the light and in the dark theme.
+
+Pictures of all that was seen are left in build/screens/lab.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from playwright.sync_api import Page
+
+import lab_pages
+from chromium import SCREENS, browser
+
+pytestmark = pytest.mark.real
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PLANTED = """import sys
+from rmlib.course import plots
+from rmlib.course.widgets import explore, slider
+@plots.styled
+def draw(gap, idle):
+    figure, (axes,) = plots.canvas()
+    axes.plot([0, gap], [0, 1])
+    return figure, f"the gap is {gap}"
+explore(draw, "A straight line rises from the origin to the point at the gap.",
+        gap=slider(0, 9, 1, 9, label="gap"), idle=slider(0, 9, 1, 1, label="idle"))"""
+
+FAINT = """display({'text/html': '<p style="color: #999999">faint</p>'}, raw=True)"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> str:
+    """The address of a notebook, with {} for its file name; the notebooks are copies."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    cells = [new_markdown_cell("# Planted"), new_code_cell(PLANTED), new_code_cell(FAINT),
+             new_code_cell("print('careful', file=sys.stderr)"), new_code_cell("1 / 0")]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    planted = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(planted, folder / "notebooks/planted.ipynb")
+    with lab_pages.server(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page():
+    with browser() as chromium:
+        yield chromium.new_page(viewport={"width": 1280, "height": 2000})
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request, page: Page, lab: str) -> Path:
+    """Path of a notebook that stands open in `page`, with all its cells run."""
+    lab_pages.open_notebook(page, lab.format(request.param.name))
+    lab_pages.set_theme(page, "JupyterLab Light")
+    lab_pages.run_all(page)
+    yield request.param
+    lab_pages.close(page)
+
+
+def code_of(path: Path) -> str:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+def test_all_cells_run_without_an_error_or_a_warning(notebook, page):
+    assert lab_pages.wrong_outputs(page) == []
+
+
+def test_a_live_picture_hides_the_static_one(notebook, page):
+    expected = len(re.findall(r"^explore\(", code_of(notebook), re.MULTILINE))
+    page.wait_for_function("n => document.querySelectorAll('.rmlib-explore').length === n", arg=expected)
+    for box in page.locator(".rmlib-explore").all():
+        area = page.locator(".jp-OutputArea").filter(has=box).last
+        assert area.locator(".jp-RenderedImage").count() == 1
+        assert not area.locator(".jp-RenderedImage").is_visible()
+
+
+def test_every_slider_moves_its_picture_and_its_numbers(notebook, page):
+    assert lab_pages.dead_sliders(page) == []
+
+
+def test_folded_answers_open(notebook, page):
+    opened = page.evaluate("""[...document.querySelectorAll(".jp-MarkdownCell details")].map((answer) => {
+      const closed = answer.open ? Infinity : answer.offsetHeight;
+      answer.querySelector("summary").click();
+      return answer.open && answer.offsetHeight > closed + 10;
+    })""")
+    assert opened == [True] * notebook.read_text(encoding="utf-8").count("<details>")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_all_text_is_readable(notebook, page, theme):
+    lab_pages.set_theme(page, f"JupyterLab {theme}")
+    lab_pages.photograph(page, SCREENS / "lab" / f"{notebook.stem}-{theme.lower()}")
+    assert lab_pages.faint_texts(page) == []
+
+
+# --- the checks see what they should ------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def planted(page: Page, lab: str) -> Page:
+    lab_pages.open_notebook(page, lab.format("planted.ipynb"))
+    lab_pages.set_theme(page, "JupyterLab Light")
+    lab_pages.run_all(page)
+    yield page
+    lab_pages.close(page)
+
+
+def test_planted_faults_are_found(planted):
+    warning, error = lab_pages.wrong_outputs(planted)
+    assert warning == "careful" and "ZeroDivisionError" in error
+    assert lab_pages.faint_texts(planted) == ["2.8: faint"]
+    lab_pages.REDRAW_SECONDS, usual = 3, lab_pages.REDRAW_SECONDS
+    try:
+        dead = lab_pages.dead_sliders(planted)
+    finally:
+        lab_pages.REDRAW_SECONDS = usual
+    assert dead == ["idle: the picture did not change", "idle: the numbers did not change"]
+
+
+def test_a_notebook_saved_with_its_widgets_shows_the_static_picture_without_them(planted, lab):
+    lab_pages.do(planted, "docmanager:save")
+    planted.wait_for_timeout(1000)
+    lab_pages.close(planted)
+    lab_pages.open_notebook(planted, lab.format("planted.ipynb"))
+    planted.locator(".jp-RenderedImage img").wait_for(timeout=30_000)
+    assert planted.locator(".rmlib-explore").count() == 0
+    assert planted.get_by_text("At gap = 9, idle = 1: the gap is 9").is_visible()
