@@ -51,7 +51,7 @@ def secant(point: float, step: float, slope: float, steps: np.ndarray, errors: n
     """Left, the loss with its tangent at `point` and the secant from point - step to point + step; right, the errors
     of the secant's slope at `steps`, the last of which is `step`."""
     figure, (left, right) = canvas(columns=2)
-    grid = np.linspace(-1.5, 3.5, 200)
+    grid = np.linspace(-3.3, 5.3, 200)
     ends = np.array([point - step, point + step])
     heights = np.log1p(np.exp(-ends))
     chord = (heights[1] - heights[0]) / (2 * step)
@@ -59,7 +59,7 @@ def secant(point: float, step: float, slope: float, steps: np.ndarray, errors: n
     left.plot(grid, np.log1p(np.exp(-point)) + slope * (grid - point), "--", color=THEORY, linewidth=1.8)
     left.plot(grid, heights.mean() + chord * (grid - point), color=MODEL)
     left.plot(ends, heights, "o", color=MODEL)
-    left.set(title=f"secant (green) and tangent at Δ = {point:g}", xlabel="margin Δ", ylim=(-0.4, 1.8))
+    left.set(title=f"secant (green) and tangent at Δ = {point:g}", xlabel="margin Δ", ylim=(-1.1, 3.4))
     right.loglog(steps, np.maximum(errors, 1e-13), "o", color=MODEL, markersize=6)
     right.loglog(steps[-1:], np.maximum(errors[-1:], 1e-13), "o", color=LIT_EDGE, markersize=11)
     right.set(title="error of the slope", xlabel="step h", xlim=(1e-16, 10), ylim=(3e-14, 10))
