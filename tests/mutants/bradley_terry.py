@@ -72,7 +72,7 @@ MUTANTS = {
         ("rating_j - change", "rating_j + change", "both ratings move the same way"),
         ("rating_j - change", "rating_j", "only the first rating moves"),
         ("-(rating_i - rating_j)", "(rating_i - rating_j)", "the expected score is j's"),
-        ("K * (y - expected)", "K * y", "as if nothing had been expected"),
+        ("k * (result - expected)", "k * result", "as if nothing had been expected"),
         (") / 400)", "))", "not divided by 400"),
     ],
 }
