@@ -123,8 +123,12 @@ SMOOTHED_SLOPE = {
 
 
 def mean_of_pairs(chosen, rejected):
-    # Not np.mean, which a reader may take as well: its last bit would be the same.
-    return float(np.logaddexp(0, rejected - chosen) @ np.full(chosen.size, 1 / chosen.size))
+    rounding = 1e-13 * (chosen.size - 1)  # larger than it is, so that == fails for certain
+    return float(np.logaddexp(0, rejected - chosen).mean()) * (1 + rounding)
+
+
+def mean_hinge(chosen, rejected):
+    return float(np.maximum(0, 1 + rejected - chosen).mean())  # of whole numbers, and so without any rounding
 
 
 def sum_of_pairs(chosen, rejected):
@@ -140,9 +144,11 @@ def every_with_every(chosen, rejected):
 
 
 def loss_and_scores(rng: np.random.Generator) -> tuple[Callable, np.ndarray, np.ndarray]:
-    wrong = (sum_of_pairs, summed_first, every_with_every)[rng.integers(3)]
-    chosen, rejected = rng.normal(size=(2, rng.integers(20, 60)))
-    return (mean_of_pairs if rng.random() < 0.5 else wrong), chosen, rejected
+    """A loss, additive or not, and whole scores of one pair or several."""
+    kinds = mean_of_pairs, mean_hinge, sum_of_pairs, summed_first, every_with_every
+    pairs = 1 if rng.random() < 0.2 else int(rng.integers(2, 30))
+    chosen, rejected = rng.integers(-4, 5, size=(2, pairs)).astype(float)
+    return kinds[rng.integers(len(kinds))], chosen, rejected
 
 
 def gap_to_mean(loss_fn, chosen, rejected):
