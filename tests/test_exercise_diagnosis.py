@@ -82,7 +82,7 @@ MISTAKES = [
     (DECAY, lambda x, y: decay(x, y)[::-1], "The order along the first axis is turned round."),
     (TABLE, lambda x, y: np.outer(y**2, x), "It is transposed."),
     (DECAY, lambda x, y: np.sort(decay(x, y)), "The numbers are right, their order is not."),
-    (DECAY, lambda x, y: decay(x, y) * np.sign(x[0]), "The sizes are right, but not every sign."),
+    (DECAY, lambda x, y: decay(x, y) * np.sign(x[0]), "The sizes are right, the signs are not."),
     (DECAY, lambda x, y: decay(x, y) - decay(x, y).mean(), "Within one call all numbers are off by the same amount"),
     (DECAY, lambda x, y: decay(x, y) / np.abs(x).sum(), "Within one call all numbers are off by the same factor"),
     (DECAY, lambda x, y: decay(x, y).sum(), "It is the sum of what is wanted, in one number."),
@@ -96,9 +96,11 @@ MISTAKES = [
     (SQUARE, lambda x: np.sum(x**2) / (len(x) - 1), "With n = x.shape[0] it is n/(n-1) times the right answer"),
     (SQUARE, lambda x: 2 * square(x), "It is the right answer times 2."),
     (SQUARE, lambda x: -square(x) / 2, "It is the right answer times minus 1/2."),
-    (SURPRISE, lambda z: np.logaddexp2(0, z / np.log(2)), "It is the right answer times 1/log 2: log2 in place"),
-    (SQUARE, lambda x: 1.7 * square(x), "It is the right answer times 1.7."),
-    (SQUARE, lambda x: square(x) + 0.5, "It is the right answer plus 0.5, at every input."),
+    (SURPRISE, lambda z: np.logaddexp2(0, z / np.log(2)), "It is the right answer times 1/log 2 (log2 in place"),
+    (SQUARE, lambda x: 2 * square(x) / 3, "It is the right answer times 2/3."),
+    (SQUARE, lambda x: 1.23 * square(x), "It is the right answer times 1.23."),
+    (SQUARE, lambda x: square(x) + 0.5, "It is the right answer plus 1/2, at every input."),
+    (SURPRISE, lambda z: surprise(z) - np.log(2), "It is the right answer minus log 2, at every input."),
     (HEAT, lambda x, heat: x * 1.0, "`x` comes back as it was given."),
     (HEAT, lambda x, heat: x / heat**2, "It is the right answer divided by `heat`."),
     (HEAT, lambda x, heat: x / heat + heat, "It is the right answer plus `heat`."),
@@ -111,6 +113,7 @@ MISTAKES = [
     (BOTH, lambda x, y: both(x, y)[::-1], "The results are right, their order is turned round."),
     (SQUARE, lambda x: None, "Nothing was returned (None): is there a `return`?"),
     (SQUARE, lambda x: "one", "Wanted is a single number, not a str."),
+    (DECAY, lambda x, y: x[0], "A single number came back, the shape"),
     (POSITIVE, lambda x, y: 1.0, "Wanted is a single truth value, not a single number."),
     (BOTH, lambda x, y: x + y, "Wanted are 2 results, not numbers of shape"),
     (SQUARE, lambda x: square(x) + np.random.default_rng().normal(), "None of the mistakes known here explains it."),
@@ -133,6 +136,16 @@ def test_a_mistake_that_fits_all_inputs_but_one_is_not_claimed():
     sentences = told(DECAY, lambda x, y: decay(x, y) * (-1 if next(calls) else 3))
     assert sentences == ["Within one call all numbers are off by the same factor, which differs from call to call: "
                          "a normalisation?"]
+
+
+def test_one_number_is_too_few_to_measure_a_factor_or_an_offset():
+    half = Exercise("9.1", answer=lambda: 0.5, draw=lambda rng: ())
+    assert told(half, lambda: 0.6) == ["None of the mistakes known here explains it."]
+
+
+def test_one_number_in_a_list_is_not_many():
+    sentences = told(SQUARE, lambda x: [square(x)])
+    assert sentences == ["The shape is (1,), a single number is wanted.", "The numbers are right, the shape is not."]
 
 
 def test_a_wrong_shape_is_told_with_what_it_would_broadcast_to():
@@ -170,10 +183,10 @@ def test_a_known_mistake_that_raises_is_recognised_by_its_error():
 def test_a_mistake_may_change_its_arguments():
     def in_place(x):
         x *= 2
-        return square(x)
+        return x
 
-    known = replace(SQUARE, mistakes={"doubled": in_place})
-    assert told(known, lambda x: 4 * square(x)) == ["The mistake: doubled."]
+    known = replace(SQUARE, mistakes={"a vector": in_place, "cubes": lambda x: np.mean(x**3)})
+    assert told(known, lambda x: np.mean(x**3)) == ["The mistake: cubes."]
 
 
 # --- at the edges, and in parts ------------------------------------------------------------------------------------

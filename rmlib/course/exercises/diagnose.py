@@ -13,7 +13,7 @@ import numpy as np
 
 from rmlib.course.exercises import explanations
 from rmlib.course.exercises.explanations import SINGLE, Explanation
-from rmlib.course.exercises.values import Mismatch, Raised, agree, as_array, outcome, pairs
+from rmlib.course.exercises.values import Mismatch, Raised, agree, as_array, is_made_of, outcome, pairs
 
 MOST = 2  # explanations to tell, where several fit
 
@@ -95,7 +95,10 @@ def general(question: Question, trials: list[Trial]) -> list[str]:
         [(sentence, on_arrays(explanation)) for sentence, explanation in table.items()]
         for table in (explanations.SIMPLE, explanations.VAGUE, explanations.measured(*together(trials)))
     )
-    exact = chain(whole(trials), simple, arguments(question), sizes(question, trials), constants)
+    exact = chain(simple, arguments(question), sizes(question, trials), constants)
+    found = fitting(whole(trials), question, trials)
+    if found or not all(is_made_of("iufc", trial.wanted) for trial in trials):
+        return found  # of a yes or no, or of words, too much would hold by chance
     return fitting(exact, question, trials) or fitting(vague, question, trials)
 
 
@@ -112,10 +115,12 @@ def on_arrays(explanation: Explanation) -> Callable[[Trial], object]:
 
 
 def whole(trials: list[Trial]) -> Iterator[Claim]:
-    """One result for all arguments; several results in the wrong order."""
+    """One result for all arguments; yes for no; several results in the wrong order."""
     first = trials[0]
     if not all(agree(trial.wanted, first.wanted, SINGLE, 0) for trial in trials):
         yield "The same comes back whatever the arguments are.", lambda trial: first.got
+    if is_made_of("b", first.wanted):
+        yield "True and False are exchanged.", lambda trial: ~as_array(trial.wanted)
     if isinstance(first.wanted, tuple):
         yield "The results are right, their order is turned round.", lambda trial: trial.wanted[::-1]
 

@@ -20,7 +20,7 @@ from types import FrameType
 import numpy as np
 
 from rmlib.course.exercises.diagnose import Question, Trial, diagnose
-from rmlib.course.exercises.values import Raised, agree, holds_numbers, names_of, outcome, shown
+from rmlib.course.exercises.values import Raised, agree, is_made_of, names_of, outcome, shown
 
 NOTEBOOKS = {"1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check"}  # notebook -> file with its exercises
 PATIENCE = 10.0  # seconds, after which a slow function is spared further random inputs
@@ -175,7 +175,7 @@ def attempts(exercise: Exercise, function: Callable, rng: np.random.Generator) -
             break  # nothing can differ from call to call
         given = copy.deepcopy(arguments)
         got, printed = outcome(function, given)
-        changed = [i for i, one in enumerate(arguments) if holds_numbers(one) and not agree(given[i], one, 0, 0)]
+        changed = [i for i, one in enumerate(arguments) if is_made_of("biufc", one) and not agree(given[i], one, 0, 0)]
         calls.append(Call(arguments, got, edge=edge, printed=printed, changed=changed))
     return calls
 

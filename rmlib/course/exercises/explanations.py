@@ -6,6 +6,7 @@ its function matches every input.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from math import comb
 
 import numpy as np
@@ -17,12 +18,11 @@ SINGLE = 1e-5  # relative errors below this are float32's
 ROUGH = 1e-2  # ... and below this an approximation's
 
 LOG2, LOG10 = float(np.log(2)), float(np.log(10))
-CONSTANTS = {2.0: "2.", 0.5: "1/2.", LOG2: "log 2.", 1 / LOG2: "1/log 2: log2 in place of the natural logarithm?",
-             1 / LOG10: "1/log 10: log10 in place of the natural logarithm?"}
+CONSTANTS = {LOG2: "log 2", 1 / LOG2: "1/log 2 (log2 in place of the natural logarithm?)",
+             1 / LOG10: "1/log 10 (log10 in place of the natural logarithm?)"}
 
 SIMPLE: dict[str, Explanation] = {
     "The sign is turned round.": lambda g, w: -w,
-    "True and False are exchanged.": lambda g, w: ~w if w.dtype == bool else None,
     "It is 1 minus the right answer.": lambda g, w: 1 - w,
     "It is the absolute value of the right answer.": lambda g, w: np.abs(w),
     "It is the logarithm of the right answer.": lambda g, w: np.log(w),
@@ -48,6 +48,7 @@ SIMPLE: dict[str, Explanation] = {
 }
 # What is told only where nothing more exact is true.
 VAGUE: dict[str, Explanation] = {
+    "The sizes are right, the signs are not.": lambda g, w: np.copysign(w, g),
     "The numbers are right, their order is not.":
         lambda g, w: g if many(w) and alike(ordered(g), ordered(w)) and not alike(g, w) else None,
     "Within one call all numbers are off by the same amount; it differs from call to call.":
@@ -91,6 +92,13 @@ def alike(got: np.ndarray, wanted: np.ndarray) -> bool:
     return np.shape(got) == np.shape(wanted) and np.allclose(got, wanted, SINGLE, 1e-12)
 
 
+def constant(value: float) -> str:
+    """A positive number as a reader would write it."""
+    fraction = Fraction(value).limit_denominator(12)
+    named = CONSTANTS | ({float(fraction): str(fraction)} if fraction else {})
+    return next((name for known, name in named.items() if np.isclose(value, known, rtol=1e-6)), f"{value:.6g}")
+
+
 def measured(got: np.ndarray, wanted: np.ndarray) -> dict[str, Explanation]:
     """Explanations with a constant that is read off all results together: a factor, an offset, a bound.
 
@@ -100,21 +108,19 @@ def measured(got: np.ndarray, wanted: np.ndarray) -> dict[str, Explanation]:
     distinct = len(np.unique(wanted.round(9)))
     if np.any(wanted):
         factor = float(np.median(got[wanted != 0] / wanted[wanted != 0]))
-        name = next((name for value, name in CONSTANTS.items() if np.isclose(abs(factor), value, rtol=1e-6)), None)
-        if name or distinct >= ENOUGH and abs(factor + 1) > SINGLE:
-            said = ("minus " if factor < 0 else "") + name if name else f"{factor:.6g}."
-            found[f"It is the right answer times {said}"] = lambda g, w: factor * w
+        if distinct >= ENOUGH and abs(factor + 1) > SINGLE:
+            sign = "minus " if factor < 0 else ""
+            found[f"It is the right answer times {sign}{constant(abs(factor))}."] = lambda g, w: factor * w
     if distinct >= ENOUGH:
         offset, low, high = float(np.median(got - wanted)), float(got.min()), float(got.max())
-        found[f"It is the right answer plus {offset:.6g}, at every input."] = lambda g, w: w + offset
+        sign = "minus" if offset < 0 else "plus"
+        found[f"It is the right answer {sign} {constant(abs(offset))}, at every input."] = lambda g, w: w + offset
         if np.sum(wanted < low) >= ENOUGH:
             found[f"It is clipped: what is less than {low:.6g} becomes {low:.6g}."] = lambda g, w: np.maximum(w, low)
         if np.sum(wanted > high) >= ENOUGH:
             found[f"It is clipped: what is more than {high:.6g} becomes {high:.6g}."] = lambda g, w: np.minimum(w, high)
     for decimals in range(1, 7):
         found[f"It is rounded to {decimals} decimals."] = lambda g, w, decimals=decimals: np.round(w, decimals)
-    if alike(np.abs(got), np.abs(wanted)) and np.any(got * wanted > 0) and np.any(got * wanted < 0):
-        found["The sizes are right, but not every sign."] = lambda g, w: g
     return found
 
 

@@ -105,6 +105,8 @@ def pairs(got: object, wanted: object) -> list[tuple]:
 def shapes_differ(got: tuple, wanted: tuple) -> str:
     """Two shapes, and what would become of them in the same sum."""
     said = f"The shape is {got}, {wanted or 'a single number'} is wanted"
+    if not got:
+        return f"A single number came back, the shape {wanted} is wanted."
     try:
         together = np.broadcast_shapes(got, wanted)
     except ValueError:
@@ -161,9 +163,7 @@ def names_of(function: Callable, count: int) -> list[str]:
     return names[:count] + [f"argument {position + 1}" for position in range(len(names), count)]
 
 
-def holds_numbers(value: object) -> bool:
-    """Whether a change of this argument would be seen: a function or a random generator may change."""
-    try:
-        return all(isinstance(part, np.ndarray) for part, _ in pairs(value, value))
-    except Mismatch:
-        return False
+def is_made_of(kinds: str, value: object) -> bool:
+    """Whether a value, or each part of it, is of these numpy kinds: "iufc" for numbers, "b" for truth values."""
+    arrays = [as_array(part) for part, _ in pairs(value, value)]
+    return all(array is not None and array.dtype.kind in kinds for array in arrays)
