@@ -104,6 +104,8 @@ class Trainer:
             raise ValueError(f"nothing to train on: none of the {len(pairs)} pairs is left")
         tell_cuts(self.encoded, len(pairs))
         self.target_margins = [config.use_target_margin * (pair.target_margin or 0.0) for pair in pairs]
+        if config.use_target_margin and not any(self.target_margins):
+            raise ValueError("target margins are to be used, and no pair has one: give the rows a `margin`")
         device = self.accelerator.device
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and has_native_bf16(device))
         self.token_budget = config.token_budget or token_budget(model.backbone, device)

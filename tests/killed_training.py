@@ -18,7 +18,6 @@ from accelerate.utils import set_seed
 from training_parts import made_up_pairs, tiny_model
 
 from rmlib import checkpoints
-from rmlib.files import recover
 from rmlib.training import TrainingConfig, train
 
 # 22 pairs in batches of 4: six steps an epoch, the last one short; a checkpoint every second step, six in all.
@@ -94,7 +93,8 @@ def child(directory: Path, *, resume: bool = False, prepare: Callable = lambda: 
     if process == 0:
         prepare()
         # A resumed run must take nothing from its own start: where there is a checkpoint, it starts out differently.
-        seed = 1 if resume and recover(directory / "newest").exists() else 0
+        left = {path.name for path in directory.iterdir()} if resume and directory.exists() else set()
+        seed = 1 if left & {"newest", ".newest.rmlib-old"} else 0
         set_seed(seed)
         model = tiny_model(seed)
         os.write(writing, b"!")

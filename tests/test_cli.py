@@ -172,6 +172,8 @@ def test_target_margins_are_used_where_asked_for(train, tmp_path):
         losses[bool(option)] = record["loss"]
     assert losses[False] == pytest.approx(math.log(2), abs=0.3)
     assert losses[True] == pytest.approx(math.log1p(math.exp(3)), abs=0.6)  # rewards begin near zero
+    code, _, err = train("--use-target-margin", out=tmp_path / "none")
+    assert code == 2 and "no pair has one: give the rows a `margin`" in err
 
 
 def test_an_earlier_run_is_resumed_or_left_alone(train, tmp_path, refused, room):
