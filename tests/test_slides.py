@@ -73,6 +73,9 @@ def notebook(tmp_path: Path) -> Path:
         placed(new_code_cell("x = 1\nshow(x)", outputs=[new_output("stream", text="printed")]), "subslide"),
         placed(new_markdown_cell("<details><summary>Answer</summary>\n\nForty-two.\n</details>"), "fragment"),
         placed(new_markdown_cell("Say it slowly."), "notes"),
+        placed(new_markdown_cell("## Two cells\n\n" + "A line.\n\n" * 10), "slide"),
+        placed(new_markdown_cell("A line.\n\n" * 10), "-"),
+        placed(new_code_cell("x = 1\n" * 20, outputs=[new_output("stream", text="a line\n" * 20)]), "subslide"),
         placed(new_markdown_cell("## Too long\n\n" + "A line.\n\n" * 30), "slide"),
     ]
     path = tmp_path / "07_dots.ipynb"
@@ -103,7 +106,7 @@ def test_where_the_cells_go(notebook):
     text = make_slides.deck(notebook, EMPTY)
     deck = Deck(text)
     assert "<title>07 · Dots</title>" in text
-    assert len(deck.all("section")) == 3 + 5  # columns and pages
+    assert len(deck.all("section")) == 4 + 7  # columns and pages
     assert "setup_of_the_notebook" not in text
     assert {"class": "fragment"} in deck.all("div") and deck.all("details") == [{}]
     assert re.search(r'<aside class="notes">.*Say it slowly.*</aside>', text, re.DOTALL)
@@ -176,7 +179,7 @@ def pages_of(page: Page, path: Path) -> list[dict]:
     measured = []
     for number in range(page.evaluate("Reveal.getTotalSlides()")):
         measured.append(page.evaluate(MEASURE, number))
-        page.screenshot(path=screens / f"{number + 1:02d}.png")
+        page.screenshot(path=screens / f"{number + 1:03d}.png")
     assert [url for url in asked if not url.startswith(("data:", path.as_uri()))] == []
     return measured
 
@@ -208,10 +211,11 @@ def test_a_deck_reads_well_from_the_back_row(path, page, tmp_path):
 
 
 @pytest.mark.real
-def test_a_page_that_is_too_long_is_found(notebook, page, tmp_path):
+def test_a_page_that_is_too_long_is_broken_between_cells_or_found(notebook, page, tmp_path):
     deck = tmp_path / "07.html"
     deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
     pages = pages_of(page, deck)
-    assert [each["formulas"] for each in pages] == [0, 2, 0, 0, 0]
+    assert [each["formulas"] for each in pages] == [0, 2, 0, 0, 0, 0, 0, 0, 0]
+    assert [each["heading"] for each in pages[-5:]] == ["Two cells"] * 4 + ["Too long"]
     found, = too_tall(pages)
-    assert re.fullmatch(r"page 5, 'Too long': 1\d\d\d px in 720", found)
+    assert re.fullmatch(r"page 9, 'Too long': 1\d\d\d px in 720", found)
