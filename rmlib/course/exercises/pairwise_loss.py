@@ -38,6 +38,10 @@ MOST_ERRORS = Exercise(
         "this is the share that is right at least; the share of errors is wanted":
             lambda loss: 1 - min(1.0, loss / LOG2),
         "exp(-loss) is a mean probability; the bound on the errors is wanted": lambda loss: 1 - np.exp(-loss),
+        "exp(-loss) is a mean probability of the choices made, not a share of errors": lambda loss: np.exp(-loss),
+        "divided by 2 in place of log 2": lambda loss: min(1.0, loss / 2),
+        "log10 in place of the natural logarithm": lambda loss: min(1.0, loss / np.log10(2)),
+        "the larger of 1 and the bound; the smaller is wanted": lambda loss: max(1.0, loss / LOG2),
     },
 )
 
@@ -50,6 +54,11 @@ FIRST_LOSS = Exercise(
         "the term -mean / 2 is missing, which is zero only where the mean is": lambda m, v: LOG2 + (v + m**2) / 8,
         "the sign of mean / 2: a positive mean margin lowers the loss": lambda m, v: LOG2 + m / 2 + (v + m**2) / 8,
         "Taylor's 1/2! is missing: L''(0) / 2 is 1/8": lambda m, v: LOG2 - m / 2 + (v + m**2) / 4,
+        "the standard deviation in place of the variance": lambda m, v: LOG2 - m / 2 + (np.sqrt(v) + m**2) / 8,
+        "the mean of the squares is halved; L''(0) / 2 is 1/8": lambda m, v: LOG2 - m / 2 + (v + m**2) / 2,
+        "L'(0) is -1/2, not -1": lambda m, v: LOG2 - m + (v + m**2) / 8,
+        "the mean has to be squared": lambda m, v: LOG2 - m / 2 + (v + m) / 8,
+        "this is the loss of the mean margin; the mean of the losses is larger": lambda m, v: np.logaddexp(0, -m),
         "the variance is squared once more": lambda m, v: LOG2 - m / 2 + (v**2 + m**2) / 8,
         "the variance less the square of the mean; it has to be added": lambda m, v: LOG2 - m / 2 + (v - m**2) / 8,
     },
@@ -69,6 +78,9 @@ STABLE_LOSS = Exercise(
         "1 + exp loses the digits on the right side: log1p keeps them":
             lambda c, r: np.maximum(r - c, 0) + np.log(1 + np.exp(-np.abs(r - c))),
         "1e-7 is added to the probability, and bounds the loss": lambda c, r: -np.log(sigmoid(c - r) + 1e-7),
+        "max(-Δ, 0) is the corner alone: the rounding of it, log1p(exp(-|Δ|)), is missing":
+            lambda c, r: np.maximum(r - c, 0),
+        "far on the wrong side the loss is cut off": lambda c, r: np.minimum(np.logaddexp(0, r - c), 100),
         "it is the probability of the choice, not its surprise": lambda c, r: sigmoid(c - r),
     },
     atol=0.0,
@@ -86,7 +98,7 @@ def judge_margin(function, rng):
     true, given = np.logaddexp(0, -margin), -np.log(sigmoid(margin) + 1e-7)
     if abs(given - true) > 1e-3:
         return None
-    found = f"At {margin:g} the loss is {true:.6f} and the form gives {given:.6f}: {abs(given - true):.1e} off, no more."
+    found = f"At {margin:g} the loss is {true:.6f} and the form {given:.6f}: {abs(given - true):.1e} off, no more."
     if margin > 0:
         return f"{found} On this side σ is near 1, and 1e-7 hardly adds to it: where is σ itself small?"
     return f"{found} 1e-7 has to be a thousandth of σ or more: go further to the wrong side."
@@ -103,6 +115,8 @@ def judge_shapes(function, rng):
         return f"Of shapes {shapes} they hold different numbers of scores: there is one chosen for each rejected."
     if chosen.numel() < 2:
         return "With a single pair there is nothing to mix up: take two or more."
+    if not (chosen.isfinite().all() and rejected.isfinite().all()):
+        return "Ordinary scores are wanted: all of them finite."
     if chosen.shape == rejected.shape:
         return f"Both have the shape {tuple(chosen.shape)}: pair stands against pair, and the mean is right."
     wrong = F.softplus(rejected - chosen).mean().item()
@@ -125,6 +139,7 @@ BEST_MARGIN = Exercise(
         "margins are averaged; average the probabilities first, then take the logit":
             lambda p, e: (1 - 2 * e) * logit(p),
         "flips away from the first response are counted, flips towards it are not": lambda p, e: logit((1 - e) * p),
+        "the clean margin is scaled; average the probabilities, then take the logit": lambda p, e: (1 - e) * logit(p),
         "the logarithm of q in place of its logit": lambda p, e: np.log(flipped(p, e)),
     },
 )
@@ -145,6 +160,9 @@ CLEAN_PROBABILITY = Exercise(
         "the divisor is 1 - 2ε: a flip takes from one side and gives to the other":
             lambda d, e: (sigmoid(d) - e) / (1 - e),
         "ε has to be subtracted first": lambda d, e: sigmoid(d) / (1 - 2 * e),
+        "it still has to be divided by 1 - 2ε": lambda d, e: sigmoid(d) - e,
+        "ε is subtracted once, not twice, above": lambda d, e: (sigmoid(d) - 2 * e) / (1 - 2 * e),
+        "the margin stands where its sigmoid, q, should": lambda d, e: (d - e) / (1 - 2 * e),
         "1 - 2ε has to divide, not multiply": lambda d, e: (sigmoid(d) - e) * (1 - 2 * e),
         "this is the margin; the probability is its sigmoid": lambda d, e: logit((sigmoid(d) - e) / (1 - 2 * e)),
     },
@@ -163,16 +181,28 @@ PULL = Exercise(
             lambda c, r, w: (-sigmoid(r - c) + 2 * w * (c - r), sigmoid(r - c) - 2 * w * (c - r)),
         "σ(Δ) in place of σ(-Δ): the pull is the probability of the wrong answer":
             lambda c, r, w: (-sigmoid(c - r) + 2 * w * (c + r), sigmoid(c - r) + 2 * w * (c + r)),
+        "the square is of the sum: each slope holds both scores":
+            lambda c, r, w: (-sigmoid(r - c) + 2 * w * c, sigmoid(r - c) + 2 * w * r),
+        "the penalty is added, not its slope":
+            lambda c, r, w: (-sigmoid(r - c) + w * (c + r) ** 2, sigmoid(r - c) + w * (c + r) ** 2),
+        "the loss pulls the two opposite ways": lambda c, r, w: (-sigmoid(r - c) + 2 * w * (c + r),) * 2,
         "the loss's own pull is missing": lambda c, r, w: (2 * w * (c + r), 2 * w * (c + r)),
         "the penalty's pull is missing": lambda c, r, w: (-sigmoid(r - c), sigmoid(r - c)),
     },
 )
 
 
+def places(rewards):
+    """At each place, the probability of drawing the one that stands there from those that are left."""
+    return [1 / np.sum(np.exp(rewards[k:] - rewards[k])) for k in range(len(rewards))]
+
+
 def one_by_one(rewards):
-    """Probability of drawing the rewards in the order in which they stand."""
-    rewards = list(rewards)
-    return float(np.prod([1 / np.sum(np.exp(np.subtract(rewards[k:], rewards[k]))) for k in range(len(rewards))]))
+    return float(np.prod(places(rewards)))
+
+
+def odds_of(rewards):
+    return float(np.prod([np.exp(one) / np.exp(rewards[k:]).sum() for k, one in enumerate(rewards[:-1], start=1)]))
 
 
 def all_pairs(rewards):
@@ -191,6 +221,10 @@ ORDER_PROBABILITY = Exercise(
         "the row is read from the worst to the best": lambda r: one_by_one(r[::-1]),
         "only the first place is counted": lambda r: float(np.exp(r[0]) / np.exp(r).sum()),
         "this is the logarithm of the probability": lambda r: float(np.log(one_by_one(r))),
+        "the denominator lacks the one that is drawn": odds_of,
+        "the places' probabilities are averaged; multiply them": lambda r: float(np.mean(places(r))),
+        "the rewards stand where e to their power should":
+            lambda r: float(np.prod([r[k] / r[k:].sum() for k in range(len(r))])),
         "only neighbours are compared": lambda r: float(np.prod(sigmoid(r[:-1] - r[1:]))),
     },
 )
