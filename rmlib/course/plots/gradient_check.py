@@ -87,7 +87,7 @@ def u_curve(steps: np.ndarray, errors: np.ndarray, truncation: np.ndarray, round
     axes.set(xlabel="step h", ylabel="error of the slope", ylim=(1e-14, 3))
     axes.text(2e-3, 1e-10, "truncation\n$h^2\\,|L'''|\\,/\\,6$", ha="left", va="top")
     axes.text(3e-12, 3e-7, "rounding\n$\\mathrm{eps}\\,|L|\\,/\\,h$", ha="right", va="top")
-    axes.annotate("best step", (best, 0.3), xytext=(8, 0), textcoords="offset points", va="center")
+    axes.annotate("predicted best step", (best, 0.3), xytext=(8, 0), textcoords="offset points", va="center")
     decades(axes.xaxis, axes.yaxis, every=2)
     return figure
 
