@@ -59,6 +59,8 @@ MUTANTS = {
         ("math.ceil(root**2)", "math.ceil(abs(root))", "forgets to square"),
         ("math.ceil(root**2)", "root**2", "round up"),
         ("math.ceil(root**2)", "math.floor(root**2)", "rounds down"),
+        ("math.ceil(root**2)", "round(root**2)", "rounds to the nearest"),
+        ("NormalDist().inv_cdf(1 - level / 2)", "1.96", "it takes 1.96 whatever the level is"),
         ("z_power * math.sqrt(share * (1 - share))", "0", "forgets the power"),
     ],
     "1.8": [

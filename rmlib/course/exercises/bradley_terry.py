@@ -79,6 +79,8 @@ FIRST = Exercise(
             lambda r, t: (_pairwise(r, t).sum(axis=1) - 1) / (len(r) - 1),
         "it multiplies the rewards by the temperature; divide": lambda r, t: _softmax(r * t, 1.0),
         "it leaves out the temperature": lambda r, t: _softmax(r, 1.0),
+        "it always picks the largest reward, as if there were no moods":
+            lambda r, t: _normalised((r == r.max()).astype(float)),
         "it leaves out the exponential: shares of rewards are not shares of strengths":
             lambda r, t: _normalised(np.asarray(r) / t),
     },
@@ -187,6 +189,7 @@ FIT = Exercise(
         "these are strengths; the rewards are their logarithms": lambda wins, sweeps: np.exp(_newton(wins, sweeps)),
         "the shift is not fixed to mean zero, but to zero for the first response":
             lambda wins, sweeps: _newton(wins, sweeps) - _newton(wins, sweeps)[0],
+        "it counts the votes won and never asks against whom": lambda wins, sweeps: _centred(np.log(wins.sum(axis=1))),
         "winners and losers are exchanged": lambda wins, sweeps: -_newton(wins, sweeps),
         "it takes the log-odds of each response's share of all its votes, as if all had met equal rivals":
             lambda wins, sweeps: _centred(np.log(wins.sum(axis=1) / wins.sum(axis=0))),

@@ -69,7 +69,7 @@ VOTES = Exercise(
     "1.7",
     answer=lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power))),
     draw=_share_level_power,
-    edges=((0.6, 0.05, 0.8), (0.4, 0.05, 0.8), (0.55, 0.05, 0.8)),
+    edges=((0.6, 0.05, 0.8), (0.4, 0.05, 0.8), (0.8, 0.05, 0.8)),
     mistakes={
         "the test is one-sided: half of the level belongs to each side":
             lambda p, level, power: math.ceil(_votes(p, -_z(level), _z(power))),
@@ -83,6 +83,9 @@ VOTES = Exercise(
         "it forgets the power: this finds the share in only about half of all experiments":
             lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), 0.0)),
         "a vote cannot be cut into pieces: round up": lambda p, level, power: _votes(p, -_z(level / 2), _z(power)),
+        "it rounds to the nearest; half of the time that misses the power by a little: round up":
+            lambda p, level, power: round(_votes(p, -_z(level / 2), _z(power))),
+        "it takes 1.96 whatever the level is": lambda p, level, power: math.ceil(_votes(p, 1.96, _z(power))),
         "it rounds down, and so misses the power by a little: round up":
             lambda p, level, power: math.floor(_votes(p, -_z(level / 2), _z(power))),
         "it uses standard deviations without a root: p (1 - p) is a variance":
@@ -144,6 +147,8 @@ ELO = Exercise(
         "only the first rating moves": lambda i, j, y, K: _elo(i, j, y, K, back=0.0),
         "the expected score is j's, not i's": lambda i, j, y, K: _elo(i, j, y, K, scale=-400.0),
         "the ratings are exchanged in the result": lambda i, j, y, K: _elo(i, j, y, K)[::-1],
+        "it expects one half of everybody, whatever the ratings are":
+            lambda i, j, y, K: (i + K * (y - 0.5), j - K * (y - 0.5)),
         "the difference is not divided by 400": lambda i, j, y, K: _elo(i, j, y, K, scale=1.0),
         "it moves by K y, as if nothing had been expected": lambda i, j, y, K: (i + K * y, j - K * y),
     },
