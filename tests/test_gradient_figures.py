@@ -1,0 +1,97 @@
+"""Figures of notebook 03: readable, inside the picture, and made of the numbers that they were given."""
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from rmlib.course.plots import gradient_check as figures
+from rmlib.course.plots import style
+from rmlib.gradients import Check
+
+STEPS = 10.0 ** -np.arange(13)
+GRID = np.linspace(-5, 5, 21)
+NAMES = ["embeddings.weight", "layer.0.k.bias", "layer.0.q.bias", "layer.11.q.bias", "head.weight", "head.bias"]
+CHECKS = [Check(name, 10.0**-i, -(10.0**-i), 10.0 ** -(i + 9), True) for i, name in enumerate(NAMES[:-1])]
+CHECKS += [Check(NAMES[-1], 0.0, 0.0, 0.0, True)]
+FOUND = np.array([[True, False, False], [False, False, True]])
+SMALL_ARE_ZERO = np.where(STEPS < 0.1, 0, STEPS)
+POINTS = {name: (GRID, factor * GRID) for name, factor in (("right", 1), ("sign", -1))}
+
+DRAWN = {
+    "trainings": lambda: figures.two_trainings([0.7, 0.5, 0.4], [0.7, 0.4, 0.35]),
+    "pull": lambda: figures.loss_and_pull(GRID, np.log1p(np.exp(-GRID)), -1 / (1 + np.exp(GRID)), [4, 10]),
+    "secant": lambda: figures.secant(1.0, STEPS[2], -0.27, STEPS[:3], STEPS[:3] ** 2),
+    "last secant": lambda: figures.secant(1.0, STEPS[-1], -0.27, STEPS, 0 * STEPS),
+    "u": lambda: figures.u_curve(STEPS, STEPS**2 + 1e-16 / STEPS, STEPS**2, 1e-16 / STEPS, 1e-5),
+    "methods": lambda: figures.methods({"forward": (STEPS, STEPS), "complex": (STEPS, SMALL_ARE_ZERO)}),
+    "backward": lambda: figures.backward_against_differences(POINTS, pairs=10),
+    "grid": lambda: figures.who_sees_what(["a bug", "another bug"], ["check", "value", "sum"], FOUND),
+    "head": lambda: figures.head_step(np.array([[1.5, 1.2], [-0.9, 0.4]]), np.array([-0.6, 0.7]), np.array([0.2, 1.0])),
+    "tensors": lambda: figures.tensor_by_tensor(CHECKS, atol=1e-10, rtol=1e-6),
+    "not convex": lambda: figures.not_convex(np.array([2.0, 2.0]), np.array([-2.0, -2.0])),
+}
+
+
+def words(figure: Figure) -> list[Text]:
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_word_is_at_least_14_points_and_inside_the_picture(name: str):
+    figure = DRAWN[name]()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    drawn = figure.get_tightbbox()  # inches
+    assert all(text.get_fontsize() >= 14 for text in words(figure))
+    assert drawn.x0 >= 0 and drawn.y0 >= 0
+    assert drawn.x1 <= figure.get_figwidth() and drawn.y1 <= figure.get_figheight()
+
+
+@pytest.mark.parametrize("name", ["secant", "u", "methods"])
+def test_marks_on_an_axis_do_not_run_into_each_other(name: str):
+    figure = DRAWN[name]()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
+        boxes = [label.get_window_extent(renderer) for label in axis.get_ticklabels() if label.get_text()]
+        assert len(boxes) >= 3 and not any(one.overlaps(other) for one, other in zip(boxes, boxes[1:]))
+
+
+def test_an_error_of_zero_is_drawn_below_all_others():
+    _, zeros = DRAWN["methods"]().axes[0].lines
+    drawn = np.array(zeros.get_ydata())
+    assert (drawn[2:] < 1e-12).all() and (drawn[2:] > 0).all() and drawn[:2].tolist() == [1.0, 0.1]
+
+
+def test_the_secant_goes_through_its_two_points():
+    curve, tangent, chord, ends = figures.secant(1.0, 2.0, -0.25, STEPS[:1], STEPS[:1]).axes[0].lines
+    assert ends.get_xdata().tolist() == [-1.0, 3.0]
+    heights = np.interp(ends.get_xdata(), chord.get_xdata(), chord.get_ydata())
+    assert heights == pytest.approx(np.log1p(np.exp([1.0, -3.0])))
+    assert np.diff(tangent.get_ydata()) == pytest.approx(-0.25 * np.diff(tangent.get_xdata()))
+
+
+def test_a_cell_is_filled_where_a_test_finds_the_bug():
+    axes = DRAWN["grid"]().axes[0]
+    filled = [patch.get_facecolor()[:3] != (1, 1, 1) for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert np.array_equal(np.reshape(filled, FOUND.shape), FOUND)
+    assert [text.get_text() == "found" for text in axes.texts] == FOUND.ravel().tolist()
+
+
+def test_tensors_are_named_by_layer_and_drawn_with_their_tolerance():
+    axes = DRAWN["tensors"]().axes[0]
+    assert [text.get_text() for text in axes.texts] == ["emb.", "layer 0", "layer 11", "head"]
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    assert lines["tolerance"] == pytest.approx([1e-10 + 1e-6 * abs(check.numeric) for check in CHECKS])
+    assert lines["error"][:-1] == pytest.approx([check.error for check in CHECKS[:-1]])
+    assert lines["slope"][-1] == figures.FLOOR
+
+
+def test_the_loss_along_the_line_is_that_of_the_product_of_the_weights():
+    right = DRAWN["not convex"]().axes[1]
+    along, chord, top = right.lines
+    assert along.get_ydata()[[0, 50, 100]] == pytest.approx([np.log1p(np.exp(-4)), np.log(2), np.log1p(np.exp(-4))])
+    assert top.get_ydata() == pytest.approx([np.log(2)]) and chord.get_color() == style.THEORY
