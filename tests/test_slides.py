@@ -74,7 +74,7 @@ def notebook(tmp_path: Path) -> Path:
         placed(new_markdown_cell("<details><summary>Answer</summary>\n\nForty-two.\n</details>"), "fragment"),
         placed(new_markdown_cell("Say it slowly."), "notes"),
         placed(new_markdown_cell("## Two cells\n\n" + "A line.\n\n" * 10), "slide"),
-        placed(new_markdown_cell("A line.\n\n" * 10), "-"),
+        placed(new_markdown_cell("A line.\n\n" * 10), "fragment"),
         placed(new_code_cell("x = 1\n" * 20, outputs=[new_output("stream", text="a line\n" * 20)]), "subslide"),
         placed(new_markdown_cell("## Too long\n\n" + "A line.\n\n" * 30), "slide"),
     ]
@@ -163,6 +163,7 @@ MEASURE = """number => {
     wrong: page.querySelectorAll("[data-mjx-error], mjx-merror").length,
     raw: /\\$[^$]+\\$/.test([...page.querySelectorAll(".jp-RenderedMarkdown :is(p, li, td)")].map(
       (each) => each.innerText).join(" ")),
+    empty: page.firstElementChild.matches(".fragment"),
     blank: [...page.querySelectorAll("img")].filter((each) => each.clientHeight < 1 || !each.naturalWidth).length,
   };
 }"""
@@ -206,7 +207,7 @@ def test_a_deck_reads_well_from_the_back_row(path, page, tmp_path):
     assert too_tall(pages) == []
     assert [each for each in pages if each["width"] > 0] == []
     assert min(each["text"] or 24 for each in pages) >= 24 and min(each["code"] or 18 for each in pages) >= 18
-    assert not any(each["open"] or each["wrong"] or each["raw"] or each["blank"] for each in pages)
+    assert not any(each["open"] or each["empty"] or each["wrong"] or each["raw"] or each["blank"] for each in pages)
     assert sum(each["formulas"] for each in pages) > 0
 
 
@@ -217,5 +218,6 @@ def test_a_page_that_is_too_long_is_broken_between_cells_or_found(notebook, page
     pages = pages_of(page, deck)
     assert [each["formulas"] for each in pages] == [0, 2, 0, 0, 0, 0, 0, 0, 0]
     assert [each["heading"] for each in pages[-5:]] == ["Two cells"] * 4 + ["Too long"]
+    assert not any(each["empty"] for each in pages)
     found, = too_tall(pages)
     assert re.fullmatch(r"page 9, 'Too long': 1\d\d\d px in 720", found)

@@ -48,6 +48,7 @@ function flow(page) {
   const next = document.createElement("section");
   for (let last; !fits(page) && (last = detachLast(page)); ) next.prepend(last);
   if (!next.firstChild) return;
+  next.firstChild.classList.remove("fragment");  // a page does not begin empty
   page.after(next);
   fit(page);
   flow(next);
