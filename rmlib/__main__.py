@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         _set_up_log()
         options.run(options)
         sys.stdout.flush()  # here, and not at exit, where a reader that went away could no longer be caught
+        PartialState().destroy_process_group()  # or a process that ends first can bring down one that is still leaving
     except BrokenPipeError:
         # The reader of stdout went away (score | head): nothing is wrong, and nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
