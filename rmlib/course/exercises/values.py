@@ -32,7 +32,7 @@ class Raised:
         return isinstance(other, Raised) and type(self.error) is type(other.error)
 
     def __str__(self) -> str:
-        return f"{type(self.error).__name__}: {self.error}"
+        return f"{type(self.error).__name__}: {self.error}".rstrip(".")
 
 
 def outcome(function: Callable, arguments: tuple) -> tuple[object, str]:
