@@ -65,6 +65,7 @@ EXTRAPOLATED = {
         lambda f, x, h: 4 * central(f, x, h / 2) - central(f, x, h),
     "the second difference takes half the step, not twice the step":
         lambda f, x, h: (4 * central(f, x, 2 * h) - central(f, x, h)) / 3,
+    "this is a forward difference": lambda f, x, h: (f(x + h) - f(x)) / h,
     "this is the plain central difference with step h/2": lambda f, x, h: central(f, x, h / 2),
     "this is the plain central difference with step h": central,
 }
@@ -113,6 +114,7 @@ SMOOTHED_SLOPE = {
         lambda d, s: -(1 - s) * sigmoid(-d) - s * sigmoid(d),
     "both signs are turned round: the first term was right": lambda d, s: (1 - s) * sigmoid(-d) + s * sigmoid(d),
     "this is minus the right slope": lambda d, s: (1 - s) * sigmoid(-d) - s * sigmoid(d),
+    "the second term lost its σ(Δ)": lambda d, s: -(1 - s) * sigmoid(-d) + s,
     "the shares s and 1 − s are exchanged": lambda d, s: -s * sigmoid(-d) + (1 - s) * sigmoid(d),
     "the slope of softplus(Δ) is σ(Δ), not σ(−Δ)": lambda d, s: -(1 - s) * sigmoid(-d) + s * sigmoid(-d),
     "the second term is gone: the flipped choice pulls too": lambda d, s: -(1 - s) * sigmoid(-d),
@@ -151,26 +153,21 @@ def loss_and_scores(rng: np.random.Generator) -> tuple[Callable, np.ndarray, np.
     return kinds[rng.integers(len(kinds))], chosen, rejected
 
 
-def gap_to_mean(loss_fn, chosen, rejected):
+def gap(loss_fn, chosen, rejected, of_pairs=np.mean):
     singles = [loss_fn(chosen[i : i + 1], rejected[i : i + 1]) for i in range(len(chosen))]
-    return loss_fn(chosen, rejected) - sum(singles) / len(singles)
+    return loss_fn(chosen, rejected) - of_pairs(singles)
 
 
 def is_additive(loss_fn, chosen, rejected):
-    return bool(abs(gap_to_mean(loss_fn, chosen, rejected)) < 1e-9)
-
-
-def gap_to_sum(loss_fn, chosen, rejected):
-    singles = [loss_fn(chosen[i : i + 1], rejected[i : i + 1]) for i in range(len(chosen))]
-    return loss_fn(chosen, rejected) - sum(singles)
+    return bool(abs(gap(loss_fn, chosen, rejected)) < 1e-9)
 
 
 ADDITIVE = {
     "it holds the batch against the sum of its pairs; the loss is their mean":
-        lambda f, c, r: bool(abs(gap_to_sum(f, c, r)) < 1e-9),
+        lambda f, c, r: bool(abs(gap(f, c, r, np.sum)) < 1e-9),
     "== asks for the same bits, and the order of a sum moves the last one: allow for rounding, 1e-9 say":
-        lambda f, c, r: bool(gap_to_mean(f, c, r) == 0),
-    "without abs() every batch loss that is too small passes": lambda f, c, r: bool(gap_to_mean(f, c, r) < 1e-9),
+        lambda f, c, r: bool(gap(f, c, r) == 0),
+    "without abs() every batch loss that is too small passes": lambda f, c, r: bool(gap(f, c, r) < 1e-9),
     "one pair alone stands for all: add up every pair's loss":
         lambda f, c, r: bool(abs(f(c, r) - f(c[:1], r[:1])) < 1e-9),
     "True and False are exchanged": lambda f, c, r: not is_additive(f, c, r),
@@ -227,6 +224,8 @@ TWO_SLOPES = {
         lambda f, g, w, u, h: (float(g(w) @ u), (f(w + h * u) - f(w)) / (2 * h)),
     "from −h to +h the way is 2h long: divide by that":
         lambda f, g, w, u, h: (float(g(w) @ u), (f(w + h * u) - f(w - h * u)) / h),
+    "`/ 2 * step` divides by 2 and multiplies by the step: put brackets round 2 * step":
+        lambda f, g, w, u, h: (float(g(w) @ u), (f(w + h * u) - f(w - h * u)) / 2 * h),
     "every weight moves by h alike; move them along the direction, by h u":
         lambda f, g, w, u, h: (float(g(w) @ u), (f(w + h) - f(w - h)) / (2 * h)),
     "the gradient's length is not its slope along u: take the dot product":
