@@ -112,7 +112,7 @@ CIRCLE = Exercise(
         "it adds logarithms of probabilities; the gaps are logarithms of odds":
             lambda a, b, c: math.log(a) + math.log(b) + math.log(c),
         "it adds probabilities; it is the log-odds that add": lambda a, b, c: a + b + c - 1.5,
-        "it multiplies the odds but does not take the logarithm: one scalar fits when this is 1, not 0":
+        "it multiplies the odds but does not take the logarithm: Bradley-Terry scores fit when this is 1, not 0":
             lambda a, b, c: math.exp(_logit(a) + _logit(b) + _logit(c)),
         "it is the size of the sum; the sign tells which way the circle turns":
             lambda a, b, c: abs(_logit(a) + _logit(b) + _logit(c)),
