@@ -67,15 +67,16 @@ def directional_checks(
     loss_fn: Callable[[], Tensor], parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]],
     step: float = 1e-4, generator: torch.Generator | None = None, atol: float = 1e-10, rtol: float = 1e-6,
 ) -> list[Check]:
-    """For each parameter tensor θ: is autograd's gradient, along a random unit vector u, the slope of the loss there?
+    """For each parameter tensor W: is autograd's gradient, along a random unit vector u, the slope of the loss there?
 
-    gradient · u is held against (L(θ + hu) − L(θ − hu)) / 2h. A gradient that is wrong by a vector e shows the error
-    e · u, which is zero for directions perpendicular to e alone: a random u misses it with probability zero, but for
-    the tolerance. Where a tensor's true derivative is zero a relative error means nothing, and atol speaks.
+    gradient · u is held against (L(W + hu) − L(W − hu)) / 2h. A gradient that is wrong by a vector δ shows the error
+    δ · u, which is zero with probability zero, and typically |δ|/√N in a tensor of N weights: unseen are errors up to
+    about √N times the tolerance. (The slope shrinks by √N too, so rtol loses nothing by it.) Where a tensor's true
+    derivative is zero a relative error means nothing, and atol speaks.
 
     loss_fn: takes nothing, gives the loss, a float64 scalar, the same one at every call (no dropout).
     parameters: names and tensors, as model.named_parameters() gives them; all float64, all requiring gradients.
-    step: h, the length of a step in the whole tensor; 1e-4 suits a net, whose loss hardly bends along a random u.
+    step: h, the length of a step in the whole tensor, about h/√N in each weight; 1e-4 suits a net, which hardly bends.
     generator: where u is drawn from, a CPU generator; None is torch's own.
 
     Returns a Check for each tensor, in order. The parameters and their .grad are left as they were, bit for bit.
@@ -99,7 +100,7 @@ def directional_checks(
 
 def _slope(loss_fn: Callable[[], Tensor], parameter: Tensor, direction: Tensor, step: float) -> float:
     """The central difference of the loss along a direction in one parameter, which is put back as it was."""
-    original = parameter.detach().clone()  # θ + hu − hu would not be θ again, by rounding
+    original = parameter.detach().clone()  # W + hu − hu would not be W again, by rounding
 
     def loss_at(distance: float) -> float:
         parameter.copy_(original + distance * direction)

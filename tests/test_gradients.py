@@ -25,16 +25,10 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_forward_is_off_by_half_the_step_times_the_second_derivative():
+def test_each_difference_is_off_by_the_first_term_of_its_truncation():
     assert forward_difference(lambda x: x * x, 3.0, 0.25) == 6.25  # all exact in binary: 2x + h
-
-
-def test_central_is_exact_for_a_parabola_and_off_by_the_squared_step_for_a_cubic():
     assert central_difference(lambda x: x * x, 3.0, 0.25) == 6.0
     assert central_difference(lambda x: x**3, 1.0, 0.5) == 3.25  # 3x² + h²
-
-
-def test_the_complex_step_is_off_by_the_squared_step_with_the_other_sign():
     assert complex_step(lambda x: x * x * x, 1.0, 0.5) == 2.75  # 3x² − h²
 
 
@@ -128,6 +122,22 @@ def test_a_wrong_gradient_is_found_from_the_middle_layer_down(factor):
     assert failed == ["first.weight", "first.bias", "middle.weight", "middle.bias"]
 
 
+def test_a_wrong_gradient_of_one_tensor_fails_that_tensor_alone():
+    net = Net()
+    net.middle.weight.register_hook(lambda gradient: 1.001 * gradient)
+    checks = directional_checks(net, net.named_parameters(), generator=seeded())
+    assert [check.name for check in checks if not check.ok] == ["middle.weight"]
+
+
+def test_an_error_shows_with_its_length_divided_by_the_root_of_the_number_of_weights():
+    weights = doubles(20, 20).requires_grad_()
+    weights.register_hook(lambda gradient: gradient + 0.1)  # wrong by 0.1 in each of 400 weights: by a length of 2
+    generator = seeded()
+    errors = [directional_checks(lambda: weights.sin().sum(), {"w": weights}, generator=generator)[0].error
+              for _ in range(300)]
+    assert np.mean(np.square(errors)) == pytest.approx(2**2 / 400, rel=4 * math.sqrt(2 / 300))  # 4 standard errors
+
+
 def test_one_wrong_entry_among_thousands_is_found():
     weights = doubles(50, 50).requires_grad_()
     weights.register_hook(lambda gradient: gradient + torch.eye(2500, dtype=torch.float64)[777].view(50, 50) * 1e-3)
@@ -174,7 +184,7 @@ def test_the_model_is_left_as_it_was_where_the_loss_fails_on_the_way():
 
     def loss_fn():
         calls.append(weights.detach().clone())
-        if len(calls) == 5:  # two for steadiness, one for the gradient, L(θ + hu), and then this
+        if len(calls) == 5:  # two for steadiness, one for the gradient, L(W + hu), and then this
             raise RuntimeError("out of memory")
         return weights.sin().sum()
 
@@ -196,17 +206,10 @@ def test_the_directions_come_from_the_generator():
     assert one == same and one != other
 
 
-def test_float32_is_refused_in_parameters_and_on_the_way_to_the_loss():
-    net = Net().float()
-    with pytest.raises(ValueError, match=r"first.weight is float32.*model.double\(\)"):
-        directional_checks(net, net.named_parameters())
+def test_a_loss_that_is_not_one_float64_number_is_refused():
     weights = doubles(3).requires_grad_()
     with pytest.raises(ValueError, match="one float64 number, got shape .* in float32"):
         directional_checks(lambda: weights.float().sum(), {"w": weights})
-
-
-def test_a_loss_for_each_pair_is_refused():
-    weights = doubles(3).requires_grad_()
     with pytest.raises(ValueError, match=r"one float64 number, got shape \(3,\)"):
         directional_checks(lambda: weights.sin(), {"w": weights})
 
@@ -217,8 +220,11 @@ def test_a_loss_that_changes_from_call_to_call_is_refused():
         directional_checks(lambda: nn.functional.dropout(weights, 0.1).sum(), {"w": weights})
 
 
-def test_frozen_and_unnamed_parameters_are_refused():
-    net = Net()
+def test_float32_frozen_and_unnamed_parameters_are_refused():
+    net = Net().float()
+    with pytest.raises(ValueError, match=r"first.weight is float32.*model.double\(\)"):
+        directional_checks(net, net.named_parameters())
+    net.double()
     with pytest.raises(ValueError, match="named_parameters"):
         directional_checks(net, net.parameters())
     net.middle.weight.requires_grad_(False)
