@@ -21,12 +21,13 @@ unexport PYTHONHOME PYTHONPATH
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab run test slides bench colab wheel pins clean
+.PHONY: help lab run test test-real slides bench colab wheel pins clean
 
 help:
 	@echo "make lab                     open the course in JupyterLab"
 	@echo "make run [REFRESH=1]         run every notebook; REFRESH=1 also rewrites the stored outputs"
 	@echo "make test                    test the package and every notebook"
+	@echo "make test-real               the tests that need a browser, real weights or real comparisons"
 	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
 	@echo "make bench                   add what benchmarks/ needs to .venv"
 	@echo "make colab REPO=owner/name   write Colab badges and the set-up cell; an empty REPO takes them out"
@@ -42,9 +43,14 @@ run: $(INSTALLED)
 	@$(BIN)/python tools/run_notebooks.py $(if $(filter 1,$(REFRESH)),--refresh)
 
 # The tests hold the quick profile's stored outputs: a reader's own settings must not reach them. Those marked real need
-# parts that are not the course's (a browser, real weights, real comparisons): .ci/run calls them.
+# parts that are not the course's (a browser, real weights, real comparisons): `make test-real` runs them.
+PYTEST := env -u RMLIB_PROFILE -u RMLIB_BACKBONE -u RMLIB_PAIRS $(BIN)/python -m pytest
+
 test: $(INSTALLED)
-	env -u RMLIB_PROFILE -u RMLIB_BACKBONE -u RMLIB_PAIRS $(BIN)/python -m pytest -m "not real"
+	$(PYTEST) -m "not real"
+
+test-real: .venv/installed-bench .venv/installed-slides
+	$(PYTEST) -m real
 
 slides: .venv/installed-slides
 	@$(BIN)/python tools/make_slides.py
