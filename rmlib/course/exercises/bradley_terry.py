@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rmlib.course.exercises.bradley_terry_fit import FIT, GAP_ERROR
 from rmlib.course.exercises.bradley_terry_limits import CIRCLE, COUNTEREXAMPLE, ELO, VOTES
 from rmlib.course.exercises.engine import Exercise
 
@@ -31,6 +32,10 @@ THIRD = Exercise(
     edges=((0.5, 0.5), (0.75, 2 / 3)),
     mistakes={
         "it multiplies the probabilities; it is the odds p / (1 - p) that multiply": lambda p, q: p * q,
+        "it adds the odds; multiply them": lambda p, q: 1 - 1 / (1 + p / (1 - p) + q / (1 - q)),
+        "it stops at the log-odds; their sigmoid is the probability": lambda p, q: _logit(p) + _logit(q),
+        "it adds up the two ways in which the outcomes can agree; a chain of scores adds log-odds":
+            lambda p, q: p * q + (1 - p) * (1 - q),
         "it averages the two probabilities; better than something better has to give more than either":
             lambda p, q: (p + q) / 2,
         "it adds what the probabilities have above one half; that can leave the range from 0 to 1":
@@ -69,7 +74,8 @@ FIRST = Exercise(
     "1.2",
     answer=_softmax,
     draw=_rewards_and_temperature,
-    edges=((np.array([1.0, 1.0]), 2.0), (np.array([900.0, 0.0, -900.0]), 1.0)),
+    edges=((np.array([1.0, 1.0]), 2.0), (np.array([900.0, 0.0, -900.0]), 1.0),
+           (np.array([10.0, 0.0]), 0.01)),
     mistakes={
         "it multiplies the pairwise probabilities, as if 'i beats j' and 'i beats k' were independent; they share i's "
         "mood": lambda r, t: _pairwise(r, t).prod(axis=1),
@@ -78,6 +84,15 @@ FIRST = Exercise(
         "it averages the pairwise probabilities; that is the chance against one random rival":
             lambda r, t: (_pairwise(r, t).sum(axis=1) - 1) / (len(r) - 1),
         "it multiplies the rewards by the temperature; divide": lambda r, t: _softmax(r * t, 1.0),
+        "it subtracts the largest reward before it divides by the temperature, so that exp can still overflow: divide "
+        "first": lambda r, t: _normalised(np.exp(r / t - r.max())),
+        "exp overflows: subtract the largest exponent first": lambda r, t: _normalised(np.exp(r / t)),
+        "it divides by the temperature twice": lambda r, t: _softmax(r, t**2),
+        "it takes the sigmoid of each reward alone; the shares have to sum to 1": lambda r, t: _sigmoid(r / t),
+        "the shares don't sum to 1: divide by their sum": lambda r, t: np.exp((r - r.max()) / t),
+        "it divides the probabilities by the temperature; the rewards have to be divided, before exp":
+            lambda r, t: _softmax(r, 1.0) / t,
+        "it takes powers of 2; the strengths are powers of e": lambda r, t: _softmax(r * math.log(2), t),
         "it leaves out the temperature": lambda r, t: _softmax(r, 1.0),
         "it always picks the largest reward, as if there were no moods":
             lambda r, t: _normalised((r == r.max()).astype(float)),
@@ -104,22 +119,43 @@ def _pushes(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, push: 
     return push_of @ (one_hot[winners] + loser * one_hot[losers])
 
 
-def _without_repeats(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
+def _without_repeats(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, of_losers: bool = False
+                     ) -> np.ndarray:
+    """The last push of each response alone; with `of_losers`, all that it got by winning, and the last by losing."""
     push = _sigmoid(rewards[losers] - rewards[winners])
     total = np.zeros(len(rewards))
-    total[winners] += push
+    if of_losers:
+        np.add.at(total, winners, push)
+    else:
+        total[winners] += push
     total[losers] -= push
     return total
+
+
+def _by_counting(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
+    push = _sigmoid(rewards[losers] - rewards[winners])
+    return np.bincount(winners, push) - np.bincount(losers, push)
+
+
+def _as_long_as_the_votes(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
+    return _pushes(rewards, winners, losers)[:max(*winners, *losers) + 1]
 
 
 GRADIENT = Exercise(
     "1.3",
     answer=_pushes,
     draw=_list_of_votes,
-    edges=((np.zeros(2), np.array([0, 0, 1]), np.array([1, 1, 0])),),
+    edges=((np.zeros(2), np.array([0, 0, 1]), np.array([1, 1, 0])),
+           (np.array([0.5, 0.0, -0.5, 1.0]), np.array([0, 1, 0]), np.array([1, 2, 2])),
+           (np.array([0.5, 0.0, -0.5]), np.array([0, 1, 0]), np.array([1, 2, 2]))),
     mistakes={
         "a response that occurs several times keeps only its last push: numpy's total[index] += push does that; "
         "use np.add.at": _without_repeats,
+        "a response that loses several times keeps only its last push down: numpy's total[index] -= push does that; "
+        "use np.subtract.at": lambda r, w, l: _without_repeats(r, w, l, of_losers=True),
+        "np.bincount ends at the largest index it meets: give it minlength=len(rewards)": _by_counting,
+        "its length comes from the votes; a response that no vote mentions has a gradient too, zero: use len(rewards)":
+            _as_long_as_the_votes,
         "the loser is not pushed down": lambda r, w, l: _pushes(r, w, l, loser=0.0),
         "the loser is pushed up as well": lambda r, w, l: _pushes(r, w, l, loser=1.0),
         "it pushes by σ(Δ), the probability of what happened; the push is the rest, 1 - σ(Δ) = σ(-Δ)":
@@ -128,119 +164,6 @@ GRADIENT = Exercise(
             lambda r, w, l: _pushes(r, w, l, push=np.ones_like),
         "it is the gradient of the loss, which points downhill": lambda r, w, l: -_pushes(r, w, l),
         "it is the mean over the votes; the log-likelihood is a sum": lambda r, w, l: _pushes(r, w, l) / len(w),
-    },
-)
-
-
-# 1.4: the repaired fit
-
-
-def _table_of_votes(rng: np.random.Generator) -> tuple:
-    size = int(rng.integers(2, 6))
-    wins = rng.integers(1, 10, size=(size, size)).astype(float)
-    np.fill_diagonal(wins, 0.0)
-    return wins, 300
-
-
-def _centred(rewards: np.ndarray) -> np.ndarray:
-    return rewards - rewards.mean()
-
-
-def _newton(wins: np.ndarray, sweeps: int) -> np.ndarray:
-    """The maximum with mean zero by damped Newton steps; `sweeps` is not needed."""
-    rewards, size = np.zeros(len(wins)), len(wins)
-    for _ in range(60):
-        chances = _sigmoid(rewards[:, None] - rewards)
-        weights = (wins + wins.T) * chances * chances.T
-        laplacian = np.diag(weights.sum(axis=1)) - weights + np.ones((size, size)) / size
-        step = np.linalg.solve(laplacian, (wins - (wins + wins.T) * chances).sum(axis=1))
-        rewards = rewards + step / max(1.0, np.abs(step).max())
-    return _centred(rewards)
-
-
-def _swept(counts: Callable, sums: Callable) -> Callable:
-    """A fit that counts votes and adds strengths its own way in the denominator."""
-    def fit(wins: np.ndarray, sweeps: int) -> np.ndarray:
-        strengths, table = np.ones(len(wins)), counts(wins)
-        for _ in range(sweeps):
-            for i in range(len(wins)):
-                others = np.arange(len(wins)) != i
-                strengths[i] = wins[i].sum() / (table[i] / sums(strengths[i], strengths))[others].sum()
-            strengths /= np.exp(np.log(strengths).mean())
-        return np.log(strengths)
-    return fit
-
-
-FIT = Exercise(
-    "1.4",
-    answer=_newton,
-    draw=_table_of_votes,
-    edges=((np.array([[0.0, 3.0], [1.0, 0.0]]), 300),),
-    rtol=1e-6,
-    atol=1e-6,
-    trials=6,
-    mistakes={
-        "the denominator still counts the votes won, so a lost vote costs nothing; count the comparisons":
-            _swept(lambda wins: wins, lambda own, others: own + others),
-        "the denominator counts the votes lost; count the comparisons, won and lost":
-            _swept(lambda wins: wins.T, lambda own, others: own + others),
-        "the denominator has the rival's strength alone; it needs the sum of both":
-            _swept(lambda wins: wins + wins.T, lambda own, others: others),
-        "these are strengths; the rewards are their logarithms": lambda wins, sweeps: np.exp(_newton(wins, sweeps)),
-        "the shift is not fixed to mean zero, but to zero for the first response":
-            lambda wins, sweeps: _newton(wins, sweeps) - _newton(wins, sweeps)[0],
-        "it counts the votes won and never asks against whom": lambda wins, sweeps: _centred(np.log(wins.sum(axis=1))),
-        "winners and losers are exchanged": lambda wins, sweeps: -_newton(wins, sweeps),
-        "it takes the log-odds of each response's share of all its votes, as if all had met equal rivals":
-            lambda wins, sweeps: _centred(np.log(wins.sum(axis=1) / wins.sum(axis=0))),
-    },
-)
-
-
-# 1.5: the standard error of a gap
-
-
-def _covariance(fisher: np.ndarray) -> np.ndarray:
-    """The pseudo-inverse of a connected graph's Laplacian, in closed form."""
-    constant = np.full(fisher.shape, 1 / len(fisher))
-    return np.linalg.inv(fisher + constant) - constant
-
-
-def _fisher_and_pair(rng: np.random.Generator) -> tuple:
-    """A Laplacian on which numpy's default pseudo-inverse sees the zero, too: no right answer may fail by chance."""
-    while True:
-        size = int(rng.integers(3, 7))
-        weights = np.triu(rng.uniform(1, 15, size=(size, size)), 1)
-        weights = weights + weights.T
-        fisher = np.diag(weights.sum(axis=1)) - weights
-        i, j = (int(k) for k in rng.choice(size, 2, replace=False))
-        if np.abs(np.linalg.pinv(fisher) - _covariance(fisher)).max() < 1e-12:
-            return fisher, i, j
-
-
-def _gap_variance(fisher: np.ndarray, i: int, j: int) -> float:
-    direction = np.eye(len(fisher))[i] - np.eye(len(fisher))[j]
-    return float(direction @ _covariance(fisher) @ direction)
-
-
-GAP_ERROR = Exercise(
-    "1.5",
-    answer=lambda fisher, i, j: math.sqrt(_gap_variance(fisher, i, j)),
-    draw=_fisher_and_pair,
-    mistakes={
-        "it leaves out the covariance, as if the two scores came from different votes: subtract 2 C_ij":
-            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j]),
-        "it adds the covariance; the variance of a difference has minus 2 C_ij":
-            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j] + 2 * _covariance(f)[i, j]),
-        "it subtracts the covariance once; the square of a difference has it twice":
-            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j] - _covariance(f)[i, j]),
-        "it is the variance; the standard error is its square root": _gap_variance,
-        "it counts only the direct votes between i and j; what both did against others tells something as well":
-            lambda f, i, j: 1 / math.sqrt(-f[i, j]),
-        "it takes one over the diagonal of the information, as if all rivals' scores were known":
-            lambda f, i, j: math.sqrt(1 / f[i, i] + 1 / f[j, j]),
-        "it uses the information where its inverse belongs":
-            lambda f, i, j: math.sqrt(f[i, i] + f[j, j] - 2 * f[i, j]),
     },
 )
 

@@ -69,7 +69,7 @@ VOTES = Exercise(
     "1.7",
     answer=lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power))),
     draw=_share_level_power,
-    edges=((0.6, 0.05, 0.8), (0.4, 0.05, 0.8), (0.8, 0.05, 0.8)),
+    edges=((0.6, 0.05, 0.8), (0.4, 0.05, 0.8), (0.8, 0.05, 0.8), (0.502, 0.03, 0.9)),
     mistakes={
         "the test is one-sided: half of the level belongs to each side":
             lambda p, level, power: math.ceil(_votes(p, -_z(level), _z(power))),
@@ -85,6 +85,14 @@ VOTES = Exercise(
         "a vote cannot be cut into pieces: round up": lambda p, level, power: _votes(p, -_z(level / 2), _z(power)),
         "it rounds to the nearest; half of the time that misses the power by a little: round up":
             lambda p, level, power: round(_votes(p, -_z(level / 2), _z(power))),
+        "the power's quantile has the wrong sign: z of the power, not of 1 minus it":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), -_z(power))),
+        "the level's quantile has the wrong sign":
+            lambda p, level, power: math.ceil(_votes(p, _z(level / 2), _z(power))),
+        "it rounds up before it squares": lambda p, level, power:
+            math.ceil(math.copysign(math.sqrt(_votes(p, -_z(level / 2), _z(power))), p - 0.5)) ** 2,
+        **{f"it takes 1.96 and {z:.4g}, right for the level 0.05 and the power 0.8 alone":
+           lambda p, level, power, z=z: math.ceil(_votes(p, 1.96, z)) for z in (0.84, 0.842, 0.8416)},
         "it takes 1.96 whatever the level is": lambda p, level, power: math.ceil(_votes(p, 1.96, _z(power))),
         "it rounds down, and so misses the power by a little: round up":
             lambda p, level, power: math.floor(_votes(p, -_z(level / 2), _z(power))),
@@ -111,6 +119,10 @@ CIRCLE = Exercise(
             lambda a, b, c: _logit(a) + _logit(b) - _logit(c),
         "it adds logarithms of probabilities; the gaps are logarithms of odds":
             lambda a, b, c: math.log(a) + math.log(b) + math.log(c),
+        "it adds the odds; it is their logarithms that add": lambda a, b, c: a / (1 - a) + b / (1 - b) + c / (1 - c),
+        "it adds the odds and then takes the logarithm; the logarithms add":
+            lambda a, b, c: math.log(a / (1 - a) + b / (1 - b) + c / (1 - c)),
+        "these are the three log-odds; add them up": lambda a, b, c: np.array([_logit(a), _logit(b), _logit(c)]),
         "it adds probabilities; it is the log-odds that add": lambda a, b, c: a + b + c - 1.5,
         "it multiplies the odds but does not take the logarithm: Bradley-Terry scores fit when this is 1, not 0":
             lambda a, b, c: math.exp(_logit(a) + _logit(b) + _logit(c)),
@@ -136,12 +148,27 @@ def _two_players(rng: np.random.Generator) -> tuple:
             float(rng.choice([10, 16, 24, 40])))
 
 
+def _one_after_the_other(i: float, j: float, y: float, K: float) -> tuple[float, float]:
+    first, _ = _elo(i, j, y, K)
+    return first, _elo(first, j, y, K)[1]
+
+
 ELO = Exercise(
     "1.9",
     answer=_elo,
     draw=_two_players,
-    edges=((1500.0, 1500.0, 1.0, 32.0),),
+    edges=((1500.0, 1500.0, 1.0, 32.0), (1600.0, 1400.0, 0.5, 24.0), (1450.0, 1500.0, 0.0, 16.0)),
     mistakes={
+        "K is fixed at 32; use the one that is given": lambda i, j, y, K: _elo(i, j, y, 32.0),
+        "a draw counts as a win; it is half of one": lambda i, j, y, K: _elo(i, j, float(y > 0), K),
+        "a draw counts as a loss; it is half of a win": lambda i, j, y, K: _elo(i, j, float(y == 1), K),
+        "j's expected score is computed from i's new rating; both changes come from the old ratings":
+            _one_after_the_other,
+        "j's change uses i's expected score; j's own is 1 minus it":
+            lambda i, j, y, K: (_elo(i, j, y, K)[0], j + _elo(i, j, 1 - y, K)[0] - i),
+        "it takes every result for a win": lambda i, j, y, K: _elo(i, j, 1.0, K),
+        "these are the changes; add them to the ratings": lambda i, j, y, K: (_elo(i, j, y, K)[0] - i,
+                                                                              _elo(i, j, y, K)[1] - j),
         "it uses base e; Elo's is 10": lambda i, j, y, K: _elo(i, j, y, K, base=math.e),
         "both ratings move the same way; what one gains the other loses": lambda i, j, y, K: _elo(i, j, y, K, back=1.0),
         "only the first rating moves": lambda i, j, y, K: _elo(i, j, y, K, back=0.0),

@@ -193,6 +193,8 @@ def report(wrong: list[Call], tried: int, names: list[str], function: Callable, 
              f"  expected  {expected}",
              f"  got       {got}",
              printed and f"  printed   {printed}"]
-    if isinstance(simplest.got, Raised):
-        sentences = [*sentences, stopped(simplest.got, function)]
+    raised = [call.got for call in sorted(wrong, key=lambda call: call is not simplest) if isinstance(call.got, Raised)]
+    if raised:
+        where = "" if raised[0] is simplest.got else "At another input: "
+        sentences = [*sentences, where + stopped(raised[0], function)]
     return "\n".join([line for line in lines if line] + [f"  {sentence}" for sentence in sentences])

@@ -81,7 +81,7 @@ TERMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def many(wanted: np.ndarray) -> bool:
-    return wanted.size >= ENOUGH
+    return wanted.size > 1
 
 
 def ordered(numbers: np.ndarray) -> np.ndarray:
@@ -124,10 +124,11 @@ def measured(got: np.ndarray, wanted: np.ndarray) -> dict[str, Explanation]:
     return found
 
 
-def precision(got: np.ndarray, wanted: np.ndarray) -> list[str]:
-    """What a small error may come from; nothing where it is not small."""
+def precision(got: np.ndarray, wanted: np.ndarray, change: float) -> list[str]:
+    """What a small error may come from; nothing where it is not small, in proportion and to the `change` asked for."""
     scale = np.maximum(np.abs(wanted), 1e-3 * np.max(np.abs(wanted)))
     error = float(np.max(np.abs(got - wanted) / np.where(scale > 0, scale, 1)))
     if error < SINGLE:
         return [f"It agrees to a relative error of {error:.0e}, no better: was it computed in float32?"]
-    return [f"It is close, to a relative error of {error:.0e}: an approximation?"] if error < ROUGH else []
+    close = error < ROUGH and float(np.max(np.abs(got - wanted))) < ROUGH * change
+    return [f"It is close, to a relative error of {error:.0e}: an approximation?"] if close else []

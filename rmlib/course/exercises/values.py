@@ -11,6 +11,7 @@ import textwrap
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from torch import Tensor, bfloat16
@@ -48,16 +49,24 @@ def outcome(function: Callable, arguments: tuple) -> tuple[object, str]:
 
 def as_array(value: object) -> np.ndarray | None:
     """A number, an array, a tensor or an even list of them as a numpy array; None for anything else."""
+    try:
+        return _as_array(value)
+    except RecursionError:  # a list that contains itself
+        return None
+
+
+def _as_array(value: object) -> np.ndarray | None:
     if isinstance(value, Tensor):
         try:
             return (value.float() if value.dtype == bfloat16 else value).numpy(force=True)
         except (TypeError, RuntimeError):  # sparse, or without data
             return None
     if isinstance(value, list | tuple):
-        parts = [as_array(part) for part in value]
+        parts = [_as_array(part) for part in value]
         if any(part is None or part.shape != parts[0].shape for part in parts):
             return None
         return np.array(parts)
+    value = float(value) if isinstance(value, Fraction) else value
     array = np.asarray(value) if isinstance(value, np.ndarray | np.generic | bool | int | float | complex) else None
     return array if array is not None and array.dtype.kind in "biufc" else None
 
@@ -82,8 +91,10 @@ def pairs(got: object, wanted: object) -> list[tuple]:
         raise Mismatch("Nothing was returned (None): is there a `return`?")
     numbers = as_array(wanted)
     if isinstance(wanted, tuple) or isinstance(wanted, list) and numbers is None:
-        parts = as_array(got) if isinstance(got, np.ndarray | Tensor) else got
-        if not (isinstance(parts, list | tuple) or np.ndim(parts)) or len(parts) != len(wanted):
+        found, deepest = as_array(got), max((np.ndim(as_array(part)) for part in wanted), default=0)
+        parts = found if isinstance(got, np.ndarray | Tensor) else got
+        alone = found is not None and not isinstance(got, tuple) and found.ndim <= deepest  # its length may fit
+        if alone or not (isinstance(parts, list | tuple) or np.ndim(parts)) or len(parts) != len(wanted):
             raise Mismatch(f"Wanted are {len(wanted)} results, not {kind(got)}.")
         return [pair for one, other in zip(parts, wanted, strict=True) for pair in pairs(one, other)]
     if isinstance(wanted, dict):

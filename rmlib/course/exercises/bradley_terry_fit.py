@@ -1,0 +1,169 @@
+"""Exercises 1.4 and 1.5 of notebook 01: a fit to repair, and the standard error of a gap."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from rmlib.course.exercises.engine import Exercise
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(np.asarray(z, dtype=float) / 2))
+
+
+# 1.4: the repaired fit
+
+
+def _table_of_votes(rng: np.random.Generator) -> tuple:
+    size = int(rng.integers(2, 6))
+    wins = rng.integers(1, 10, size=(size, size)).astype(float)
+    np.fill_diagonal(wins, 0.0)
+    return wins, 300
+
+
+def _centred(rewards: np.ndarray) -> np.ndarray:
+    return rewards - rewards.mean()
+
+
+def _newton(wins: np.ndarray, sweeps: int) -> np.ndarray:
+    """The maximum with mean zero by damped Newton steps; `sweeps` is not needed."""
+    rewards, size = np.zeros(len(wins)), len(wins)
+    for _ in range(60):
+        chances = _sigmoid(rewards[:, None] - rewards)
+        weights = (wins + wins.T) * chances * chances.T
+        laplacian = np.diag(weights.sum(axis=1)) - weights + np.ones((size, size)) / size
+        step = np.linalg.solve(laplacian, (wins - (wins + wins.T) * chances).sum(axis=1))
+        rewards = rewards + step / max(1.0, np.abs(step).max())
+    return _centred(rewards)
+
+
+def _swept(counts: Callable, sums: Callable) -> Callable:
+    """A fit that counts votes and adds strengths its own way in the denominator."""
+    def fit(wins: np.ndarray, sweeps: int) -> np.ndarray:
+        strengths, table = np.ones(len(wins)), counts(wins)
+        for _ in range(sweeps):
+            for i in range(len(wins)):
+                others = np.arange(len(wins)) != i
+                strengths[i] = wins[i].sum() / (table[i] / sums(strengths[i], strengths))[others].sum()
+            strengths /= np.exp(np.log(strengths).mean())
+        return np.log(strengths)
+    return fit
+
+
+def _strengths(wins: np.ndarray, sweeps: int) -> np.ndarray:
+    """The right strengths, with the scale that sweeps from one to the next end at when they start from ones."""
+    strengths, counts = np.ones(len(wins)), wins + wins.T
+    for _ in range(sweeps):
+        for i in range(len(wins)):
+            strengths[i] = wins[i].sum() / sum(counts[i] / (strengths[i] + strengths))
+    return strengths
+
+
+def _at_once(wins: np.ndarray, sweeps: int) -> np.ndarray:
+    """As _strengths, with all new strengths of a sweep computed from the old ones."""
+    strengths = np.ones(len(wins))
+    for _ in range(sweeps):
+        strengths = wins.sum(axis=1) / ((wins + wins.T) / (strengths[:, None] + strengths)).sum(axis=1)
+    return strengths
+
+
+FIT = Exercise(
+    "1.4",
+    answer=_newton,
+    draw=_table_of_votes,
+    edges=((np.array([[0.0, 3.0], [1.0, 0.0]]), 300),),
+    rtol=1e-6,
+    atol=1e-6,
+    trials=6,
+    mistakes={
+        "the denominator still counts the votes won, so a lost vote costs nothing; count the comparisons":
+            _swept(lambda wins: wins, lambda own, others: own + others),
+        "the denominator counts the votes lost; count the comparisons, won and lost":
+            _swept(lambda wins: wins.T, lambda own, others: own + others),
+        "the denominator has the rival's strength alone; it needs the sum of both":
+            _swept(lambda wins: wins + wins.T, lambda own, others: others),
+        "these are strengths; the rewards are their logarithms": lambda wins, sweeps: np.exp(_newton(wins, sweeps)),
+        "the mean is not subtracted: the rewards may be shifted together, so the task fixes their mean at zero":
+            lambda wins, sweeps: np.log(_strengths(wins, sweeps)),
+        "the mean is not subtracted from the logarithms; the task fixes it at zero":
+            lambda wins, sweeps: np.log(_at_once(wins, sweeps)),
+        "it subtracts the logarithm of the mean strength; subtract the mean of the logarithms":
+            lambda wins, sweeps: _newton(wins, sweeps) - math.log(np.exp(_newton(wins, sweeps)).mean()),
+        "there is no logarithm: these are strengths less their mean":
+            lambda wins, sweeps: _centred(_strengths(wins, sweeps)),
+        "there is no logarithm: these are strengths": _strengths,
+        "there is no logarithm: these are shares of all the strength":
+            lambda wins, sweeps: _strengths(wins, sweeps) / _strengths(wins, sweeps).sum(),
+        "it stops after the first sweep: is the return inside the loop?":
+            lambda wins, sweeps: _centred(np.log(_strengths(wins, 1))),
+        "the shift is not fixed to mean zero, but to zero for the first response":
+            lambda wins, sweeps: _newton(wins, sweeps) - _newton(wins, sweeps)[0],
+        "it counts the votes won and never asks against whom": lambda wins, sweeps: _centred(np.log(wins.sum(axis=1))),
+        "winners and losers are exchanged": lambda wins, sweeps: -_newton(wins, sweeps),
+        "it takes the log-odds of each response's share of all its votes, as if all had met equal rivals":
+            lambda wins, sweeps: _centred(np.log(wins.sum(axis=1) / wins.sum(axis=0))),
+    },
+)
+
+
+# 1.5: the standard error of a gap
+
+
+def _covariance(fisher: np.ndarray) -> np.ndarray:
+    """The pseudo-inverse of a connected graph's Laplacian, in closed form."""
+    constant = np.full(fisher.shape, 1 / len(fisher))
+    return np.linalg.inv(fisher + constant) - constant
+
+
+def _fisher_and_pair(rng: np.random.Generator) -> tuple:
+    """A Laplacian on which numpy's default pseudo-inverse sees the zero, too: no right answer may fail by chance."""
+    while True:
+        size = int(rng.integers(3, 7))
+        weights = np.triu(rng.uniform(1, 15, size=(size, size)), 1)
+        weights = weights + weights.T
+        fisher = np.diag(weights.sum(axis=1)) - weights
+        i, j = (int(k) for k in rng.choice(size, 2, replace=False))
+        if np.abs(np.linalg.pinv(fisher) - _covariance(fisher)).max() < 1e-12:
+            return fisher, i, j
+
+
+def _gap_variance(fisher: np.ndarray, i: int, j: int) -> float:
+    direction = np.eye(len(fisher))[i] - np.eye(len(fisher))[j]
+    return float(direction @ _covariance(fisher) @ direction)
+
+
+def _inverted(fisher: np.ndarray, i: int, j: int) -> float:
+    inverse = np.linalg.inv(fisher)
+    return inverse[i, i] + inverse[j, j] - 2 * inverse[i, j]
+
+
+GAP_ERROR = Exercise(
+    "1.5",
+    answer=lambda fisher, i, j: math.sqrt(_gap_variance(fisher, i, j)),
+    draw=_fisher_and_pair,
+    mistakes={
+        "it leaves out the covariance, as if the two scores came from different votes: subtract 2 C_ij":
+            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j]),
+        "it adds the two standard errors; it is variances that add, and the covariance counts":
+            lambda f, i, j: math.sqrt(_covariance(f)[i, i]) + math.sqrt(_covariance(f)[j, j]),
+        "it has the 1.96 of an interval in it; the standard error alone is wanted":
+            lambda f, i, j: 1.96 * math.sqrt(_gap_variance(f, i, j)),
+        "it looks at the first two responses, whatever i and j are": lambda f, i, j: math.sqrt(_gap_variance(f, 0, 1)),
+        "the information has no inverse, as its rows sum to zero: np.linalg.inv gives rounding or an error; use the "
+        "pseudo-inverse": lambda f, i, j: np.sqrt(_inverted(f, i, j)),
+        "the information has no inverse, as its rows sum to zero: what inv gives is rounding, with any sign; use the "
+        "pseudo-inverse": lambda f, i, j: math.sqrt(_inverted(f, i, j)),
+        "it adds the covariance; the variance of a difference has minus 2 C_ij":
+            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j] + 2 * _covariance(f)[i, j]),
+        "it subtracts the covariance once; the square of a difference has it twice":
+            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j] - _covariance(f)[i, j]),
+        "it is the variance; the standard error is its square root": _gap_variance,
+        "it counts only the direct votes between i and j; what both did against others tells something as well":
+            lambda f, i, j: 1 / math.sqrt(-f[i, j]),
+        "it takes one over the diagonal of the information, as if all rivals' scores were known":
+            lambda f, i, j: math.sqrt(1 / f[i, i] + 1 / f[j, j]),
+        "it uses the information where its inverse belongs":
+            lambda f, i, j: math.sqrt(f[i, i] + f[j, j] - 2 * f[i, j]),
+    },
+)
