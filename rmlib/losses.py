@@ -37,7 +37,7 @@ def smoothed_loss(chosen: Tensor, rejected: Tensor, smoothing: float, reduction:
 
     Raises ValueError for other shapes or another s.
     Source: label smoothing, Szegedy et al. (2016), CVPR, arXiv:1512.00567; for preferences, Mitchell (2023),
-    "A note on DPO with noisy preferences and relationship to IPO"; for reward models, Wang et al. (2024),
+    "A note on DPO with noisy preferences and relationship to IPO", eq. 3; for reward models, Wang et al. (2024),
     arXiv:2401.06080.
     """
     if not 0 <= smoothing <= 0.5:
@@ -52,7 +52,7 @@ def centring_penalty(chosen: Tensor, rejected: Tensor, weight: float) -> Tensor:
     chosen, rejected: (B,). weight: λ >= 0.
 
     Raises ValueError for other shapes or a negative weight.
-    Source: Eisenstein et al. (2023), "Helping or Herding?", arXiv:2312.09244.
+    Source: Eisenstein et al. (2024), "Helping or Herding?", COLM, arXiv:2312.09244, eq. 2.
     """
     if not weight >= 0:
         raise ValueError(f"the weight of the penalty must be >= 0, got {weight}")
@@ -91,14 +91,14 @@ def plackett_luce_loss(rewards: Tensor) -> Tensor:
 def rao_kupper_loss(
     first: Tensor, second: Tensor, outcome: Tensor, threshold: Tensor | float, reduction: str = "mean"
 ) -> Tensor:
-    """Negative log-likelihood with ties, where a win takes a lead: P(first) = σ(Δ − θ), P(second) = σ(−Δ − θ).
+    """Negative log-likelihood with ties, where a win takes a lead: P(first) = σ(Δ − c), P(second) = σ(−Δ − c).
 
-    What remains is P(tie) = (e^(2θ) − 1) σ(Δ − θ) σ(−Δ − θ); at Δ = 0 it is tanh(θ / 2).
+    What remains is P(tie) = (e^(2c) − 1) σ(Δ − c) σ(−Δ − c); at Δ = 0 it is tanh(c / 2).
     first, second: rewards, (B,); Δ = first − second. outcome: int64 (B,): 1 first wins, 0 tie, −1 second wins.
-    threshold: θ > 0, a number or a scalar tensor, which may be learned. reduction: as in bradley_terry_loss.
+    threshold: c > 0, a number or a scalar tensor, which may be learned. reduction: as in bradley_terry_loss.
 
-    Raises ValueError for other shapes or outcomes, or unless θ > 0.
-    Source: Rao and Kupper (1967), J. Am. Stat. Assoc. 62, 194-204; their parameter is e^θ.
+    Raises ValueError for other shapes or outcomes, or unless c > 0.
+    Source: Rao and Kupper (1967), J. Am. Stat. Assoc. 62, 194-204; their parameter is e^c.
     """
     margin = _difference(first, second)
     threshold = torch.as_tensor(threshold, dtype=margin.dtype, device=margin.device)
