@@ -61,14 +61,14 @@ def upper_bound(margins: np.ndarray, loss: np.ndarray, error: np.ndarray) -> Fig
 
 @styled
 def initial_loss(spreads: np.ndarray, simulated: np.ndarray, fresh: tuple[float, float]) -> Figure:
-    """Mean loss by the spread of the margins: simulated, log 2 + s²/8, and a fresh reward model at `fresh`."""
+    """Mean loss by the spread of the margins: simulated, log 2 + ω²/8, and a fresh reward model at `fresh`."""
     fine = np.linspace(0, spreads.max(), 200)
     figure, [axes] = canvas(height=4.4)
-    axes.plot(fine, np.log(2) + fine**2 / 8, color=THEORY, linestyle="--", label="log 2 + s²/8")
+    axes.plot(fine, np.log(2) + fine**2 / 8, color=THEORY, linestyle="--", label="log 2 + ω²/8")
     axes.plot(spreads, simulated, "o", color=MODEL, label="simulated")
     axes.plot(*fresh, "*", color=LIT_EDGE, markersize=20, label="a fresh reward model")
     axes.axhline(np.log(2), color=FAINT, zorder=0)
-    axes.set(xlabel="spread s of the margins", ylabel="mean loss")
+    axes.set(xlabel="spread ω of the margins", ylabel="mean loss")
     axes.legend()
     return figure
 
@@ -91,7 +91,8 @@ def working_ranges(ranges: Mapping[str, tuple[float, float]]) -> Figure:
     figure, [axes] = canvas(height=0.55 * len(ranges) + 1.1)
     for row, (low, high) in enumerate(ranges.values()):
         axes.barh(row, high - low, left=low, color=CHOSEN if row % 2 else MODEL, height=0.62)
-        axes.annotate(f"{low:.1f}".replace("-", "−"), (low, row), xytext=(-6, 0), textcoords="offset points", ha="right", va="center")
+        axes.annotate(f"{low:.1f}".replace("-", "−"), (low, row), xytext=(-6, 0), textcoords="offset points",
+                      ha="right", va="center")
         axes.annotate(f"{high:.1f}", (high, row), xytext=(6, 0), textcoords="offset points", va="center")
     axes.axvline(0, color=THEORY, linewidth=1.2)
     axes.set(xlabel=f"{MARGIN} (logarithmic away from 0)", xlim=(-6000, 300), yticks=range(len(ranges)))
@@ -122,7 +123,7 @@ def rounding(rewards: np.ndarray, rounded: np.ndarray, offset: float, found: Map
              spread: float) -> Figure:
     """Rewards against what bfloat16 keeps of them near one offset, and the share of tied pairs by offset.
 
-    spread: standard deviation s of the rewards; the dashed line is h / (2 s √π), with h the spacing.
+    spread: standard deviation ω of the rewards; the dashed line is δ / (2 ω √π), with δ the spacing of bfloat16.
     """
     figure, (left, right) = canvas(columns=2)
     left.plot(rewards, rewards, color=FAINT, linewidth=1.8)
