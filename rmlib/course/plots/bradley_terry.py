@@ -36,7 +36,7 @@ def gap_and_votes(gap: float, votes: np.ndarray) -> Figure:
 
 
 @styled
-def frequencies(gaps: np.ndarray, shares: np.ndarray, surprise: np.ndarray) -> Figure:
+def frequencies(gaps: np.ndarray, shares: np.ndarray, z_scores: np.ndarray) -> Figure:
     """Shares of votes on the sigmoid, and their distances from it in standard errors; all (G,)."""
     figure, (left, right) = canvas(columns=2)
     grid = np.linspace(gaps[0], gaps[-1], 200)
@@ -46,8 +46,8 @@ def frequencies(gaps: np.ndarray, shares: np.ndarray, surprise: np.ndarray) -> F
     left.legend(loc="upper left")
     right.axhspan(-4, 4, color=FAINT, alpha=0.35, linewidth=0)
     right.axhline(0, color=THEORY, linewidth=1.2)
-    right.vlines(gaps, 0, surprise, color=MODEL, linewidth=2)
-    right.plot(gaps, surprise, "o", color=MODEL)
+    right.vlines(gaps, 0, z_scores, color=MODEL, linewidth=2)
+    right.plot(gaps, z_scores, "o", color=MODEL)
     right.set(title="distance in standard errors", xlabel="gap d", ylim=(-6, 6))
     return figure
 

@@ -14,12 +14,18 @@ FIVE = (CHOSEN, REJECTED, MODEL, LIT_EDGE, "#CC79A7")  # five responses side by 
 
 @styled
 def power_by_votes(sizes: np.ndarray, exact: np.ndarray, formula: np.ndarray, marked: int) -> Figure:
-    """Exact power and the normal formula's by number of votes, (S,) each; a line at 80% and one at `marked` votes."""
+    """Exact power and the normal formula's by number of votes, (S,) each; a line at 80% and one at `marked` votes.
+
+    Even and odd numbers of votes are drawn apart: each has a saw of its own.
+    """
     figure, (axes,) = canvas()
     axes.axhline(0.8, color=NEUTRAL, linestyle=":", linewidth=1.8)
     axes.axvline(marked, color=NEUTRAL, linestyle=":", linewidth=1.8)
     axes.plot(sizes, formula, color=THEORY, linestyle="--", label="normal formula")
-    axes.plot(sizes, exact, "o-", color=MODEL, linewidth=1.2, markersize=5, label="exact, level at most 5%")
+    even = sizes % 2 == 0
+    axes.plot(sizes[even], exact[even], "o-", color=MODEL, linewidth=1.6, markersize=6, label="exact, even n")
+    axes.plot(sizes[~even], exact[~even], "s-", color=REJECTED, linewidth=0.8, markersize=5, markerfacecolor="white",
+              label="exact, odd n")
     axes.annotate(f"{marked} votes", (marked, axes.get_ylim()[0]), xytext=(6, 6), textcoords="offset points")
     axes.set(title="power to tell 60/40 from 50/50", xlabel="votes n", xlim=(sizes[0], sizes[-1]))
     axes.legend(loc="lower right")
@@ -107,14 +113,16 @@ def ties(gaps: np.ndarray, rao_kupper: Sequence[np.ndarray], davidson: Sequence[
          decided: Sequence[np.ndarray]) -> Figure:
     """Shares (first, second, tie) by gap in both models, and both models' log-odds without ties; (G,) each."""
     figure, (left, right) = canvas(columns=2)
-    for outcomes, style in ((rao_kupper, "-"), (davidson, "--")):
+    for outcomes, style, name in ((rao_kupper, "-", "Rao and Kupper"), (davidson, "--", "Davidson")):
+        left.plot([], [], style, color=THEORY, label=name)
         for share, colour in zip(outcomes, (CHOSEN, REJECTED, NEUTRAL), strict=True):
             left.plot(gaps, share, style, color=colour)
     labels = ((3.4, 1.02, "first", CHOSEN), (-3.4, 1.02, "second", REJECTED), (-3.6, 0.24, "tie", NEUTRAL))
     for x, y, text, colour in labels:
         left.text(x, y, text, color=colour, ha="center")
     left.set(title="share of votes", xlabel="gap d", ylim=(0, 1.12))
-    right.plot(gaps, decided[0], color=MODEL, label="Rao and Kupper")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, 0.86), handlelength=1.6)
+    right.plot(gaps, decided[0], color=THEORY, label="Rao and Kupper")
     right.plot(gaps, decided[1], "--", color=THEORY, label="Davidson")
     right.set(title="log-odds without ties", xlabel="gap d")
     right.legend(loc="upper left")
