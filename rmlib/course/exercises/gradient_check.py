@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rmlib.course.exercises.batches import IS_ADDITIVE
 from rmlib.course.exercises.engine import Exercise
 
 
@@ -61,10 +62,18 @@ EXTRAPOLATED = {
         lambda f, x, h: 2 * central(f, x, h / 2) - central(f, x, h),
     "an average keeps most of the error: the weights are 4/3 and −1/3":
         lambda f, x, h: (central(f, x, h / 2) + central(f, x, h)) / 2,
+    "these weights suit forward differences with an error proportional to h; and these are forward differences":
+        lambda f, x, h: 2 * (f(x + h / 2) - f(x)) / (h / 2) - (f(x + h) - f(x)) / h,
+    "the weights suit central differences, whose error is proportional to h²; these are forward differences":
+        lambda f, x, h: (4 * (f(x + h / 2) - f(x)) / (h / 2) - (f(x + h) - f(x)) / h) / 3,
     "the weights have to add up to 1, or the derivative itself is scaled":
         lambda f, x, h: 4 * central(f, x, h / 2) - central(f, x, h),
     "the second difference takes half the step, not twice the step":
         lambda f, x, h: (4 * central(f, x, 2 * h) - central(f, x, h)) / 3,
+    "the two steps are h and h/2; these are 2h and h":
+        lambda f, x, h: (4 * central(f, x, h) - central(f, x, 2 * h)) / 3,
+    "the difference with half the step is divided by 2h; its points are h apart":
+        lambda f, x, h: (2 * central(f, x, h / 2) - central(f, x, h)) / 3,
     "this is a forward difference": lambda f, x, h: (f(x + h) - f(x)) / h,
     "this is the plain central difference with step h/2": lambda f, x, h: central(f, x, h / 2),
     "this is the plain central difference with step h": central,
@@ -86,6 +95,7 @@ def judge_the_wrong_one(function: Callable, rng: np.random.Generator) -> str | N
     if not isinstance(answer, tuple | list) or len(answer) != 2 or not isinstance(answer[0], str):
         return 'Return two things: a letter, and a margin that shows its bug, such as ("a", 1.0).'
     letter, margin = answer[0].strip().lower().removeprefix("slope_"), answer[1]
+    margin = margin.item() if getattr(margin, "shape", None) == () else margin
     if letter not in SLOPES:
         return f'"{letter}" is none of the four: a, b, c or d.'
     if isinstance(margin, bool) or not isinstance(margin, int | float | np.number) or not np.isfinite(margin):
@@ -118,59 +128,6 @@ SMOOTHED_SLOPE = {
     "the shares s and 1 − s are exchanged": lambda d, s: -s * sigmoid(-d) + (1 - s) * sigmoid(d),
     "the slope of softplus(Δ) is σ(Δ), not σ(−Δ)": lambda d, s: -(1 - s) * sigmoid(-d) + s * sigmoid(-d),
     "the second term is gone: the flipped choice pulls too": lambda d, s: -(1 - s) * sigmoid(-d),
-}
-
-
-# 3.5: is a batch's loss the mean of its pairs' losses?
-
-
-def mean_of_pairs(chosen, rejected):
-    rounding = 1e-13 * (chosen.size - 1)  # larger than it is, so that == fails for certain
-    return float(np.logaddexp(0, rejected - chosen).mean()) * (1 + rounding)
-
-
-def mean_hinge(chosen, rejected):
-    return float(np.maximum(0, 1 + rejected - chosen).mean())  # of whole numbers, and so without any rounding
-
-
-def sum_of_pairs(chosen, rejected):
-    return float(np.logaddexp(0, rejected - chosen).sum())
-
-
-def summed_first(chosen, rejected):
-    return float(np.logaddexp(0, (rejected - chosen).sum()))
-
-
-def every_with_every(chosen, rejected):
-    return float(np.logaddexp(0, rejected - chosen[:, None]).mean())
-
-
-def loss_and_scores(rng: np.random.Generator) -> tuple[Callable, np.ndarray, np.ndarray]:
-    """A loss, additive or not, and whole scores of one pair or several."""
-    kinds = mean_of_pairs, mean_hinge, sum_of_pairs, summed_first, every_with_every
-    pairs = 1 if rng.random() < 0.2 else int(rng.integers(2, 30))
-    chosen, rejected = rng.integers(-4, 5, size=(2, pairs)).astype(float)
-    return kinds[rng.integers(len(kinds))], chosen, rejected
-
-
-def gap(loss_fn, chosen, rejected, of_pairs=np.mean):
-    singles = [loss_fn(chosen[i : i + 1], rejected[i : i + 1]) for i in range(len(chosen))]
-    return loss_fn(chosen, rejected) - of_pairs(singles)
-
-
-def is_additive(loss_fn, chosen, rejected):
-    return bool(abs(gap(loss_fn, chosen, rejected)) < 1e-9)
-
-
-ADDITIVE = {
-    "it holds the batch against the sum of its pairs; the loss is their mean":
-        lambda f, c, r: bool(abs(gap(f, c, r, np.sum)) < 1e-9),
-    "== asks for the same bits, and the order of a sum moves the last one: allow for rounding, 1e-9 say":
-        lambda f, c, r: bool(gap(f, c, r) == 0),
-    "without abs() every batch loss that is too small passes": lambda f, c, r: bool(gap(f, c, r) < 1e-9),
-    "one pair alone stands for all: add up every pair's loss":
-        lambda f, c, r: bool(abs(f(c, r) - f(c[:1], r[:1])) < 1e-9),
-    "True and False are exchanged": lambda f, c, r: not is_additive(f, c, r),
 }
 
 
@@ -230,6 +187,15 @@ TWO_SLOPES = {
         lambda f, g, w, u, h: (float(g(w) @ u), (f(w + h) - f(w - h)) / (2 * h)),
     "the gradient's length is not its slope along u: take the dot product":
         lambda f, g, w, u, h: (float(np.linalg.norm(g(w))), (f(w + h * u) - f(w - h * u)) / (2 * h)),
+    "both use a unit vector in the direction's place; take the direction as it is": lambda f, g, w, u, h:
+        two_slopes(f, g, w, u / np.linalg.norm(u), h),
+    "the gradient is taken a step away from the weights": lambda f, g, w, u, h:
+        (float(g(w + h * u) @ u), two_slopes(f, g, w, u, h)[1]),
+    "the two losses are half a step away: divide by the step, or go a whole one": lambda f, g, w, u, h:
+        (float(g(w) @ u), two_slopes(f, g, w, u, h / 2)[1] / 2),
+    "the gradient's slope stands in both places": lambda f, g, w, u, h: (float(g(w) @ u),) * 2,
+    "the difference stands in both places; the gradient's slope is gradient_fn(weights) · direction":
+        lambda f, g, w, u, h: (two_slopes(f, g, w, u, h)[1],) * 2,
     "the two are exchanged: the gradient's slope comes first":
         lambda f, g, w, u, h: ((f(w + h * u) - f(w - h * u)) / (2 * h), float(g(w) @ u)),
     "the difference alone uses a unit vector: along one u for both, or the slopes differ by its length":
@@ -241,7 +207,7 @@ EXERCISES = [
     Exercise("3.2", extrapolated, smooth_function, EXTRAPOLATED),
     Exercise("3.3", judge=judge_the_wrong_one),
     Exercise("3.4", smoothed_slope, lambda rng: (rng.normal(scale=3, size=5), rng.uniform(0, 0.5)), SMOOTHED_SLOPE),
-    Exercise("3.5", is_additive, loss_and_scores, ADDITIVE, trials=40),
+    IS_ADDITIVE,
     Exercise("3.6", bias_gradient, lambda rng: (*scores(rng), rng.uniform(0.01, 1)), BIAS_GRADIENT),
     Exercise("3.7", two_slopes, quadratic, TWO_SLOPES, rtol=1e-6, atol=1e-9),
 ]

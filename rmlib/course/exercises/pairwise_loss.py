@@ -68,7 +68,8 @@ STABLE_LOSS = Exercise(
     "2.3",
     answer=lambda chosen, rejected: np.logaddexp(0, rejected - chosen),
     draw=draw_scores,
-    edges=((np.array([0.0, 40.0, 0.0]), np.zeros(3)), (np.array([-800.0, 2.0]), np.array([800.0, -1.0]))),
+    edges=((np.array([0.0, 40.0, 0.0]), np.zeros(3)), (np.array([-800.0, 2.0]), np.array([800.0, -1.0])),
+           (np.array([-20.5, 1.0]), np.zeros(2))),
     mistakes={
         "the margin is turned round: it is chosen minus rejected": lambda c, r: np.logaddexp(0, c - r),
         "the minus before the logarithm is missing": lambda c, r: -np.logaddexp(0, r - c),
@@ -80,18 +81,22 @@ STABLE_LOSS = Exercise(
         "1e-7 is added to the probability, and bounds the loss": lambda c, r: -np.log(sigmoid(c - r) + 1e-7),
         "max(-Δ, 0) is the corner alone: the rounding of it, log1p(exp(-|Δ|)), is missing":
             lambda c, r: np.maximum(r - c, 0),
+        "torch's softplus is a straight line beyond threshold=20, which is off by 2e-9 there: use F.logsigmoid, or a "
+        "threshold of 36": lambda c, r: F.softplus(torch.as_tensor(r - c)).numpy(),
         "far on the wrong side the loss is cut off": lambda c, r: np.minimum(np.logaddexp(0, r - c), 100),
         "it is the probability of the choice, not its surprise": lambda c, r: sigmoid(c - r),
     },
+    rtol=1e-12,
     atol=0.0,
 )
 
 
 def judge_margin(function, rng):
     """One ordinary margin at which −log(σ + 1e-7) is wrong by more than 1e-3."""
+    margin = function()
     try:
-        margin = float(function())
-    except (TypeError, ValueError):
+        margin = float(margin.item() if hasattr(margin, "item") else margin)
+    except (TypeError, ValueError, RuntimeError):
         return "One number is wanted, a margin."
     if not abs(margin) <= 20:
         return f"{margin:g} is no ordinary margin: stay within -20 and 20."
@@ -109,6 +114,8 @@ def judge_shapes(function, rng):
     result = function()
     if not (isinstance(result, tuple | list) and len(result) == 2 and all(torch.is_tensor(each) for each in result)):
         return "Two tensors are wanted: return chosen, rejected."
+    if not all(each.is_floating_point() for each in result):
+        return "Scores are floating-point numbers; of whole ones the unguarded loss is an error: write 2.0, not 2."
     chosen, rejected = (each.double() for each in result)
     shapes = f"{tuple(chosen.shape)} and {tuple(rejected.shape)}"
     if chosen.numel() != rejected.numel():
@@ -121,9 +128,9 @@ def judge_shapes(function, rng):
         return f"Both have the shape {tuple(chosen.shape)}: pair stands against pair, and the mean is right."
     wrong = F.softplus(rejected - chosen).mean().item()
     true = F.softplus(rejected.flatten() - chosen.flatten()).mean().item()
-    if abs(wrong - true) > 1e-3:
+    if abs(wrong - true) > 1e-6:
         return None
-    return (f"Of shapes {shapes} they do broadcast, but the mean is {wrong:.4f} and should be {true:.4f}: scores as "
+    return (f"Of shapes {shapes} they do broadcast, but the mean is {wrong:.7f} and should be {true:.7f}: scores as "
             "equal as these hide the bug.")
 
 
@@ -140,6 +147,8 @@ BEST_MARGIN = Exercise(
             lambda p, e: (1 - 2 * e) * logit(p),
         "flips away from the first response are counted, flips towards it are not": lambda p, e: logit((1 - e) * p),
         "the clean margin is scaled; average the probabilities, then take the logit": lambda p, e: (1 - e) * logit(p),
+        "this is the sigmoid of q; the margin is its logit, the sigmoid's inverse":
+            lambda p, e: sigmoid(flipped(p, e)),
         "the logarithm of q in place of its logit": lambda p, e: np.log(flipped(p, e)),
     },
 )
@@ -159,6 +168,9 @@ CLEAN_PROBABILITY = Exercise(
         "the flips are put in once more; take them out": lambda d, e: flipped(sigmoid(d), e),
         "the divisor is 1 - 2ε: a flip takes from one side and gives to the other":
             lambda d, e: (sigmoid(d) - e) / (1 - e),
+        "ε has to be subtracted, not added": lambda d, e: (sigmoid(d) + e) / (1 - 2 * e),
+        "the divisor is 1 - 2ε, not 1 + 2ε": lambda d, e: (sigmoid(d) - e) / (1 + 2 * e),
+        "the margin is scaled; it is the probability that the flips scale": lambda d, e: sigmoid(d / (1 - 2 * e)),
         "ε has to be subtracted first": lambda d, e: sigmoid(d) / (1 - 2 * e),
         "it still has to be divided by 1 - 2ε": lambda d, e: sigmoid(d) - e,
         "ε is subtracted once, not twice, above": lambda d, e: (sigmoid(d) - 2 * e) / (1 - 2 * e),
