@@ -113,17 +113,15 @@ def ties(gaps: np.ndarray, rao_kupper: Sequence[np.ndarray], davidson: Sequence[
          decided: Sequence[np.ndarray]) -> Figure:
     """Shares (first, second, tie) by gap in both models, and both models' log-odds without ties; (G,) each."""
     figure, (left, right) = canvas(columns=2)
-    for outcomes, style, name in ((rao_kupper, "-", "Rao and Kupper"), (davidson, "--", "Davidson")):
-        left.plot([], [], style, color=THEORY, label=name)
+    for outcomes, style in ((rao_kupper, "-"), (davidson, "--")):
         for share, colour in zip(outcomes, (CHOSEN, REJECTED, NEUTRAL), strict=True):
             left.plot(gaps, share, style, color=colour)
     labels = ((3.4, 1.02, "first", CHOSEN), (-3.4, 1.02, "second", REJECTED), (-3.6, 0.24, "tie", NEUTRAL))
     for x, y, text, colour in labels:
         left.text(x, y, text, color=colour, ha="center")
     left.set(title="share of votes", xlabel="gap d", ylim=(0, 1.12))
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, 0.86), handlelength=1.6)
     right.plot(gaps, decided[0], color=THEORY, label="Rao and Kupper")
     right.plot(gaps, decided[1], "--", color=THEORY, label="Davidson")
     right.set(title="log-odds without ties", xlabel="gap d")
-    right.legend(loc="upper left")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2)  # for both panels
     return figure
