@@ -27,7 +27,8 @@ from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
 from rmlib.model import POOLINGS, RewardModel
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
-from rmlib.training import PRECISIONS, TrainingConfig, train
+from rmlib.training import train
+from rmlib.training_config import PRECISIONS, TrainingConfig
 from rmlib.world import World, realised_agreement
 
 log = logging.getLogger("rmlib")

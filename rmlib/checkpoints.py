@@ -37,32 +37,39 @@ def write(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state:
 
 def read_state(path: Path) -> dict:
     """What was written as `state`. Raises ValueError when it can't be read."""
-    with _explained(path):
+    with explained(path):
         state = json.loads((path / STATE).read_text(encoding="utf-8"))
-        if missing := {"identity", "environment", "result", "random_states"} - set(state):
-            raise ValueError(f"{STATE} lacks {sorted(missing)}")
+        if not isinstance(state, dict):
+            raise ValueError(f"{STATE} should hold an object, not {type(state).__name__}")
+        for name, kind in {"identity": dict, "environment": dict, "result": dict, "random_states": list}.items():
+            if not (isinstance(state.get(name), kind) and state[name]):
+                raise ValueError(f"{STATE} lacks {name}, or it is empty or of another kind")
     return state
 
 
 def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put a checkpoint's weights and optimizer state in place.
+    """Put a checkpoint's weights and optimizer state in place; call it under `explained`.
 
-    Raises ValueError when its files can't be read or are not of this model.
+    Raises ValueError where the optimizer's state is not that of all trained parameters, and nothing is touched.
     """
-    with _explained(path):
-        moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        for key, tensor in load_file(path / OPTIMIZER).items():
-            number, quantity = key.split(".")
-            moments[int(number)][quantity] = tensor
-        load_model(model, str(path / WEIGHTS))
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for key, tensor in load_file(path / OPTIMIZER).items():
+        number, quantity = key.split(".")
+        moments[int(number)][quantity] = tensor
+    ours = optimizer.state_dict()
+    trained = {number for group in ours["param_groups"] for number in group["params"]}
+    if set(moments) != trained:  # AdamW would start anew, and in silence, for a parameter without its moments
+        raise ValueError(f"{OPTIMIZER} is of {len(moments)} parameters, and {len(trained)} are trained")
+    load_model(model, str(path / WEIGHTS))
+    optimizer.load_state_dict({**ours, "state": moments})
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turns what a missing, damaged or strange file raises into a ValueError that names the checkpoint."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError, SafetensorError) as error:
         raise ValueError(f"{path}: can't resume from this checkpoint: {error}; delete it to start again") from error
 
 

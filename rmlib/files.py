@@ -44,6 +44,12 @@ def recover(path: str | os.PathLike) -> Path:
     return path
 
 
+def is_there(path: str | os.PathLike) -> bool:
+    """Whether there is a `path`, or one that a killed writer had moved aside; touches nothing."""
+    path = Path(path).resolve()
+    return path.exists() or _beside(path, "old").exists()
+
+
 def sha256(path: str | os.PathLike) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

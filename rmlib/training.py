@@ -20,44 +20,14 @@ from rmlib import checkpoints
 from rmlib.data import PreferencePair
 from rmlib.devices import has_native_bf16, make_accelerator
 from rmlib.encoding import EncodedPair, encode, micro_batches, tell_cuts
-from rmlib.files import recover
+from rmlib.files import is_there, recover
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel
+from rmlib.training_config import TrainingConfig
 from rmlib.unpadded import token_budget
 
 log = logging.getLogger("rmlib")
-PRECISIONS = ("auto", "fp32", "bf16")
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of one training run. Sizes count pairs over all processes; shares are of the optimizer's steps.
-
-    Raises ValueError for a precision it doesn't know, and for sizes and shares out of their range.
-    """
-
-    epochs: int = 1
-    batch_size: int = 16  # pairs an optimizer step
-    learning_rate: float = 5e-5  # the peak, after warm-up and before the linear decay to 0
-    warmup: float = 0.1
-    weight_decay: float = 0.01  # of matrices; biases and layer norms are left alone
-    max_grad_norm: float = 1.0
-    token_budget: int | None = None  # padded tokens a forward; None: what suits the device
-    precision: str = "auto"  # "fp32", "bf16" (compute; weights, head and loss stay fp32), "auto": bf16 if native
-    dropout: bool = False
-    use_target_margin: bool = False
-    overlong: str = "keep_response"
-    checkpoint_every: int = 100  # steps
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
-        for name in ("epochs", "batch_size", "checkpoint_every", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be more than 0, got {getattr(self, name)}")
-        if not 0 <= self.warmup <= 1:
-            raise ValueError(f"warmup is a share of the steps, between 0 and 1, got {self.warmup}")
+NEWEST = "newest"
 
 
 @dataclass
@@ -82,13 +52,14 @@ def train(
     checkpoint_dir: where the checkpoint goes, as `newest`; resume: continue from it, if it is there.
     on_step: called after each optimizer step with its record.
 
-    Raises ValueError when there is nothing to train on, or the checkpoint belongs to other data or settings.
+    Raises ValueError when there is nothing to train on, the checkpoint belongs to other data or settings, or there is
+    one and it is not to be resumed. Resume when the earlier run has ended, never beside it.
     """
+    if checkpoint_dir and not resume and is_there(Path(checkpoint_dir) / NEWEST):
+        raise ValueError(f"{checkpoint_dir} holds a checkpoint of an earlier run: resume it, or give another directory")
     trainer = Trainer(model, pairs, config, checkpoint_dir)
     if resume:
         trainer.resume()
-    elif trainer.checkpoint and trainer.checkpoint.exists():
-        raise ValueError(f"{checkpoint_dir} holds a checkpoint of an earlier run: resume it, or give another directory")
     return trainer.run(on_step, progress)
 
 
@@ -103,7 +74,7 @@ class Trainer:
         if not self.encoded:
             raise ValueError(f"nothing to train on: none of the {len(pairs)} pairs is left")
         tell_cuts(self.encoded, len(pairs))
-        self.target_margins = [config.use_target_margin * (pair.target_margin or 0.0) for pair in pairs]
+        self.target_margins = [(pair.target_margin or 0.0) if config.use_target_margin else 0.0 for pair in pairs]
         if config.use_target_margin and not any(self.target_margins):
             raise ValueError("target margins are to be used, and no pair has one: give the rows a `margin`")
         device = self.accelerator.device
@@ -114,10 +85,7 @@ class Trainer:
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
         optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), config.learning_rate, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.checkpoint = Path(checkpoint_dir) / "newest" if checkpoint_dir else None
-        if self.checkpoint and self.accelerator.is_main_process:
-            recover(self.checkpoint)
-        self.accelerator.wait_for_everyone()
+        self.checkpoint = Path(checkpoint_dir) / NEWEST if checkpoint_dir else None
         self.result = TrainingResult(precision="bf16" if self.bf16 else "fp32", device=str(device))
 
     def run(self, on_step: Callable[[dict], None] | None = None, progress: bool = True) -> TrainingResult:
@@ -206,7 +174,13 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> None:
-        """Continue from the checkpoint; without one, from the start, and say so."""
+        """Continue from the checkpoint; without one, from the start, and say so.
+
+        Raises ValueError when it can't be read or belongs to other data or settings.
+        """
+        if self.checkpoint and self.accelerator.is_main_process:
+            recover(self.checkpoint)
+        self.accelerator.wait_for_everyone()
         if self.checkpoint is None or not self.checkpoint.exists():
             log.warning("no checkpoint to resume from: starting at the first step")
             return
@@ -218,10 +192,12 @@ class Trainer:
         for name, ours in self._environment().items():
             if (theirs := state["environment"].get(name)) != ours:
                 log.warning("resumed with another %s: %s, was %s; the result will differ", name, ours, theirs)
-        checkpoints.load(self.checkpoint, self.core, self.optimizer)
-        self.result = TrainingResult(**state["result"])
-        random_states = state["random_states"]
-        checkpoints.set_random_state(random_states[self.accelerator.process_index % len(random_states)])
+        with checkpoints.explained(self.checkpoint):
+            self.result = TrainingResult(**state["result"])
+            random_states = state["random_states"]
+            random_state = random_states[self.accelerator.process_index % len(random_states)]
+            checkpoints.load(self.checkpoint, self.core, self.optimizer)
+            checkpoints.set_random_state(random_state)
         log.info("resumed at step %d of %d", self.result.steps, self.total_steps)
 
     def _identity(self) -> dict:

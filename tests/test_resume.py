@@ -16,41 +16,15 @@ import pytest
 import torch
 from killed_training import FROM_OUTSIDE, INSIDE_A_WRITE
 from real_parts import ROOT
+from resume_parts import CONFIG, PAIRS, checkpoint, run
 from safetensors.torch import load_file
 from training_parts import made_up_pairs, one_thread, save_backbone, tiny_model  # noqa: F401
 
 from rmlib.checkpoints import OPTIMIZER, STATE, WEIGHTS
 from rmlib.data import write_pairs
-from rmlib.training import Trainer, TrainingConfig, train
+from rmlib.training import Trainer, train
 
-CONFIG = TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3, token_budget=150, precision="fp32", dropout=True,
-                        checkpoint_every=2, seed=3)
-PAIRS = made_up_pairs(10)  # three steps an epoch, the last one short
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-
-
-class Interruption(Exception):
-    pass
-
-
-def run(directory: Path, config: TrainingConfig = CONFIG, pairs=PAIRS, *, seed: int = 0, until: int | None = None,
-        resume: bool = False):
-    """Train a tiny model; interrupted after step `until`. Returns (model, result), or None where interrupted."""
-    def on_step(record: dict) -> None:
-        if record["step"] == until:
-            raise Interruption
-
-    model = tiny_model(seed)
-    try:
-        return model, train(model, pairs, config, checkpoint_dir=directory, resume=resume, on_step=on_step,
-                            progress=False)
-    except Interruption:
-        return None
-
-
-def checkpoint(directory: Path) -> Path:
-    [path] = directory.iterdir()  # exactly one, and no leftovers
-    return path
 
 
 def untimed(history: list[dict]) -> list[dict]:
@@ -183,20 +157,6 @@ def test_starts_at_the_first_step_where_there_is_no_checkpoint(tmp_path, warning
     [told] = warnings
     assert "no checkpoint" in told and result.steps == len(result.history) == 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["newest", "notes.txt"]
-
-
-def halve(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-@pytest.mark.parametrize("file", [WEIGHTS, OPTIMIZER, STATE])
-@pytest.mark.parametrize("damage", [halve, Path.unlink, lambda path: path.write_text("{}")],
-                         ids=["halved", "missing", "empty object"])
-def test_a_damaged_checkpoint_is_a_clear_error(tmp_path, file, damage):
-    run(tmp_path, until=2)
-    damage(checkpoint(tmp_path) / file)
-    with pytest.raises(ValueError, match="newest: can't resume from this checkpoint: .*; delete it"):
-        run(tmp_path, resume=True)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path):

@@ -154,10 +154,14 @@ def test_no_pairs_is_an_error():
 
 
 @pytest.mark.parametrize("field, value", [("precision", "fp16"), ("batch_size", 0), ("epochs", 0), ("warmup", 1.5),
-                                          ("checkpoint_every", 0), ("max_grad_norm", -1.0), ("overlong", "cut")])
+                                          ("checkpoint_every", 0), ("max_grad_norm", -1.0), ("overlong", "cut"),
+                                          ("learning_rate", -1.0), ("learning_rate", math.nan), ("seed", 0.5),
+                                          ("learning_rate", math.inf), ("learning_rate", "fast"), ("epochs", 1.5),
+                                          ("max_grad_norm", math.nan), ("weight_decay", -1.0), ("token_budget", -3),
+                                          ("token_budget", 0), ("warmup", math.nan)])
 def test_settings_out_of_range_are_told(field, value):
     with pytest.raises(ValueError, match=f"{field}.*{value}"):
-        run(replace(CONFIG, **{field: value}))
+        replace(CONFIG, **{field: value})
 
 
 def test_on_step_sees_every_record():
