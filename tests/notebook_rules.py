@@ -17,7 +17,7 @@ Rule = Callable[[dict], list[str]]
 MEDIAN_LINES, MOST_LINES, LONGEST = 5, 20, 30
 LARGEST_FILE = 1_000_000  # bytes
 SHORTEST_DESCRIPTION = 30  # characters
-WIDEST_RTOL = 0.25
+WIDEST = {"rtol": 0.25, "atol": math.inf, "picture": 0.05}
 EXEMPTING_TAGS = {"nbval-skip", "nbval-ignore-output", "raises-exception"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 NEVER_STORED = {"image/svg+xml", "image/jpeg", "application/javascript", WIDGET_VIEW}
@@ -193,16 +193,16 @@ def few_exempt_cells(notebook: dict) -> list[str]:
 
 
 def known_tolerances(notebook: dict) -> list[str]:
-    """Metadata's rmlib holds rtol, atol and exempt_reason, nothing misspelt; a wide rtol would be an exemption."""
+    """Metadata's rmlib holds rtol, atol, picture and exempt_reason, nothing misspelt; none so wide as to exempt."""
     found = []
     for number, cell in enumerate(notebook["cells"], start=1):
         for key, value in cell["metadata"].get("rmlib", {}).items():
-            if key not in {"rtol", "atol", "exempt_reason"}:
+            if key == "exempt_reason":
+                continue
+            if key not in WIDEST:
                 found.append(f"cell {number}: unknown key rmlib.{key}")
-            elif key != "exempt_reason":
-                known = isinstance(value, int | float) and math.isfinite(value) and value >= 0
-                if not known or (key == "rtol" and value > WIDEST_RTOL):
-                    found.append(f"cell {number}: rmlib.{key} is {value!r}, not a number >= 0 (rtol <= {WIDEST_RTOL})")
+            elif not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= WIDEST[key]):
+                found.append(f"cell {number}: rmlib.{key} is {value!r}, not a number from 0 to {WIDEST[key]}")
     return found
 
 

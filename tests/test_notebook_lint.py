@@ -62,7 +62,8 @@ def good() -> dict:
     setup = code("\n".join(["x = 1"] * 30))
     setup["metadata"] = {"tags": ["setup"]}
     exempt = code("time_it()")
-    exempt["metadata"] = {"tags": ["nbval-ignore-output"], "rmlib": {"exempt_reason": "a speed", "rtol": 0.1}}
+    stated = {"exempt_reason": "a speed", "rtol": 0.1, "picture": 0.05}
+    exempt["metadata"] = {"tags": ["nbval-ignore-output"], "rmlib": stated}
     picture = shown({"image/png": {"alt": ALT}}, image_png="iVBORw0", text_plain=ALT)
     cells = [
         markdown("# Start here\n\n*At the end of this page you have\ntrained a reward model.*\n\nTime: a minute."),
@@ -187,7 +188,10 @@ PLANTED = {
         with_metadata(3, rmlib={"rtol": 0.3}),
         with_metadata(3, rmlib={"atol": -1.0}),
         with_metadata(3, rmlib={"atol": float("nan")}),
+        with_metadata(3, rmlib={"atol": float("inf")}),
         with_metadata(3, rmlib={"rtol": "0.1"}),
+        with_metadata(3, rmlib={"picture": 0.06}),
+        with_metadata(3, rmlib={"picture": -0.01}),
     ],
     "small_file": [with_output(shown(text_plain="x" * 1_000_000))],
 }
