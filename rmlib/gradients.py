@@ -13,36 +13,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
+Numbers = float | complex | np.ndarray | Tensor
 
-def forward_difference(function: Callable, point, step: float):
+
+def forward_difference(function: Callable[[Numbers], Numbers], point: Numbers, step: float) -> Numbers:
     """(f(x + h) − f(x)) / h, off by about h |f''(x)| / 2, and by rounding, of the size of 2 eps |f(x)| / h.
 
     point: x, a number or an array or tensor of them, where f works on each by itself; step: h.
 
-    Raises ValueError unless step > 0.
+    Raises ValueError unless 0 < step < ∞.
     """
     _require_positive(step)
     return (function(point + step) - function(point)) / step
 
 
-def central_difference(function: Callable, point, step: float):
+def central_difference(function: Callable[[Numbers], Numbers], point: Numbers, step: float) -> Numbers:
     """(f(x + h) − f(x − h)) / 2h, off by about h² |f'''(x)| / 6, and by rounding, of the size of eps |f(x)| / h.
 
     point: x, a number or an array or tensor of them, where f works on each by itself; step: h.
 
-    Raises ValueError unless step > 0.
+    Raises ValueError unless 0 < step < ∞.
     """
     _require_positive(step)
     return (function(point + step) - function(point - step)) / (2 * step)
 
 
-def complex_step(function: Callable, point, step: float = 1e-20):
+def complex_step(function: Callable[[Numbers], Numbers], point: Numbers, step: float = 1e-20) -> Numbers:
     """Im f(x + ih) / h, off by about h² |f'''(x)| / 6; nothing is subtracted, so that h can be as small as you like.
 
     point: x, a number or an array or tensor of them, where f works on each by itself; step: h. f must be analytic and
     be computed so: abs, max and comparisons are not.
 
-    Raises ValueError unless step > 0, and where f gives back a real number.
+    Raises ValueError unless 0 < step < ∞, and where f gives back a real number.
     Source: Squire and Trapp (1998), SIAM Review 40, 110-112, doi:10.1137/S003614459631241X.
     """
     _require_positive(step)
@@ -53,7 +55,7 @@ def complex_step(function: Callable, point, step: float = 1e-20):
     return value.imag / step
 
 
-class Check(NamedTuple):
+class DirectionalCheck(NamedTuple):
     """The derivative of a loss along one random direction in one parameter tensor, found in two ways."""
 
     name: str
@@ -66,7 +68,7 @@ class Check(NamedTuple):
 def directional_checks(
     loss_fn: Callable[[], Tensor], parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]],
     step: float = 1e-4, generator: torch.Generator | None = None, atol: float = 1e-10, rtol: float = 1e-6,
-) -> list[Check]:
+) -> list[DirectionalCheck]:
     """For each parameter tensor W: is autograd's gradient, along a random unit vector u, the slope of the loss there?
 
     gradient · u is held against (L(W + hu) − L(W − hu)) / 2h. A gradient that is wrong by a vector δ shows the error
@@ -79,11 +81,14 @@ def directional_checks(
     step: h, the length of a step in the whole tensor, about h/√N in each weight; 1e-4 suits a net, which hardly bends.
     generator: where u is drawn from, a CPU generator; None is torch's own.
 
-    Returns a Check for each tensor, in order. The parameters and their .grad are left as they were, bit for bit.
-    Raises ValueError for float32, for unnamed or frozen parameters, a loss that is no scalar or not float64 or that
-    changes from call to call, and unless step > 0.
+    Returns a DirectionalCheck for each tensor, in order. The parameters and their .grad are left as they were, bit for
+    bit.
+    Raises ValueError for float32, for unnamed, frozen or no parameters, a loss that is no scalar tensor or not float64
+    or that changes from call to call, unless 0 < step < ∞, and for a tolerance below zero.
     """
     _require_positive(step)
+    if not (atol >= 0 and rtol >= 0):
+        raise ValueError(f"tolerances must be at least 0, got atol={atol!r}, rtol={rtol!r}")
     named = _named_doubles(parameters)
     _require_steady(loss_fn, atol * step)
     checks = []
@@ -94,7 +99,7 @@ def directional_checks(
         numeric = _slope(loss_fn, parameter, direction, step)
         error = abs(analytic - numeric)
         ok = math.isfinite(error) and error <= atol + rtol * abs(numeric)
-        checks.append(Check(name, analytic, numeric, error, ok))
+        checks.append(DirectionalCheck(name, analytic, numeric, error, ok))
     return checks
 
 
@@ -120,12 +125,13 @@ def _gradients(loss_fn: Callable[[], Tensor], named: dict[str, Tensor]) -> list[
     if not loss.requires_grad:  # detached as a whole: zeros again, which the differences will confirm or not
         return [torch.zeros_like(parameter) for parameter in named.values()]
     found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-    return [torch.zeros_like(p) if gradient is None else gradient for p, gradient in zip(named.values(), found)]
+    pairs = zip(named.values(), found, strict=True)
+    return [torch.zeros_like(parameter) if gradient is None else gradient for parameter, gradient in pairs]
 
 
 def _require_positive(step: float) -> None:
-    if not step > 0:
-        raise ValueError(f"the step must be positive, got {step!r}")
+    if not 0 < step < math.inf:
+        raise ValueError(f"the step must be positive and finite, got {step!r}")
 
 
 def _named_doubles(parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
@@ -133,6 +139,9 @@ def _named_doubles(parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor
         named = dict(parameters)
     except (TypeError, ValueError) as error:
         raise ValueError("parameters must come with names: give model.named_parameters() or a dict") from error
+    if not named:
+        raise ValueError("there are no parameters to check; an iterator such as model.named_parameters() gives them "
+                         "once only: call it again")
     for name, parameter in named.items():
         if parameter.dtype != torch.float64:
             raise ValueError(f"{name} is {_dtype(parameter)}, whose rounding is far above the tolerance: turn the "
@@ -147,6 +156,9 @@ def _named_doubles(parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor
 def _require_steady(loss_fn: Callable[[], Tensor], noise: float) -> None:
     """Raises ValueError unless the loss is a float64 scalar that is the same, up to `noise`, when computed again."""
     first, second = loss_fn(), loss_fn()
+    if not isinstance(first, Tensor):
+        raise ValueError(f"the loss must be a tensor, with its path back to the parameters, got {first!r:.80}: give it "
+                         "back as it is, without .item() or float()")
     if first.dim() != 0 or first.dtype != torch.float64:
         raise ValueError(f"the loss must be one float64 number, got shape {tuple(first.shape)} in {_dtype(first)}: "
                          "reduce it over the batch, and convert to float32 nowhere on its way")

@@ -9,13 +9,13 @@ from matplotlib.text import Text
 
 from rmlib.course.plots import gradient_check as figures
 from rmlib.course.plots import style
-from rmlib.gradients import Check
+from rmlib.gradients import DirectionalCheck
 
 STEPS = 10.0 ** -np.arange(13)
 GRID = np.linspace(-5, 5, 21)
 NAMES = ["embeddings.weight", "layer.0.k.bias", "layer.0.q.bias", "layer.11.q.bias", "head.weight", "head.bias"]
-CHECKS = [Check(name, 10.0**-i, -(10.0**-i), 10.0 ** -(i + 9), True) for i, name in enumerate(NAMES[:-1])]
-CHECKS += [Check(NAMES[-1], 0.0, 0.0, 0.0, True)]
+CHECKS = [DirectionalCheck(name, 10.0**-i, -(10.0**-i), 10.0 ** -(i + 9), True) for i, name in enumerate(NAMES[:-1])]
+CHECKS += [DirectionalCheck(NAMES[-1], 0.0, 0.0, 0.0, True)]
 FOUND = np.array([[True, False, False], [False, False, True]])
 SMALL_ARE_ZERO = np.where(STEPS < 0.1, 0, STEPS)
 POINTS = {name: (GRID, factor * GRID) for name, factor in (("right", 1), ("sign", -1))}

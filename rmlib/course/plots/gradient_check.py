@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
-from rmlib.gradients import Check
+from rmlib.gradients import DirectionalCheck
 
 FLOOR = 1e-20  # where a logarithmic axis puts a zero
 
@@ -168,7 +168,7 @@ def part(name: str) -> str:
 
 
 @styled
-def tensor_by_tensor(checks: Sequence[Check], atol: float, rtol: float) -> Figure:
+def tensor_by_tensor(checks: Sequence[DirectionalCheck], atol: float, rtol: float) -> Figure:
     """For each parameter tensor the size of the slope, the check's error and the error that is tolerated, by layer."""
     figure, [axes] = canvas(height=4.8)
     position, start = np.arange(len(checks)), 0
