@@ -1,7 +1,10 @@
 """The Bradley-Terry loss and its variants: pure functions of scores, which know nothing of models or text.
 
 Scores may have any floating dtype; every loss is computed in at least float32. softplus(z) = log(1 + e^z).
+A mean over an empty batch is no number: ValueError.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -49,14 +52,14 @@ def smoothed_loss(chosen: Tensor, rejected: Tensor, smoothing: float, reduction:
 def centring_penalty(chosen: Tensor, rejected: Tensor, weight: float) -> Tensor:
     """λ · mean((r_chosen + r_rejected)²), to be added to a loss of differences, which leaves the sum free.
 
-    chosen, rejected: (B,). weight: λ >= 0.
+    chosen, rejected: (B,). weight: λ >= 0, finite.
 
-    Raises ValueError for other shapes or a negative weight.
+    Raises ValueError for other shapes or another weight.
     Source: Eisenstein et al. (2024), "Helping or Herding?", COLM, arXiv:2312.09244, eq. 2.
     """
-    if not weight >= 0:
-        raise ValueError(f"the weight of the penalty must be >= 0, got {weight}")
-    return weight * _difference(chosen, -rejected).square().mean()
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"the weight of the penalty must be >= 0 and finite, got {weight}")
+    return weight * _reduce(_difference(chosen, -rejected).square(), "mean")
 
 
 def ranking_loss(rewards: Tensor) -> Tensor:
@@ -85,7 +88,7 @@ def plackett_luce_loss(rewards: Tensor) -> Tensor:
     _require_rankings(rewards)
     rewards = _at_least_float32(rewards)
     rest = torch.logcumsumexp(rewards.flip(1), dim=1).flip(1)  # (B, K) log of the strength of k and all after it
-    return _softplus(rest[:, 1:] - rewards[:, :-1]).sum(dim=1).mean()
+    return _reduce(_softplus(rest[:, 1:] - rewards[:, :-1]).sum(dim=1), "mean")
 
 
 def rao_kupper_loss(
@@ -95,15 +98,15 @@ def rao_kupper_loss(
 
     What remains is P(tie) = (e^(2c) − 1) σ(Δ − c) σ(−Δ − c); at Δ = 0 it is tanh(c / 2).
     first, second: rewards, (B,); Δ = first − second. outcome: int64 (B,): 1 first wins, 0 tie, −1 second wins.
-    threshold: c > 0, a number or a scalar tensor, which may be learned. reduction: as in bradley_terry_loss.
+    threshold: c > 0, a finite number or a scalar tensor, which may be learned. reduction: as in bradley_terry_loss.
 
-    Raises ValueError for other shapes or outcomes, or unless c > 0.
+    Raises ValueError for other shapes or outcomes, or unless 0 < c < ∞.
     Source: Rao and Kupper (1967), J. Am. Stat. Assoc. 62, 194-204; their parameter is e^c.
     """
     margin = _difference(first, second)
     threshold = torch.as_tensor(threshold, dtype=margin.dtype, device=margin.device)
-    if threshold.dim() or not threshold > 0:
-        raise ValueError(f"the threshold must be one number > 0, got {threshold.tolist()}")
+    if threshold.dim() or not 0 < threshold < math.inf:
+        raise ValueError(f"the threshold must be one number > 0, and finite, got {threshold.tolist()}")
     first_wins, second_wins = -_softplus(threshold - margin), -_softplus(threshold + margin)  # (B,) log-probabilities
     tie = first_wins + second_wins + 2 * threshold + torch.log(-torch.expm1(-2 * threshold))
     return _negative_log_likelihood(torch.stack([second_wins, tie, first_wins], dim=1), outcome, reduction)
@@ -118,13 +121,13 @@ def davidson_loss(
     first, second, outcome, reduction: as in rao_kupper_loss.
     log_tie: log ν, a number or a scalar tensor, which may be learned; −∞ forbids ties.
 
-    Raises ValueError for other shapes or outcomes.
+    Raises ValueError for other shapes or outcomes, or where log ν is +∞ or nan.
     Source: Davidson (1970), J. Am. Stat. Assoc. 65, 317-328.
     """
     margin = _difference(first, second)
     log_tie = torch.as_tensor(log_tie, dtype=margin.dtype, device=margin.device)
-    if log_tie.dim():
-        raise ValueError(f"log_tie must be one number, got {tuple(log_tie.shape)} of them")
+    if log_tie.dim() or not log_tie < math.inf:
+        raise ValueError(f"log_tie must be one number, finite or -infinity, got {log_tie.tolist()}")
     logits = torch.stack([-margin / 2, log_tie.expand_as(margin), margin / 2], dim=1)  # (B, 3)
     return _negative_log_likelihood(logits.log_softmax(dim=1), outcome, reduction)
 
@@ -162,4 +165,6 @@ def _negative_log_likelihood(log_probabilities: Tensor, outcome: Tensor, reducti
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}')
+    if reduction == "mean" and not losses.numel():
+        raise ValueError("the batch is empty, and has no mean: leave it out")
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()

@@ -59,10 +59,11 @@ def test_centring_costs_the_square_of_the_sum():
     chosen, rejected = scores(5), scores(5, seed=1)
     expected = 0.3 * np.mean((chosen.numpy() + rejected.numpy()) ** 2)
     assert centring_penalty(chosen, rejected, 0.3).item() == pytest.approx(expected, rel=1e-12)
-    assert centring_penalty(chosen, -chosen, 0.3).item() == 0
+    assert centring_penalty(chosen, -chosen, 0.3).item() == centring_penalty(chosen, rejected, 0.0).item() == 0
     assert torch.autograd.gradcheck(lambda c, r: centring_penalty(c, r, 0.3), leaves(chosen, rejected))
-    with pytest.raises(ValueError, match="weight"):
-        centring_penalty(chosen, rejected, -1.0)
+    for weight in (-1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="weight"):
+            centring_penalty(chosen, rejected, weight)
 
 
 @pytest.mark.parametrize("places", [2, 3, 5])
@@ -154,19 +155,22 @@ def test_outcomes_that_are_none_are_refused(loss, outcome):
 
 
 @pytest.mark.parametrize("loss, parameter", [(rao_kupper_loss, 0.0), (rao_kupper_loss, torch.ones(3)),
-                                             (davidson_loss, torch.ones(3))])
+                                             (rao_kupper_loss, math.inf), (rao_kupper_loss, math.nan),
+                                             (davidson_loss, torch.ones(3)), (davidson_loss, math.inf),
+                                             (davidson_loss, math.nan)])
 def test_ties_need_one_number_for_a_parameter(loss, parameter):
     with pytest.raises(ValueError, match="one number"):
         loss(torch.zeros(3), torch.zeros(3), OUTCOMES, parameter)
 
 
 EVERY_LOSS = {
+    "bradley-terry": bradley_terry_loss,
     "smoothed": lambda a, b: smoothed_loss(a, b, 0.1),
     "centring": lambda a, b: centring_penalty(a, b, 0.1),
     "ranking": lambda a, b: ranking_loss(torch.stack([a, b, a], dim=1)),
     "plackett-luce": lambda a, b: plackett_luce_loss(torch.stack([a, b, a], dim=1)),
-    "rao-kupper": lambda a, b: rao_kupper_loss(a, b, OUTCOMES, 0.5),
-    "davidson": lambda a, b: davidson_loss(a, b, OUTCOMES, -1.0),
+    "rao-kupper": lambda a, b: rao_kupper_loss(a, b, OUTCOMES[: len(a)], 0.5),
+    "davidson": lambda a, b: davidson_loss(a, b, OUTCOMES[: len(a)], -1.0),
 }
 
 
@@ -185,3 +189,9 @@ def test_low_precision_scores_cost_what_they_cost_in_float64(name):
     one, other = torch.tensor([1.0, -2.0, 0.5]).bfloat16(), torch.tensor([2**-8, 1.0, 0.25]).bfloat16()
     expected = EVERY_LOSS[name](one.double(), other.double()).item()
     assert EVERY_LOSS[name](one, other).item() == pytest.approx(expected, rel=1e-6)  # bfloat16 itself: 4e-3
+
+
+@pytest.mark.parametrize("name", EVERY_LOSS)
+def test_an_empty_batch_has_no_mean(name):
+    with pytest.raises(ValueError, match="the batch is empty"):
+        EVERY_LOSS[name](torch.zeros(0), torch.zeros(0))

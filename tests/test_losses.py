@@ -45,8 +45,6 @@ def test_scores_far_apart_give_neither_infinity_nor_nan(dtype):
 
 def test_low_precision_scores_are_subtracted_in_float32():
     chosen, rejected = torch.tensor([256.0]).bfloat16(), torch.tensor([255.0]).bfloat16()
-    small = torch.tensor([0.0078125]).bfloat16()
-    assert bradley_terry_loss(chosen, small).item() == pytest.approx(math.log1p(math.exp(-255.9921875)), abs=1e-30)
     assert bradley_terry_loss(chosen, rejected).item() == pytest.approx(math.log1p(math.exp(-1)), rel=1e-6)
     # 1 - 2**-8 has nine significant bits: bfloat16 would round it to 1.
     ours = bradley_terry_loss(torch.tensor([1.0]).bfloat16(), torch.tensor([2**-8]).bfloat16())
