@@ -45,6 +45,10 @@ SURPRISE = Exercise("9.1", answer=surprise, draw=lambda rng: (rng.normal(),), ed
 BOTH = Exercise("9.1", answer=both, draw=draw)
 TABLE = Exercise("9.1", answer=lambda x, y: np.outer(x, y**2), draw=lambda rng: rng.normal(size=(2, 4)))
 HEAT = Exercise("9.1", answer=lambda x, heat: x / heat, draw=lambda rng: (rng.normal(size=4), rng.uniform(2, 3)))
+THREE = Exercise("9.1", answer=lambda x, y, z: x * y + z, draw=lambda rng: tuple(rng.normal(size=3)))
+PAIR = Exercise("9.1", answer=lambda x: x - x.mean(), draw=lambda rng: (rng.normal(size=rng.integers(2, 4)),))
+PULLS = Exercise("9.1", answer=lambda x: (-x, x), draw=lambda rng: (rng.normal(size=5),), edges=((np.ones(2),),))
+RATING = Exercise("9.1", answer=lambda x, k: x + k, draw=lambda rng: (rng.uniform(1e3, 2e3), rng.uniform(1, 10)))
 POSITIVE = Exercise("9.1", answer=lambda x, y: bool(x > y), draw=lambda rng: tuple(rng.normal(size=2)))
 NAME = Exercise("9.1", answer=lambda x: "up" if x > 0 else "down", draw=lambda rng: (rng.normal(),))
 
@@ -61,6 +65,7 @@ def told(exercise: Exercise, function: Callable) -> list[str]:
 
 
 MISTAKES = [
+    (DECAY, lambda x, y: 0 * x, "It is zero everywhere."),
     (DECAY, lambda x, y: -decay(x, y), "The sign is turned round."),
     (CHANCE, lambda x: 1 - chance(x), "It is 1 minus the right answer."),
     (DECAY, lambda x, y: np.abs(decay(x, y)), "It is the absolute value of the right answer."),
@@ -101,6 +106,8 @@ MISTAKES = [
     (SQUARE, lambda x: 1.23 * square(x), "It is the right answer times 1.23."),
     (SQUARE, lambda x: square(x) + 0.5, "It is the right answer plus 1/2, at every input."),
     (SURPRISE, lambda z: surprise(z) - np.log(2), "It is the right answer minus log 2, at every input."),
+    (THREE, lambda x, y, z: x * z + y, "It is the right answer with `y` and `z` exchanged."),
+    (PAIR, lambda x: x - x[0], "Within one call all numbers are off by the same amount"),
     (HEAT, lambda x, heat: x * 1.0, "`x` comes back as it was given."),
     (HEAT, lambda x, heat: x / heat**2, "It is the right answer divided by `heat`."),
     (HEAT, lambda x, heat: x / heat + heat, "It is the right answer plus `heat`."),
@@ -127,6 +134,32 @@ def test_a_mistake_is_named(exercise: Exercise, function: Callable, sentence: st
 
 def test_each_simple_explanation_is_among_them():
     assert set(explanations.SIMPLE) <= {sentence for *_, sentence in MISTAKES}
+
+
+@pytest.mark.parametrize("function", [lambda x: -x, lambda x: list(-x), lambda x: torch.tensor(-x)])
+def test_one_result_is_not_taken_for_two_where_its_length_is_two(function: Callable):
+    assert told(PULLS, function) == ["Wanted are 2 results, not numbers of shape (2,)."]
+
+
+def test_zero_is_told_as_zero_and_not_as_rounded():
+    assert told(BOTH, lambda x, y: (np.zeros(len(x)), float(x @ y))) == ["Result 1 of 2 is wrong.",
+                                                                         "It is zero everywhere."]
+    assert told(DECAY, lambda x, y: np.zeros(len(x))) == ["It is zero everywhere."]
+
+
+def test_close_is_measured_against_what_is_added_to_an_argument():
+    noise = np.random.default_rng()
+    close = told(RATING, lambda x, k: x + k * noise.uniform(1.005, 1.008))
+    assert close[0].startswith("It is close")
+    far = told(RATING, lambda x, k: x + k * noise.uniform(1.1, 1.3))
+    assert far == ["None of the mistakes known here explains it."]
+
+
+def test_an_error_at_another_input_is_told():
+    later = replace(SQUARE, draw=lambda rng: (rng.normal(size=rng.integers(3, 5)),), edges=((np.ones(9),),))
+    sentences = told(later, lambda x: np.sin(x[0]) if len(x) < 5 else 1 / 0)
+    assert sentences[0] == "None of the mistakes known here explains it."
+    assert sentences[1].startswith("At another input: It stopped with ZeroDivisionError")
 
 
 # --- no more than is true ------------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """The engine of the exercises, on made-up ones: what is right, what is wrong, what is not attempted."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -70,6 +72,12 @@ def test_a_single_number_may_be_a_0d_tensor_and_back(printed: Callable):
     assert "right, on" in printed(tensor, lambda x: float(np.mean(x**2)))
 
 
+def test_a_number_may_be_a_fraction(printed: Callable, told: Callable):
+    third = Exercise("9.1", answer=lambda k: k / 3, draw=lambda rng: (int(rng.integers(1, 99)),))
+    assert "right, on" in printed(third, lambda k: Fraction(k, 3))
+    assert "not right" in told(third, lambda k: Fraction(k, 4))
+
+
 def test_the_tolerance_is_no_finer_than_the_dtype_that_is_wanted(printed: Callable, told: Callable):
     single = replace(SQUARE, answer=lambda x: torch.tensor(x, dtype=torch.float32).square().mean())
     assert "right, on" in printed(single, square)
@@ -119,6 +127,14 @@ def test_a_stub_is_not_attempted(monkeypatch: pytest.MonkeyPatch, printed: Calla
     assert capsys.readouterr().out == line
 
 
+class Unfinished(NotImplementedError):
+    """What a library raises for a part that it lacks."""
+
+
+def with_a_class_of_its_own(x, y):
+    raise Unfinished
+
+
 def library(*arguments):
     raise NotImplementedError
 
@@ -128,11 +144,11 @@ def with_a_message(x, y):
 
 
 @pytest.mark.parametrize("function", [
-    lambda x, y: library(x), with_a_message, lambda x, y: torch.nn.Module()(x),
+    lambda x, y: library(x), with_a_message, with_a_class_of_its_own, lambda x, y: torch.nn.Module()(x),
     lambda x, y: (one for one in x).throw(NotImplementedError),
-], ids=["helper", "message", "torch", "builtin"])
+], ids=["helper", "message", "class", "torch", "builtin"])
 def test_a_not_implemented_error_from_elsewhere_is_an_error_of_the_attempt(told: Callable, function: Callable):
-    assert "It stopped with NotImplementedError" in told(DECAY, function)
+    assert re.search("It stopped with (NotImplementedError|Unfinished)", told(DECAY, function))
 
 
 def test_half_an_attempt_is_an_attempt(told: Callable):
@@ -194,7 +210,12 @@ def test_a_change_that_is_the_arguments_purpose_is_none(printed: Callable):
     assert "right, on" in printed(noise, lambda generator: generator.normal())
 
 
+RING: list = []
+RING.append(RING)
+
+
 @pytest.mark.parametrize("result", [
+    RING, (RING, RING),
     object(), "a word", {}, [], [1, [2, 3]], np.array(["a", "b"]), np.ma.masked_all(4), math.nan, math.inf, 1j, print,
     torch.zeros(4, device="meta"), torch.eye(4).to_sparse(), range(4), (0.0,) * 4, np.zeros((4, 4)), DECAY,
 ], ids=lambda result: type(result).__name__)
@@ -212,6 +233,16 @@ def test_one_wrong_result_among_many_is_enough(told: Callable):
 def test_a_slow_function_is_spared_some_inputs_but_never_all(monkeypatch: pytest.MonkeyPatch, printed: Callable):
     monkeypatch.setattr(engine, "PATIENCE", 0.0)
     assert "right, on 4 inputs drawn just now." in printed(DECAY, decay)
+    edges = ((np.ones(3), np.ones(3)),) * 6
+    assert "right, on 4 inputs drawn just now, 6 more at the edges." in printed(replace(DECAY, edges=edges), decay)
+
+
+@pytest.mark.parametrize("value", ["0", "", "no"])
+def test_only_1_makes_wrong_answers_raise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, value: str):
+    monkeypatch.setattr(engine, "find", lambda number: DECAY)
+    monkeypatch.setenv("RMLIB_STRICT_EXERCISES", value)
+    check("9.1", lambda x, y: 0.0)
+    assert "not right yet" in capsys.readouterr().out
 
 
 def test_a_judge_says_what_is_wrong_and_none_where_all_is_well(told: Callable, printed: Callable):

@@ -50,7 +50,7 @@ SIMPLE: dict[str, Explanation] = {
 VAGUE: dict[str, Explanation] = {
     "The sizes are right, the signs are not.": lambda g, w: np.copysign(w, g),
     "The numbers are right, their order is not.":
-        lambda g, w: g if many(w) and alike(ordered(g), ordered(w)) and not alike(g, w) else None,
+        lambda g, w: w if alike(g, w) else g if many(w) and alike(ordered(g), ordered(w)) else None,
     "Within one call all numbers are off by the same amount; it differs from call to call.":
         lambda g, w: w + np.mean(g - w) if many(w) else None,
     "Within one call all numbers are off by the same factor, which differs from call to call: a normalisation?":

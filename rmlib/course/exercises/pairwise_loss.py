@@ -1,5 +1,7 @@
 """What the exercises of notebook 02 ask: the bound, the start, the loss, two bugs, noise, centring, rankings."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -149,6 +151,8 @@ BEST_MARGIN = Exercise(
         "the clean margin is scaled; average the probabilities, then take the logit": lambda p, e: (1 - e) * logit(p),
         "this is the sigmoid of q; the margin is its logit, the sigmoid's inverse":
             lambda p, e: sigmoid(flipped(p, e)),
+        "flips away from the first response are subtracted, of all choices; they are a share of those it wins, and "
+        "others flip back": lambda p, e: math.log((p - e) / (1 - p + e)),
         "the logarithm of q in place of its logit": lambda p, e: np.log(flipped(p, e)),
     },
 )

@@ -148,7 +148,7 @@ def agree(got: object, wanted: object, rtol: float, atol: float) -> bool:
     """Whether a result is the one that is wanted, in structure, shape and value."""
     try:
         return all(close(one, other, rtol, atol) for one, other in pairs(got, wanted))
-    except Mismatch:
+    except (Mismatch, RecursionError):  # the latter of a list that contains itself
         return False
 
 

@@ -1,0 +1,113 @@
+"""Answers as readers write them: right ones in other words are accepted, wrong ones that look right are named."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rmlib.course.exercises import check
+from rmlib.course.exercises.engine import WrongAnswer
+
+
+@pytest.fixture(autouse=True)
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMLIB_STRICT_EXERCISES", "1")
+
+
+def softmax(exponents):
+    return np.exp(exponents) / np.exp(exponents).sum()
+
+
+def pushes(rewards, winners, losers):
+    return 1 / (1 + np.exp(rewards[winners] - rewards[losers]))
+
+
+def counted(rewards, winners, losers, minlength=0):
+    push = pushes(rewards, winners, losers)
+    return np.bincount(winners, push, minlength) - np.bincount(losers, push, minlength)
+
+
+def as_long_as_the_votes(rewards, winners, losers):
+    return counted(rewards, winners, losers, max(winners.max(), losers.max()) + 1)
+
+
+def winners_added_losers_overwritten(rewards, winners, losers):
+    push = pushes(rewards, winners, losers)
+    total = np.bincount(winners, push, len(rewards))
+    total[losers] -= push
+    return total
+
+
+def fit_without_centring(wins, sweeps):
+    strengths = np.ones(len(wins))
+    for _ in range(sweeps):
+        for i in range(len(wins)):
+            rivals = [j for j in range(len(wins)) if j != i]
+            shares = [(wins[i, j] + wins[j, i]) / (strengths[i] + strengths[j]) for j in rivals]
+            strengths[i] = wins[i].sum() / sum(shares)
+    return np.log(strengths)
+
+
+def expected(lead):
+    return 1 / (1 + 10 ** (-lead / 400))
+
+
+def one_after_the_other(i, j, y, k):
+    i = i + k * (y - expected(i - j))
+    return i, j + k * (1 - y - expected(j - i))
+
+
+def off(loss_fn, chosen, rejected):
+    return loss_fn(chosen, rejected) - np.mean([loss_fn(chosen[i:i + 1], rejected[i:i + 1]) for i in range(len(chosen))])
+
+
+def default_softplus(chosen, rejected):
+    return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
+
+
+WRONG = [
+    ("1.2", lambda r, t: softmax(r / t - r.max()), "before it divides by the temperature"),
+    ("1.2", lambda r, t: softmax((r - r.max()) / t**2), "divides by the temperature twice"),
+    ("1.3", counted, "give it minlength"),
+    ("1.3", as_long_as_the_votes, "its length comes from the votes"),
+    ("1.3", winners_added_losers_overwritten, "keeps only its last push down"),
+    ("1.4", fit_without_centring, "the mean is not subtracted"),
+    ("1.9", one_after_the_other, "both changes come from the old ratings"),
+    ("1.9", lambda i, j, y, k: (i + 32 * (y - expected(i - j)), j - 32 * (y - expected(i - j))), "K is fixed at 32"),
+    ("2.3", default_softplus, "a straight line beyond threshold=20"),
+    ("2.5", lambda: (torch.tensor([[2], [0], [1]]), torch.tensor([-2, 1, 3])), "write 2.0, not 2"),
+    ("2.6", lambda p, e: math.log((p - e) / (1 - p + e)), "they are a share of those it wins"),
+    ("3.1", lambda c, r: -pushes(np.append(c, r), range(len(c)), range(len(c), 2 * len(c))), "Wanted are 2 results"),
+    *[("3.5", lambda f, c, r, atol=atol: bool(abs(off(f, c, r)) < atol), "the tolerance is so wide")
+      for atol in (1e-5, 1e-4, 1e-2, 1e-1)],
+    ("3.5", lambda f, c, r: np.isclose(off(f, c, r) + f(c, r), f(c, r)), "the tolerance is so wide"),
+]
+
+
+@pytest.mark.parametrize("number, function, words", WRONG)
+def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, function, words: str):
+    for _ in range(10):
+        with pytest.raises(WrongAnswer) as wrong:
+            check(number, function)
+        assert words in str(wrong.value)
+
+
+RIGHT = [
+    ("1.3", lambda r, w, l: counted(r, w, l, len(r))),
+    ("1.4", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
+    ("2.3", lambda c, r: -F.logsigmoid(torch.as_tensor(c - r))),
+    ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
+    ("2.4", lambda: np.array([-11.0])),
+    ("2.5", lambda: (torch.randn(8, 1), torch.randn(8))),
+    ("3.3", lambda: ("c", torch.tensor(1.0))),
+    *[("3.5", lambda f, c, r, atol=atol: abs(off(f, c, r)) < atol) for atol in (1e-12, 1e-10, 1e-9, 1e-7)],
+]
+
+
+@pytest.mark.parametrize("number, function", RIGHT)
+def test_a_right_answer_is_accepted_at_every_run(number: str, function, capsys: pytest.CaptureFixture):
+    for _ in range(10):
+        check(number, function)
+    assert capsys.readouterr().out.count(f"{number}: right") == 10
