@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
@@ -75,12 +74,15 @@ def initial_loss(spreads: np.ndarray, simulated: np.ndarray, fresh: tuple[float,
 
 @styled
 def disagreement(margins: np.ndarray, distances: Mapping[int, np.ndarray], limit: float) -> Figure:
-    """How far softplus is from log-sigmoid, by threshold, on a logarithmic axis, with the limit that was promised."""
+    """How far softplus is from log-sigmoid, by threshold, on a logarithmic axis, with the limit that was promised.
+
+    Distances of zero, which such an axis cannot show, are drawn at 1e-17.
+    """
     figure, [axes] = canvas(height=4.4)
     for colour, (threshold, distance) in zip((REJECTED, MODEL), distances.items(), strict=True):
         axes.plot(margins, np.maximum(distance, 1e-17), color=colour, label=f"threshold {threshold}", linewidth=2)
     axes.axhline(limit, color=THEORY, linestyle="--", linewidth=1.8)
-    axes.set(xlabel=MARGIN, ylabel="distance", yscale="log", ylim=(5e-18, 1e-7))
+    axes.set(xlabel=MARGIN, ylabel="distance (0 is drawn at $10^{-17}$)", yscale="log", ylim=(5e-18, 1e-7))
     axes.legend(loc="upper right")
     return figure
 
@@ -182,23 +184,24 @@ def target_margins(margins: np.ndarray, curves: Mapping[str, np.ndarray], wanted
 
 @styled
 def centring(paths: Mapping[str, np.ndarray]) -> Figure:
-    """Paths (steps, 2) of (rejected, chosen) scores in training, over the level lines of the loss: diagonals."""
+    """Paths (steps, 2) of (rejected, chosen) scores in training, over the level lines of the loss, with its values."""
     figure, [axes] = canvas(height=5.4)
     grid = np.linspace(-3, 8, 100)
     rejected, chosen = np.meshgrid(grid, grid)
-    levels = (0.05, 0.15, 0.4, np.log(2), 1.5, 3.0)
-    axes.contour(rejected, chosen, np.logaddexp(0, rejected - chosen), levels, colors=FAINT, linewidths=1.6)
+    levels = {"L = 0.05": 0.05, "0.15": 0.15, "0.4": 0.4, "log 2": np.log(2), "1.5": 1.5, "L = 3": 3.0}
+    axes.contour(rejected, chosen, np.logaddexp(0, rejected - chosen), levels.values(), colors=FAINT, linewidths=1.6)
+    for row, (name, level) in enumerate(levels.items()):
+        margin, middle = -np.log(np.expm1(level)), 4.2 + 0.6 * (row % 2)  # L(margin) = level; neighbours don't touch
+        axes.text(middle - margin / 2, middle + margin / 2, name, rotation=45, ha="center", va="center", color=NEUTRAL,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     axes.plot(grid, -grid, color=THEORY, linestyle="--", linewidth=1.8)
     axes.annotate("sum 0", (2.6, -2.6), xytext=(6, 8), textcoords="offset points")
     for colour, dashes, (name, path) in zip((REJECTED, MODEL), _DASHES, paths.items(), strict=False):
         axes.plot(path[:, 0], path[:, 1], color=colour, label=name, linestyle=dashes)
-        _ends(axes, path, colour)
+        axes.plot(*path[0], "s", color=THEORY, markersize=9)
+        axes.plot(*path[-1], "o", color=colour, markersize=11)
+        axes.annotate("start", path[0], xytext=(9, -5), textcoords="offset points")
     axes.set(xlabel="score of the rejected response", ylabel="score of the chosen response",
              xlim=(-3, 7), ylim=(-3, 7), aspect="equal")
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
-
-
-def _ends(axes: Axes, path: np.ndarray, colour: str) -> None:
-    axes.plot(*path[0], "s", color=THEORY, markersize=9)
-    axes.plot(*path[-1], "o", color=colour, markersize=11)
