@@ -82,6 +82,12 @@ def test_a_reader_without_a_kernel_has_picture_description_and_numbers(shown):
     assert "At gap between the strengths = 1.0, votes = 3: gap 1.0, votes 3 &lt; 1000" in caption["text/html"]
 
 
+def test_the_view_is_made_without_what_only_ipywidgets_8_has(shown, box, monkeypatch):
+    monkeypatch.delattr(ipywidgets.Widget, "_repr_mimebundle_")
+    an_explorer()
+    assert shown[0][0][WIDGET_VIEW] == {"version_major": 2, "version_minor": 0, "model_id": box[0].model_id}
+
+
 def test_what_is_stored_has_no_view_and_obeys_the_rules(shown):
     an_explorer()
     outputs = [new_output("display_data", bundle | ({"image/png": "AAAA"} if "image/png" in bundle else {}),
@@ -174,6 +180,12 @@ def test_a_slider_that_cannot_be_is_refused(changed, told):
 )
 def test_positions_are_read_without_binary_dust(low, step, position, read):
     assert slider(low, low + 20 * step, step, low, label="h").read(position) == read
+
+
+def test_whole_ends_do_not_make_a_slider_of_integers():
+    halves = slider(0, 5, 0.5, 1.0, label="h")
+    assert (halves.read(2.5), slider(0, 5, 1, 1, label="h").read(2.0)) == (2.5, 2)
+    assert isinstance(widgets._control(halves, 1), ipywidgets.FloatSlider)
 
 
 def test_no_figure_is_kept_behind_the_back(shown, box):
