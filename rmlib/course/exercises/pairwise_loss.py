@@ -83,8 +83,8 @@ STABLE_LOSS = Exercise(
         "1e-7 is added to the probability, and bounds the loss": lambda c, r: -np.log(sigmoid(c - r) + 1e-7),
         "max(-Δ, 0) is the corner alone: the rounding of it, log1p(exp(-|Δ|)), is missing":
             lambda c, r: np.maximum(r - c, 0),
-        "torch's softplus is a straight line beyond threshold=20, which is off by 2e-9 there: use F.logsigmoid, or a "
-        "threshold of 36": lambda c, r: F.softplus(torch.as_tensor(r - c)).numpy(),
+        "torch's softplus is a straight line beyond threshold=20, and off by 2e-9 there: use F.logsigmoid":
+            lambda c, r: F.softplus(torch.as_tensor(r - c)).numpy(),
         "far on the wrong side the loss is cut off": lambda c, r: np.minimum(np.logaddexp(0, r - c), 100),
         "it is the probability of the choice, not its surprise": lambda c, r: sigmoid(c - r),
     },
@@ -151,8 +151,7 @@ BEST_MARGIN = Exercise(
         "the clean margin is scaled; average the probabilities, then take the logit": lambda p, e: (1 - e) * logit(p),
         "this is the sigmoid of q; the margin is its logit, the sigmoid's inverse":
             lambda p, e: sigmoid(flipped(p, e)),
-        "flips away from the first response are subtracted, of all choices; they are a share of those it wins, and "
-        "others flip back": lambda p, e: math.log((p - e) / (1 - p + e)),
+        "flips are subtracted of all; they are a share of those it wins": lambda p, e: math.log((p - e) / (1 - p + e)),
         "the logarithm of q in place of its logit": lambda p, e: np.log(flipped(p, e)),
     },
 )
