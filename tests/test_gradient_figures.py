@@ -88,6 +88,8 @@ def test_tensors_are_named_by_layer_and_drawn_with_their_tolerance():
     assert lines["tolerance"] == pytest.approx([1e-10 + 1e-6 * abs(check.numeric) for check in CHECKS])
     assert lines["error"][:-1] == pytest.approx([check.error for check in CHECKS[:-1]])
     assert lines["slope"][-1] == figures.FLOOR
+    marks = {tick: label.get_text() for tick, label in zip(axes.get_yticks(), axes.get_yticklabels())}
+    assert [tick for tick, name in marks.items() if name == "0"] == [figures.FLOOR]
 
 
 def test_the_loss_along_the_line_is_that_of_the_product_of_the_weights():
@@ -95,3 +97,16 @@ def test_the_loss_along_the_line_is_that_of_the_product_of_the_weights():
     along, chord, top = right.lines
     assert along.get_ydata()[[0, 50, 100]] == pytest.approx([np.log1p(np.exp(-4)), np.log(2), np.log1p(np.exp(-4))])
     assert top.get_ydata() == pytest.approx([np.log(2)]) and chord.get_color() == style.THEORY
+
+
+def test_a_level_line_is_labelled_with_the_loss_that_it_stands_for():
+    labels = DRAWN["not convex"]().axes[0].texts
+    losses = [np.log1p(np.exp(-np.prod(label.get_position()))) for label in labels]
+    named = [np.log(2) if label.get_text() == "log 2" else float(label.get_text()) for label in labels]
+    assert losses == pytest.approx(named) and {"0.02", "log 2", "6"} <= {label.get_text() for label in labels}
+
+
+def test_the_two_kinds_of_score_are_told_apart_in_words():
+    [legend] = DRAWN["backward"]().legends
+    named = {text.get_text(): handle.get_color() for text, handle in zip(legend.get_texts(), legend.legend_handles)}
+    assert named == {"for a chosen score": style.CHOSEN, "for a rejected score": style.REJECTED}

@@ -93,15 +93,16 @@ def u_curve(steps: np.ndarray, errors: np.ndarray, truncation: np.ndarray, round
 
 
 @styled
-def methods(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Error against step for several methods, name -> (steps, errors); an error of zero is drawn below all others."""
+def methods(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], quantity: str = "error of the slope") -> Figure:
+    """Error against step for several methods, name -> (steps, errors); an error of zero is drawn below all others.
+    `quantity` says what kind of error it is."""
     figure, [axes] = canvas(height=4.8)
     every = np.concatenate([errors for _, errors in curves.values()])
     floor = every[every > 0].min() / 10
     looks = [(REJECTED, "s"), (MODEL, "o"), (CHOSEN, "^"), (NEUTRAL, "D")]
     for (name, (steps, errors)), (colour, marker) in zip(curves.items(), looks, strict=False):
         axes.loglog(steps, np.maximum(errors, floor), marker, color=colour, markersize=6, label=name)
-    axes.set(xlabel="step h", ylabel="error of the slope", ylim=(floor / 3, 3 * every.max()))
+    axes.set(xlabel="step h", ylabel=quantity, ylim=(floor / 3, 3 * every.max()))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=4, columnspacing=1.2, handletextpad=0.2)
     decades(axes.xaxis, axes.yaxis)
     return figure
@@ -110,15 +111,16 @@ def methods(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 @styled
 def backward_against_differences(backwards: Mapping[str, tuple[np.ndarray, np.ndarray]], pairs: int) -> Figure:
     """A panel for each backward, name -> (differences, its gradients), both (2 * pairs,), the chosen scores first."""
-    figure, panels = canvas(columns=len(backwards), height=3.6)
+    figure, panels = canvas(columns=len(backwards), height=4.0)
     for axes, (name, (numeric, analytic)) in zip(panels, backwards.items(), strict=True):
         reach = 1.15 * np.abs(numeric).max()
         axes.plot([-reach, reach], [-reach, reach], "--", color=THEORY, linewidth=1.6)
-        axes.plot(numeric[:pairs], analytic[:pairs], "o", color=CHOSEN)
-        axes.plot(numeric[pairs:], analytic[pairs:], "s", color=REJECTED)
+        axes.plot(numeric[:pairs], analytic[:pairs], "o", color=CHOSEN, label="for a chosen score")
+        axes.plot(numeric[pairs:], analytic[pairs:], "s", color=REJECTED, label="for a rejected score")
         axes.set(title=name, xlim=(-reach, reach), ylim=(-2 * reach, 2 * reach), xticks=[0], yticks=[0])
         axes.set_xlabel("difference")
     panels[0].set_ylabel("backward")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, handletextpad=0.2)
     return figure
 
 
@@ -169,7 +171,8 @@ def part(name: str) -> str:
 
 @styled
 def tensor_by_tensor(checks: Sequence[DirectionalCheck], atol: float, rtol: float) -> Figure:
-    """For each parameter tensor the size of the slope, the check's error and the error that is tolerated, by layer."""
+    """For each parameter tensor the size of the slope, the check's error and the error that is tolerated, by layer; a
+    zero is drawn on a line of its own, at the bottom."""
     figure, [axes] = canvas(height=4.8)
     position, start = np.arange(len(checks)), 0
     for name, members in groupby(checks, key=lambda row: part(row.name)):
@@ -183,8 +186,12 @@ def tensor_by_tensor(checks: Sequence[DirectionalCheck], atol: float, rtol: floa
     for values, colour, marker, size, label in (([row.error for row in checks], REJECTED, "s", 8, "error"),
                                                 ([abs(row.analytic) for row in checks], MODEL, "o", 6, "slope")):
         axes.semilogy(position, np.maximum(values, FLOOR), marker, color=colour, markersize=size, label=label)
-    axes.set(xlabel="parameter tensor, from the words (left) to the head (right)", ylim=(FLOOR / 9, 20))
+    axes.set(xlabel="parameter tensor, from the words (left) to the head (right)", ylabel="absolute value",
+             ylim=(FLOOR / 9, 20))
+    axes.axhline(FLOOR, color=FAINT, linewidth=1.4, zorder=0)
     decades(axes.yaxis)
+    axes.set_yticks(axes.get_yticks(), [label.get_text() if tick > FLOOR else "0" for tick, label in
+                                        zip(axes.get_yticks(), axes.get_yticklabels())])
     axes.set_xticks([])
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.0, 0.95), handletextpad=0.4)
@@ -193,11 +200,18 @@ def tensor_by_tensor(checks: Sequence[DirectionalCheck], atol: float, rtol: floa
 
 @styled
 def not_convex(first: np.ndarray, second: np.ndarray) -> Figure:
-    """Left, level lines of log(1 + exp(-ab)) with two points and their midpoint; right, the loss along the line."""
+    """Left, level lines of log(1 + exp(-ab)), darker where it is higher, with two points and their midpoint; right, the
+    loss along the line between the two."""
     figure, (left, right) = canvas(columns=2, height=4.4)
     grid = np.linspace(-3, 3, 121)
     losses = np.log1p(np.exp(-np.outer(grid, grid)))
-    left.contour(grid, grid, losses, levels=[0.02, 0.1, 0.3, np.log(2), 1.2, 2, 4, 6], colors=NEUTRAL, linewidths=1.3)
+    levels = [0.02, 0.1, 0.3, np.log(2), 1.2, 2, 4, 6]
+    left.imshow(losses, extent=(-3, 3, -3, 3), origin="lower", cmap="Greys", vmax=20, interpolation="bilinear")
+    left.contour(grid, grid, losses, levels=levels, colors=NEUTRAL, linewidths=1.3)
+    for level, name, a in ((0.02, "0.02", 1.4), (0.3, "0.3", 0.5), (np.log(2), "log 2", -2.2), (2, "2", 1.3),
+                           (6, "6", 2.45), (2, "2", -1.3), (6, "6", -2.45)):
+        left.text(a, -np.log(np.expm1(level)) / a, name, ha="center", va="center", fontsize=14,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     left.plot(*np.stack([first, second]).T, "o-", color=MODEL, markersize=11)
     left.plot(*(first + second) / 2, "X", color=REJECTED, markersize=14)
     left.set(title="loss by the weights a and b", xlabel="a", ylabel="b", aspect="equal")
