@@ -3,21 +3,33 @@
 Words and integers have to be the same. A float may differ from the stored one by atol + rtol x |stored|, or by one
 in its last printed digit where that digit is worth at most 1% of it: 0.616 for 0.617, but not 0.7 for 0.8. A cell
 that needs more room says so in its metadata: {"rmlib": {"rtol": 0.05, "atol": 0.001}}, either or both.
-Spaces are not compared, lines are. Pictures are counted, not compared. Widgets are left out, as in what is stored.
+Spaces are not compared, lines are. Widgets are left out, as in what is stored.
+
+Pictures are held against the stored ones in order: the same size, and at most 0.03% of the pixels look different. A
+figure of rounding noise, or of a trained model's numbers, differs more between CPUs, so its cell states its own share:
+{"rmlib": {"picture": 0.002}}. Another version of matplotlib than the one in constraints.txt draws other pixels; there
+pictures are only counted.
 """
 
+import base64
+import io
 import os
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent
 DEFAULT_TOLERANCE = {"rtol": 1e-3, "atol": 1e-12}
+DEFAULT_PICTURE = 0.0003  # of its pixels
 LAST_DIGIT_SHARE = 0.01
+SEEN = 32  # of 255: a smaller difference in red, green or blue could be the palette's
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 OUTPUT_TIMEOUT = 60  # seconds; nbval's own 5 are too few on a busy machine
 
@@ -67,6 +79,31 @@ def only_a_widget(output: dict) -> bool:
     return WIDGET_VIEW in data and set(data) <= {WIDGET_VIEW, "text/plain"}
 
 
+def pictures(outputs: list[dict]) -> list[str]:
+    """The PNGs of a cell's outputs, each as a notebook keeps it: in base64."""
+    return [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+
+
+def pixels(picture: str) -> np.ndarray:
+    """What is seen of a PNG in base64: (height, width, 3) int16, red, green and blue from 0 to 255."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"), dtype=np.int16)
+
+
+def changed_picture(stored: str, new: str, most: float) -> str | None:
+    """How two pictures differ where not more than a share `most` of their pixels may, or None where they look alike."""
+    before, after = pixels(stored), pixels(new)
+    if before.shape != after.shape:
+        (height, width), (old_height, old_width) = after.shape[:2], before.shape[:2]
+        return f"has {width} x {height} pixels, stored were {old_width} x {old_height}"
+    share = (abs(before - after) > SEEN).any(axis=2).mean()
+    return f"differs in {share:.3%} of its pixels, at most {most:.3%} may" if share > most else None
+
+
+def drawn_by_the_pinned_matplotlib() -> bool:
+    """Whether constraints.txt names the installed matplotlib, which drew the stored pictures."""
+    return f"matplotlib=={version('matplotlib')}" in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+
+
 class Text(str):
     """An output's text; two are equal where no token differs by more than the cell's tolerance."""
 
@@ -89,6 +126,7 @@ class Cell(IPyNbCell):
         self.output_timeout = OUTPUT_TIMEOUT
         wanted = self.cell.metadata.get("rmlib", {})
         self.tolerance = {key: float(wanted.get(key, default)) for key, default in DEFAULT_TOLERANCE.items()}
+        self.most_pixels = float(wanted.get("picture", DEFAULT_PICTURE))
 
     def setup(self) -> None:
         if self.parent.timed_out:
@@ -112,10 +150,21 @@ class Cell(IPyNbCell):
         test = [output for output in test if not only_a_widget(output)]
         if not super().compare_outputs(test, ref, skip_compare):
             return False
-        stored, new = (sum("image/png" in output.get("data", {}) for output in outputs) for outputs in (ref, test))
-        if stored != new:
-            self.comparison_traceback.append(f"{stored} pictures were stored, now there are {new}")
-        return stored == new
+        complaint = self.compare_pictures(pictures(ref), pictures(test))
+        self.comparison_traceback += [complaint] if complaint else []
+        return complaint is None
+
+    def compare_pictures(self, stored: list[str], new: list[str]) -> str | None:
+        """What is wrong with the first picture that changed, or with how many there are; None where nothing is."""
+        if len(stored) != len(new):
+            return f"{len(stored)} pictures were stored, now there are {len(new)}"
+        if not drawn_by_the_pinned_matplotlib():
+            return None
+        for number, (before, after) in enumerate(zip(stored, new, strict=True), start=1):
+            if change := changed_picture(before, after, self.most_pixels):
+                advice = "make run REFRESH=1 stores the new one if it is meant"
+                return f"picture {number} of {len(new)} of this cell {change}: {advice}"
+        return None
 
     def format_output_compare(self, key: str, left: object, right: object) -> None:
         super().format_output_compare(key, left, right)

@@ -1,31 +1,10 @@
 """The notebook harness catches what it has to: planted mismatches, run by pytest with this project's settings."""
 
-import importlib.util
-import os
-import subprocess
 import sys
-from pathlib import Path
-from xml.etree import ElementTree
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def load_harness():
-    """The root conftest.py as a module of its own."""
-    spec = importlib.util.spec_from_file_location("notebook_harness", ROOT / "conftest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def cell(source: str, *stored: str, count: int | None = 1, outputs: list | None = None, **metadata):
-    """A code cell that was run; `stored` are the texts its stdout is said to have had."""
-    streams = [new_output("stream", name="stdout", text=text) for text in stored]
-    return new_code_cell(source, execution_count=count, outputs=outputs or streams, metadata=metadata)
+from nbformat.v4 import new_output
+from planted_cells import ROOT, cell, load_harness, run_pytest
 
 
 def result(text: str):
@@ -36,11 +15,6 @@ def error(name: str, value: str):
     return new_output("error", ename=name, evalue=value)
 
 
-def picture(alt: str):
-    return new_output("display_data", {"image/png": "AAAA", "text/plain": alt})
-
-
-SHOW = "display({'image/png': 'BBBB', 'text/plain': 'a curve that falls to 0.5'}, raw=True)"
 CAPTION = new_output("display_data", {"text/html": "<p>falls to 0.5</p>"})
 
 GREEN = {
@@ -51,7 +25,6 @@ GREEN = {
     "one in the last digit of a percentage": cell("print('17.0%')", "17.1%\n"),
     "wide tolerance of this cell": cell("print('0.60')", "0.62\n", rmlib={"rtol": 0.05}),
     "wide absolute tolerance of this cell": cell("print('-0.01')", "0.02\n", rmlib={"atol": 0.05}),
-    "another picture of the same thing": cell(SHOW, outputs=[picture("a curve that falls to 0.5")]),
     "close numbers in html": cell("display({'text/html': '<p>falls to 0.5001</p>'}, raw=True)", outputs=[CAPTION]),
     "wrong answers to exercises raise": cell("import os; print(os.environ['RMLIB_STRICT_EXERCISES'])", "1\n"),
     "live widget, no view stored": cell("import ipywidgets; display(ipywidgets.IntSlider())"),
@@ -80,8 +53,6 @@ RED = {
     "exception": cell("1/0"),
     "no exception where one is stored": cell("1", outputs=[error("ValueError", "bad")], tags=["raises-exception"]),
     "warning on stderr": cell("import sys; print('careful', file=sys.stderr)"),
-    "another description of a picture": cell(SHOW, outputs=[picture("a curve that rises to 0.5")]),
-    "missing picture": cell("display({'text/plain': 'a curve'}, raw=True)", outputs=[picture("a curve")]),
     "changed html": cell("display({'text/html': '<p>rises to 0.5</p>'}, raw=True)", outputs=[CAPTION]),
 }
 KERNEL = {
@@ -97,26 +68,6 @@ SLOW = {
     "too slow": cell("import time; time.sleep(60)"),
     "after the slow one": cell("x = 1"),
 }
-
-
-def run_pytest(folder: Path, notebooks: dict[str, dict], *options: str) -> dict[str, str]:
-    """What pytest says of each cell by its name: passed, failed, or skipped."""
-    for name, cells in notebooks.items():
-        nbformat.write(new_notebook(cells=list(cells.values())), folder / f"{name}.ipynb")
-    report = folder / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}",
-               "-p", "conftest", "-p", "no:cacheprovider", f"--junitxml={report}", *options]
-    environment = os.environ | {"RMLIB_PROFILE": "full", "RMLIB_BACKBONE": "elsewhere", "RMLIB_PAIRS": "other.jsonl"}
-    paths = sorted(folder.glob("*.ipynb"))
-    ran = subprocess.run([*command, *paths], cwd=ROOT, env=environment, capture_output=True, text=True)
-    names = {(name, f"Cell {n}"): title for name, cells in notebooks.items() for n, title in enumerate(cells)}
-    outcomes = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        notebook = case.get("classname").removesuffix(".ipynb").rpartition(".")[2]
-        kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
-        outcomes[names[notebook, case.get("name")]] = kinds.pop() if kinds else "passed"
-    assert len(outcomes) == len(names), ran.stdout + ran.stderr
-    return outcomes
 
 
 @pytest.fixture(scope="module")
