@@ -51,8 +51,17 @@ def server(folder: Path) -> Iterator[str]:
         wait_for(f"http://127.0.0.1:{port}/api?token={token}", folder / "lab.log")
         yield f"http://127.0.0.1:{port}/lab/tree/notebooks/{{}}?reset&token={token}"
     finally:
-        lab.terminate()
-        lab.wait(timeout=30)
+        stop(lab)
+
+
+def stop(process: subprocess.Popen, patience: float = 30) -> None:
+    """Ends it: asked to, and killed where it doesn't within `patience` seconds."""
+    process.terminate()
+    try:
+        process.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def wait_for(address: str, log: Path) -> None:
@@ -96,6 +105,12 @@ def run_all(page: Page) -> None:
         timeout=RUN_SECONDS * 1000,
     )
     wait_until_idle(page, RUN_SECONDS)
+
+
+def save(page: Page) -> None:
+    """Saves the notebook, and waits until what is stored is what the page has."""
+    do(page, "docmanager:save")
+    page.wait_for_function(f"!{NOTEBOOK}.context.model.dirty", timeout=START_SECONDS * 1000)
 
 
 def close(page: Page) -> None:

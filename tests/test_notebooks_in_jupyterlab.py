@@ -6,6 +6,9 @@ Pictures of all that was seen are left in build/screens/lab.
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -112,23 +115,26 @@ def planted(page: Page, lab: str) -> Page:
     lab_pages.close(page)
 
 
-def test_planted_faults_are_found(planted):
+def test_planted_faults_are_found(planted, monkeypatch):
     warning, error = lab_pages.wrong_outputs(planted)
     assert warning == "careful" and "ZeroDivisionError" in error
     assert lab_pages.faint_texts(planted) == ["2.8: faint"]
-    lab_pages.REDRAW_SECONDS, usual = 3, lab_pages.REDRAW_SECONDS
-    try:
-        dead = lab_pages.dead_sliders(planted)
-    finally:
-        lab_pages.REDRAW_SECONDS = usual
-    assert dead == ["idle: the picture did not change", "idle: the numbers did not change"]
+    monkeypatch.setattr(lab_pages, "REDRAW_SECONDS", 3)
+    assert lab_pages.dead_sliders(planted) == ["idle: the picture did not change", "idle: the numbers did not change"]
 
 
 def test_a_notebook_saved_with_its_widgets_shows_the_static_picture_without_them(planted, lab):
-    lab_pages.do(planted, "docmanager:save")
-    planted.wait_for_timeout(1000)
+    lab_pages.save(planted)
     lab_pages.close(planted)
     lab_pages.open_notebook(planted, lab.format("planted.ipynb"))
     planted.locator(".jp-RenderedImage img").wait_for(timeout=30_000)
     assert planted.locator(".rmlib-explore").count() == 0
     assert planted.get_by_text("At gap = 9, idle = 1: the gap is 9").is_visible()
+
+
+def test_a_server_that_does_not_end_when_asked_is_killed():
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        lab_pages.stop(process, patience=0.1)
+        assert process.returncode == -signal.SIGKILL
