@@ -126,7 +126,7 @@ def test_a_picture_stands_alone_and_keeps_its_description(notebook):
 @pytest.mark.parametrize(
     ("source", "alone"),
     [("show(f, alt='a')", True), ("show(a)\nexplore(b)", True), ("print(1)", False), ("x = show(f)", False),
-     ("# no", False)],
+     ("# no", False), ("%pip list", False)],
 )
 def test_what_only_shows(source, alone):
     assert make_slides.only_shows(source) is alone
@@ -135,6 +135,11 @@ def test_what_only_shows(source, alone):
 def test_code_on_a_page_leaves_descriptions_out():
     source = "é = f(alt='Δ')  # é\n\n\n\nshow(g(x), alt='one '\n     'two', size=3)\nalt = 'kept'"
     assert make_slides.shortened(source) == "é = f(alt=...)  # é\n\nshow(g(x), alt=..., size=3)\nalt = 'kept'"
+
+
+def test_a_cell_with_a_magic_command_stays_as_it_is():
+    source = "%matplotlib inline\nshow(f, alt='words')"
+    assert make_slides.shortened(source) == source
 
 
 def test_without_its_libraries_the_command_says_what_to_do(tmp_path, monkeypatch, capsys):

@@ -63,8 +63,8 @@ def deck(path: Path, carried: dict[str, str]) -> str:
 
 
 def only_shows(source: str) -> bool:
-    """Whether a cell's code is nothing but a call of show or explore."""
-    statements = ast.parse(source).body
+    """Whether a cell's code is nothing but calls of show or explore."""
+    statements = parsed(source).body
     return bool(statements) and all(
         isinstance(each, ast.Expr) and isinstance(each.value, ast.Call) and isinstance(each.value.func, ast.Name)
         and each.value.func.id in ("show", "explore") for each in statements
@@ -75,13 +75,21 @@ def shortened(source: str) -> str:
     """The code with `alt=...` for the descriptions of pictures, and no more than one blank line in a row."""
     lines = source.encode().splitlines(keepends=True)  # ast counts in bytes
     starts = [sum(map(len, lines[:number])) for number in range(len(lines))]
-    words = [keyword.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)
+    words = [keyword.value for node in ast.walk(parsed(source)) if isinstance(node, ast.Call)
              for keyword in node.keywords if keyword.arg == "alt"]
     code = b"".join(lines)
     for value in sorted(words, key=lambda value: value.lineno, reverse=True):
         begin, end = starts[value.lineno - 1] + value.col_offset, starts[value.end_lineno - 1] + value.end_col_offset
         code = code[:begin] + b"..." + code[end:]
     return re.sub(r"\n{3,}", "\n\n", code.decode())
+
+
+def parsed(source: str) -> ast.Module:
+    """The code's syntax tree; an empty one for what is no plain Python, such as a cell with a magic command."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.parse("")
 
 
 def title(notebook: nbformat.NotebookNode) -> str:
