@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+
 from rmlib.course.plots import pairwise_loss as figures
-from rmlib.course.plots.style import png_bytes
 
 MARGINS = np.linspace(-6, 6, 61)
 LOSS = np.logaddexp(0, -MARGINS)
@@ -58,14 +58,40 @@ def test_slopes_that_are_no_numbers_are_crossed_out():
     assert [len(each) > 0 for each in crosses] == [False, True] and np.all(crosses[1] < -3)
 
 
-def test_the_others_draw():
-    path = np.array([[5.0, 1.0], [4.0, 2.0]])
-    drawn = [
-        figures.disagreement(MARGINS, {20: 1e-9 * LOSS, 36: 0 * LOSS}, limit=1e-12),
-        figures.working_ranges({"log(sigmoid), float16": (-17.3, 8.3)}),
-        figures.risk(MARGINS, LOSS, 1.0, MARGINS, MARGINS / 2, 2.0),
-        figures.settling(np.arange(1, 4), {"a": np.arange(3.0), "b": np.arange(3.0)}, (None, 2.0)),
-        figures.target_margins(MARGINS, {"0": LOSS, "1": LOSS + 1}, [0.0, 1.0]),
-        figures.centring({"λ = 0": path, "λ = 1": path}),
-    ]
-    assert all(png_bytes(figure).startswith(b"\x89PNG") for figure in drawn)
+def test_distances_of_zero_stand_on_the_floor_of_the_axis():
+    [axes] = figures.disagreement(MARGINS, {20: 1e-9 * LOSS, 36: 0 * LOSS}, limit=1e-12).axes
+    np.testing.assert_allclose(line(axes, 0)[:, 1], 1e-9 * LOSS)
+    np.testing.assert_allclose(line(axes, 1)[:, 1], 1e-17)
+    np.testing.assert_allclose(line(axes, 2)[:, 1], 1e-12)
+
+
+def test_a_bar_goes_from_one_end_of_a_working_range_to_the_other():
+    [axes] = figures.working_ranges({"log(sigmoid), float16": (-17.3, 8.3), "softplus, float16": (-90.0, 17.0)}).axes
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches] == [(-17.3, 8.3), (-90.0, 17.0)]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["log(sigmoid), float16", "softplus, float16"]
+
+
+def test_the_dot_of_the_least_risk_lies_on_both_curves():
+    left, right = figures.risk(MARGINS, LOSS, 1.0, MARGINS, MARGINS / 2, here=2.0).axes
+    np.testing.assert_allclose(line(left, 1), [[1.0, np.interp(1, MARGINS, LOSS)]])
+    np.testing.assert_allclose(line(right, 1)[:, 1], MARGINS / 2)
+    np.testing.assert_allclose(line(right, 2), [[2.0, 1.0]])
+
+
+def test_only_a_loss_that_settles_has_a_line_where_it_does():
+    [axes] = figures.settling(np.arange(1, 4), {"a": np.arange(3.0), "b": np.arange(3.0) + 1}, (None, 2.0)).axes
+    heights = [list(line(axes, number)[:, 1]) for number in range(len(axes.lines))]
+    assert heights == [[0, 1, 2], [1, 2, 3], [2, 2]]
+
+
+def test_each_target_margin_has_its_dot_at_log_2():
+    [axes] = figures.target_margins(MARGINS, {"0": LOSS, "1": LOSS + 1}, [0.0, 1.5]).axes
+    dots = [tuple(each.get_xydata()[0]) for each in axes.lines if each.get_marker() == "o"]
+    assert dots == [(0.0, np.log(2)), (1.5, np.log(2))]
+
+
+def test_a_path_of_scores_goes_from_its_square_to_its_dot():
+    path = np.array([[5.0, 1.0], [4.5, 1.0], [4.0, 2.0]])
+    [axes] = figures.centring({"λ = 0": path, "λ = 1": path - 1}).axes
+    ends = {mark: [tuple(each.get_xydata()[0]) for each in axes.lines if each.get_marker() == mark] for mark in "so"}
+    assert ends == {"s": [(5.0, 1.0), (4.0, 0.0)], "o": [(4.0, 2.0), (3.0, 1.0)]}
