@@ -130,6 +130,14 @@ def test_no_file_installs_the_stranger_called_rmlib():
         assert not PIP_INSTALL_RMLIB.search(path.read_text(encoding="utf-8")), path
 
 
+def test_no_line_of_code_is_longer_than_120_characters():
+    files = [path for folder in ("rmlib", "tests", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    assert Path(__file__) in files
+    lines = [(f"{path.relative_to(ROOT)}:{number}", line) for path in files
+             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)]
+    assert [place for place, line in lines if len(line) > 120] == []
+
+
 def test_readme_names_only_what_there_is():
     readme = text("README.md")
     for target in re.findall(r"\]\((?!http|#)([^)]+)\)", readme):

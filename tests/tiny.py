@@ -1,7 +1,7 @@
 """Five tiny backbones, one of each architecture that is tested, with tokenizers of the real classes.
 
-Nothing is downloaded: weights are random (seeded), vocabularies are the words of `LINES`. `build(name)` makes one in memory,
-`save(name, directory)` writes it as a backbone directory of the usual layout.
+Nothing is downloaded: weights are random (seeded), vocabularies are the words of `LINES`. `build(name)` makes one in
+memory, `save(name, directory)` writes it as a backbone directory of the usual layout.
 """
 
 import json

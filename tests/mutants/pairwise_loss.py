@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of notebook 02: (text of the solution, what stands there instead, what must be told)."""
+"""Wrong answers to the exercises of notebook 02: (text of the solution, what stands there instead, what is told)."""
 
 MUTANTS = {
     "2.1": [
@@ -51,7 +51,8 @@ MUTANTS = {
         ("2 * weight", "weight", "the 2 of the square's derivative"),
         ("wrong + 2 * weight * (chosen + rejected)\n", "wrong - 2 * weight * (chosen + rejected)\n",
          "pulls both scores the same way"),
-        ("math.exp(chosen - rejected)", "math.exp(rejected - chosen)", "the pull is the probability of the wrong answer"),
+        ("math.exp(chosen - rejected)", "math.exp(rejected - chosen)",
+         "the pull is the probability of the wrong answer"),
         ("return -wrong + 2 * weight * (chosen + rejected), wrong + 2 * weight * (chosen + rejected)",
          "return -wrong, wrong", "the penalty's pull is missing"),
     ],

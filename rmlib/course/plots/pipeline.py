@@ -26,7 +26,6 @@ _STAGE_SENTENCES = {
 }
 
 
-
 @styled
 def pipeline(stage: str | None = None) -> Figure:
     """The course in one picture, from a prompt to what uses the reward model, with `stage` lit (None: no stage).
