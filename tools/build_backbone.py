@@ -15,6 +15,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -116,7 +117,9 @@ class Corruptor:
         return corrupted, chosen
 
 
-def batches(world: World, tokenizer, corrupt: Corruptor, recipe: Recipe, rng: np.random.Generator):
+def batches(
+    world: World, tokenizer, corrupt: Corruptor, recipe: Recipe, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless (input_ids, attention_mask, targets), int64 (B, T) each; targets are -100 where nothing is asked."""
     prompts = world.prompts("train")
     while True:
@@ -129,6 +132,7 @@ def batches(world: World, tokenizer, corrupt: Corruptor, recipe: Recipe, rng: np
 
 
 def collate(rows: list[tuple[Fact, np.ndarray]], corrupt: Corruptor) -> tuple[Tensor, Tensor, Tensor]:
+    """(input_ids, attention_mask, targets) as in `batches`, of rows (fact, its token ids), padded to the longest."""
     shape = (len(rows), max(len(row) for _, row in rows))
     input_ids, mask, targets = np.zeros(shape, int), np.zeros(shape, int), np.full(shape, -100)
     for i, (fact, row) in enumerate(rows):
