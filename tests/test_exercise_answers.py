@@ -60,7 +60,8 @@ def one_after_the_other(i, j, y, k):
 
 
 def off(loss_fn, chosen, rejected):
-    return loss_fn(chosen, rejected) - np.mean([loss_fn(chosen[i:i + 1], rejected[i:i + 1]) for i in range(len(chosen))])
+    alone = [loss_fn(chosen[i:i + 1], rejected[i:i + 1]) for i in range(len(chosen))]
+    return loss_fn(chosen, rejected) - np.mean(alone)
 
 
 def default_softplus(chosen, rejected):
