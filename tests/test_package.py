@@ -12,7 +12,7 @@ PACKAGE = Path(rmlib.__file__).parent
 # Each file may import only from files before it.
 ORDER = [
     "files", "losses", "rows", "data", "world", "encoding", "backbone", "unpadded", "model", "checkpoints", "devices",
-    "training", "evaluation", "gradients", "settings", "__main__",
+    "training_config", "training", "evaluation", "gradients", "settings", "__main__",
 ]
 FILES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
