@@ -66,8 +66,6 @@ ADDITIVE = {
         lambda f, c, r: bool(abs(gap(f, c, r)) < 1e-4),
     "the tolerance is so wide that losses pass which are plainly off: rounding needs 1e-9 at most":
         lambda f, c, r: bool(abs(gap(f, c, r)) < 1e-2),
-    "the tolerance is so wide that losses pass which are far off: rounding needs 1e-9 at most":
-        lambda f, c, r: bool(abs(gap(f, c, r)) < 1e-1),
     "it computes the pairs' losses itself; they have to come from loss_fn":
         lambda f, c, r: bool(abs(f(c, r) - mean_of_pairs(c, r)) < 1e-9),
     "chosen and rejected are exchanged where the pairs stand alone":
