@@ -8,14 +8,7 @@ import numpy as np
 from rmlib.course.exercises.bradley_terry_fit import FIT, GAP_ERROR
 from rmlib.course.exercises.bradley_terry_limits import CIRCLE, COUNTEREXAMPLE, ELO, VOTES
 from rmlib.course.exercises.engine import Exercise
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(np.asarray(z, dtype=float) / 2))
-
-
-def _logit(p: float) -> float:
-    return math.log(p) - math.log1p(-p)
+from rmlib.course.logistic import logit, sigmoid
 
 
 # 1.1: the third probability
@@ -27,13 +20,13 @@ def _two_probabilities(rng: np.random.Generator) -> tuple:
 
 THIRD = Exercise(
     "1.1",
-    answer=lambda p, q: float(_sigmoid(_logit(p) + _logit(q))),
+    answer=lambda p, q: float(sigmoid(logit(p) + logit(q))),
     draw=_two_probabilities,
     edges=((0.5, 0.5), (0.75, 2 / 3)),
     mistakes={
         "it multiplies the probabilities; it is the odds p / (1 - p) that multiply": lambda p, q: p * q,
         "it adds the odds; multiply them": lambda p, q: 1 - 1 / (1 + p / (1 - p) + q / (1 - q)),
-        "it stops at the log-odds; their sigmoid is the probability": lambda p, q: _logit(p) + _logit(q),
+        "it stops at the log-odds; their sigmoid is the probability": lambda p, q: logit(p) + logit(q),
         "it adds up the two ways in which the outcomes can agree; a chain of scores adds log-odds":
             lambda p, q: p * q + (1 - p) * (1 - q),
         "it averages the two probabilities; better than something better has to give more than either":
@@ -42,7 +35,7 @@ THIRD = Exercise(
             lambda p, q: p + q - 0.5,
         "it stops at the odds; turn them back into a probability by o / (1 + o)":
             lambda p, q: p / (1 - p) * q / (1 - q),
-        "it divides the odds: that is j against k turned round": lambda p, q: float(_sigmoid(_logit(p) - _logit(q))),
+        "it divides the odds: that is j against k turned round": lambda p, q: float(sigmoid(logit(p) - logit(q))),
     },
 )
 
@@ -61,7 +54,7 @@ def _softmax(rewards: np.ndarray, temperature: float) -> np.ndarray:
 
 def _pairwise(rewards: np.ndarray, temperature: float) -> np.ndarray:
     """P(i beats j), (K, K), with ones on the diagonal."""
-    chances = _sigmoid((rewards[:, None] - rewards[None, :]) / temperature)
+    chances = sigmoid((rewards[:, None] - rewards[None, :]) / temperature)
     np.fill_diagonal(chances, 1.0)
     return chances
 
@@ -88,7 +81,7 @@ FIRST = Exercise(
         "first": lambda r, t: _normalised(np.exp(r / t - r.max())),
         "exp overflows: subtract the largest exponent first": lambda r, t: _normalised(np.exp(r / t)),
         "it divides by the temperature twice": lambda r, t: _softmax(r, t**2),
-        "it takes the sigmoid of each reward alone; the shares have to sum to 1": lambda r, t: _sigmoid(r / t),
+        "it takes the sigmoid of each reward alone; the shares have to sum to 1": lambda r, t: sigmoid(r / t),
         "the shares don't sum to 1: divide by their sum": lambda r, t: np.exp((r - r.max()) / t),
         "it divides the probabilities by the temperature; the rewards have to be divided, before exp":
             lambda r, t: _softmax(r, 1.0) / t,
@@ -112,7 +105,7 @@ def _list_of_votes(rng: np.random.Generator) -> tuple:
     return rng.normal(size=size), winners, losers
 
 
-def _pushes(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, push: Callable = lambda m: _sigmoid(-m),
+def _pushes(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, push: Callable = lambda m: sigmoid(-m),
             loser: float = -1.0) -> np.ndarray:
     push_of = push(rewards[winners] - rewards[losers])
     one_hot = np.eye(len(rewards))
@@ -122,7 +115,7 @@ def _pushes(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, push: 
 def _without_repeats(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, of_losers: bool = False
                      ) -> np.ndarray:
     """The last push of each response alone; with `of_losers`, all that it got by winning, and the last by losing."""
-    push = _sigmoid(rewards[losers] - rewards[winners])
+    push = sigmoid(rewards[losers] - rewards[winners])
     total = np.zeros(len(rewards))
     if of_losers:
         np.add.at(total, winners, push)
@@ -133,7 +126,7 @@ def _without_repeats(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarra
 
 
 def _by_counting(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
-    push = _sigmoid(rewards[losers] - rewards[winners])
+    push = sigmoid(rewards[losers] - rewards[winners])
     return np.bincount(winners, push) - np.bincount(losers, push)
 
 
@@ -159,7 +152,7 @@ GRADIENT = Exercise(
         "the loser is not pushed down": lambda r, w, l: _pushes(r, w, l, loser=0.0),
         "the loser is pushed up as well": lambda r, w, l: _pushes(r, w, l, loser=1.0),
         "it pushes by σ(Δ), the probability of what happened; the push is the rest, 1 - σ(Δ) = σ(-Δ)":
-            lambda r, w, l: _pushes(r, w, l, push=_sigmoid),
+            lambda r, w, l: _pushes(r, w, l, push=sigmoid),
         "every vote pushes by 1, as if nothing had been expected: subtract σ(Δ)":
             lambda r, w, l: _pushes(r, w, l, push=np.ones_like),
         "it is the gradient of the loss, which points downhill": lambda r, w, l: -_pushes(r, w, l),

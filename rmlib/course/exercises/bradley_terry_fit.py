@@ -6,10 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(np.asarray(z, dtype=float) / 2))
+from rmlib.course.logistic import sigmoid
 
 
 # 1.4: the repaired fit
@@ -30,7 +27,7 @@ def _newton(wins: np.ndarray, sweeps: int) -> np.ndarray:
     """The maximum with mean zero by damped Newton steps; `sweeps` is not needed."""
     rewards, size = np.zeros(len(wins)), len(wins)
     for _ in range(60):
-        chances = _sigmoid(rewards[:, None] - rewards)
+        chances = sigmoid(rewards[:, None] - rewards)
         weights = (wins + wins.T) * chances * chances.T
         laplacian = np.diag(weights.sum(axis=1)) - weights + np.ones((size, size)) / size
         step = np.linalg.solve(laplacian, (wins - (wins + wins.T) * chances).sum(axis=1))

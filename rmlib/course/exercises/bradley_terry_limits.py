@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
+from rmlib.course.logistic import logit
 
 
 # 1.6: a table of votes that fools the check for finite scores
@@ -105,29 +106,25 @@ VOTES = Exercise(
 # 1.8: around the circle
 
 
-def _logit(p: float) -> float:
-    return math.log(p) - math.log1p(-p)
-
-
 CIRCLE = Exercise(
     "1.8",
-    answer=lambda a, b, c: _logit(a) + _logit(b) + _logit(c),
+    answer=lambda a, b, c: logit(a) + logit(b) + logit(c),
     draw=lambda rng: tuple(float(p) for p in rng.uniform(0.05, 0.95, 3)),
     edges=((0.75, 2 / 3, 1 / 7), (0.5, 0.5, 0.5)),
     mistakes={
         "the third step is walked backwards: the circle goes on from C to A":
-            lambda a, b, c: _logit(a) + _logit(b) - _logit(c),
+            lambda a, b, c: logit(a) + logit(b) - logit(c),
         "it adds logarithms of probabilities; the gaps are logarithms of odds":
             lambda a, b, c: math.log(a) + math.log(b) + math.log(c),
         "it adds the odds; it is their logarithms that add": lambda a, b, c: a / (1 - a) + b / (1 - b) + c / (1 - c),
         "it adds the odds and then takes the logarithm; the logarithms add":
             lambda a, b, c: math.log(a / (1 - a) + b / (1 - b) + c / (1 - c)),
-        "these are the three log-odds; add them up": lambda a, b, c: np.array([_logit(a), _logit(b), _logit(c)]),
+        "these are the three log-odds; add them up": lambda a, b, c: np.array([logit(a), logit(b), logit(c)]),
         "it adds probabilities; it is the log-odds that add": lambda a, b, c: a + b + c - 1.5,
         "it multiplies the odds but does not take the logarithm: Bradley-Terry scores fit when this is 1, not 0":
-            lambda a, b, c: math.exp(_logit(a) + _logit(b) + _logit(c)),
+            lambda a, b, c: math.exp(logit(a) + logit(b) + logit(c)),
         "it is the size of the sum; the sign tells which way the circle turns":
-            lambda a, b, c: abs(_logit(a) + _logit(b) + _logit(c)),
+            lambda a, b, c: abs(logit(a) + logit(b) + logit(c)),
     },
 )
 

@@ -7,16 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from rmlib.course.exercises.engine import Exercise
+from rmlib.course.logistic import logit, sigmoid
 
 LOG2 = np.log(2)
-
-
-def sigmoid(z):
-    return np.exp(-np.logaddexp(0, -np.asarray(z)))
-
-
-def logit(q):
-    return np.log(q) - np.log1p(-q)
 
 
 def flipped(p, flip_rate):

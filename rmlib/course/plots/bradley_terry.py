@@ -7,11 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from rmlib.course.logistic import sigmoid
 from rmlib.course.plots.style import CHOSEN, FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(np.asarray(z) / 2))
 
 
 def _label(axes: Axes, x: float, y: float, text: str, colour: str = THEORY, **where) -> None:
@@ -23,9 +20,9 @@ def gap_and_votes(gap: float, votes: np.ndarray) -> Figure:
     """The sigmoid with a dot at `gap`, and the votes, bool (1000,), as squares: blue for the first response."""
     figure, (left, right) = canvas(columns=2)
     grid = np.linspace(-6, 6, 241)
-    left.plot(grid, _sigmoid(grid), color=THEORY)
-    left.plot([gap, gap, -6], [0, _sigmoid(gap), _sigmoid(gap)], color=FAINT, linestyle="--")
-    left.plot(gap, _sigmoid(gap), "o", color=CHOSEN, markersize=14)
+    left.plot(grid, sigmoid(grid), color=THEORY)
+    left.plot([gap, gap, -6], [0, sigmoid(gap), sigmoid(gap)], color=FAINT, linestyle="--")
+    left.plot(gap, sigmoid(gap), "o", color=CHOSEN, markersize=14)
     left.set(title="probability", xlabel="gap d", xlim=(-6, 6), ylim=(0, 1))
     squares = np.sort(~np.asarray(votes)).reshape(25, 40)
     right.pcolormesh(squares, cmap=ListedColormap([CHOSEN, REJECTED]), vmin=0, vmax=1, edgecolor="white", linewidth=1)
@@ -40,7 +37,7 @@ def frequencies(gaps: np.ndarray, shares: np.ndarray, z_scores: np.ndarray) -> F
     """Shares of votes on the sigmoid, and their distances from it in standard errors; all (G,)."""
     figure, (left, right) = canvas(columns=2)
     grid = np.linspace(gaps[0], gaps[-1], 200)
-    left.plot(grid, _sigmoid(grid), color=THEORY, label="σ(d)")
+    left.plot(grid, sigmoid(grid), color=THEORY, label="σ(d)")
     left.plot(gaps, shares, "o", color=MODEL, label="Gumbel voters")
     left.set(title="share of the votes", xlabel="gap d", ylim=(0, 1))
     left.legend(loc="upper left")
