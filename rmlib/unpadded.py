@@ -25,7 +25,7 @@ def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attenti
     """
     if sequence_lengths is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    # At least float32: on a CPU the backward pass of bfloat16 attention takes three to four times as long.
+    # At least float32: on a CPU the backward pass of bfloat16 attention is the slower one.
     wide = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in (query, key, value)]
     sequences = zip(*(part.split(sequence_lengths, dim=2) for part in wide))
     with torch.autocast(query.device.type, enabled=False):
