@@ -25,9 +25,11 @@ import torch
 import transformers
 from accelerate.utils import set_seed
 
-from rmlib.data import PairSet, PreferencePair, folds_by_conversation, read_pairs
+from rmlib.data import PairSet, read_pairs
 from rmlib.evaluation import Evaluation, summarise
 from rmlib.model import POOLINGS, RewardModel, score_pairs
+from rmlib.rows import PreferencePair
+from rmlib.splits import folds_by_conversation
 from rmlib.training import TrainingConfig, train
 
 POOLING = "mean"

@@ -19,14 +19,14 @@ from pathlib import Path
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
-from rmlib.data import (
-    BadRow, LeftOut, PreferencePair, conversation_key, iter_rows, read_pairs, split_by_conversation, write_pairs,
-)
+from rmlib.data import iter_rows, read_pairs, write_pairs
 from rmlib.devices import join_processes
 from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
 from rmlib.model import POOLINGS, RewardModel
+from rmlib.rows import BadRow, LeftOut, PreferencePair
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
+from rmlib.splits import conversation_key, split_by_conversation
 from rmlib.training import train
 from rmlib.training_config import PRECISIONS, TrainingConfig
 from rmlib.world import World, realised_agreement

@@ -1,4 +1,4 @@
-"""Human comparisons: from a file to `PreferencePair`s, and on to splits that share no conversation.
+"""Human comparisons: from a file to `PreferencePair`s, and an account of all that was in it.
 
 The forms a row may have are told in `rmlib.rows`. Every row is accounted for: it becomes one PreferencePair, one BadRow
 that says why it can't be used, or one LeftOut.
@@ -6,21 +6,19 @@ that says why it can't be used, or one LeftOut.
 
 import codecs
 import gzip
-import hashlib
 import json
 import os
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rmlib.files import atomic_write_text
-from rmlib.rows import ANY_MARKER, HUMAN, BadRow, LeftOut, PreferencePair, RowError, judge, parse, squash
+from rmlib.rows import BadRow, LeftOut, PreferencePair, RowError, judge, parse
 
 Source = str | os.PathLike | Iterable[Mapping[str, Any]]
-Split = tuple[list[PreferencePair], list[PreferencePair]]
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -84,57 +82,6 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> Non
     atomic_write_text(path, "".join(json.dumps(_row(pair), ensure_ascii=False) + "\n" for pair in pairs))
 
 
-def conversation_key(pair: PreferencePair) -> str:
-    """The first human turn of a transcript, or else the whole prompt, with all white space made single spaces.
-
-    Rows of one conversation share it, however far into the conversation they were compared.
-    """
-    prompt = f"\n\n{pair.prompt.lstrip()}"
-    _, is_spoken, turns = prompt.partition(HUMAN)
-    is_transcript = is_spoken and ANY_MARKER.match(prompt)
-    return squash(ANY_MARKER.split(turns, maxsplit=1)[0] if is_transcript else prompt)
-
-
-def split_by_conversation(pairs: Sequence[PreferencePair], held_out: float, seed: int = 0) -> Split:
-    """(train, held out): no conversation is in both, and `held_out` is the second's share, as nearly as that allows.
-
-    Which conversations are held out depends on them and on `seed` alone, not on the order of rows; rows keep theirs.
-    Raises ValueError unless 0 < held_out < 1 and there are two conversations or more.
-    """
-    if not 0 < held_out < 1:
-        raise ValueError(f"held_out is a share between 0 and 1, got {held_out}")
-    sizes = _conversation_sizes(pairs, seed, at_least=2)
-    wanted, taken, held = held_out * len(pairs), 0, set()
-    for key, size in sizes.items():
-        if abs(taken + size - wanted) < abs(taken - wanted):
-            held.add(key)
-            taken += size
-    smallest = min(sizes, key=sizes.__getitem__)  # the nearest that leaves neither part empty
-    if not held:
-        held.add(smallest)
-    elif len(held) == len(sizes):
-        held.remove(smallest)
-    return _part(pairs, held)
-
-
-def folds_by_conversation(pairs: Sequence[PreferencePair], folds: int, seed: int = 0) -> list[Split]:
-    """Cross-validation: `folds` times (train, held out); each pair is held out once, conversations stay whole.
-
-    The largest conversation goes first, each into the smallest fold so far; equally large ones in an order by `seed`.
-    Raises ValueError unless folds >= 2 and there are as many conversations.
-    """
-    if folds < 2:
-        raise ValueError(f"cross-validation needs at least 2 folds, got {folds}")
-    sizes = _conversation_sizes(pairs, seed, at_least=folds)
-    members: list[set[str]] = [set() for _ in range(folds)]
-    filled = [0] * folds
-    for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
-        smallest = filled.index(min(filled))
-        members[smallest].add(key)
-        filled[smallest] += sizes[key]
-    return [_part(pairs, held) for held in members]
-
-
 def _lines(path: str | os.PathLike) -> Iterator[bytes]:
     number = 0
     try:
@@ -157,25 +104,6 @@ def _row(pair: PreferencePair) -> dict[str, Any]:
     row = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
     optional = {"margin": pair.target_margin, "id": pair.id}
     return row | {key: value for key, value in optional.items() if value is not None}
-
-
-def _conversation_sizes(pairs: Sequence[PreferencePair], seed: int, at_least: int) -> dict[str, int]:
-    """Number of pairs of each conversation, in an order that depends on `seed` and the conversations alone."""
-    sizes = Counter(map(conversation_key, pairs))
-    if len(sizes) < at_least:
-        raise ValueError(
-            f"{_count(len(sizes), 'conversation')} can't be split in {at_least} without cutting one: "
-            "give pairs from more conversations, or a held-out file of its own"
-        )
-    order = sorted(sizes, key=lambda key: hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogatepass")).digest())
-    return {key: sizes[key] for key in order}
-
-
-def _part(pairs: Sequence[PreferencePair], held: set[str]) -> Split:
-    parts: Split = [], []
-    for pair in pairs:
-        parts[conversation_key(pair) in held].append(pair)
-    return parts
 
 
 def _tally(rows: list[BadRow] | list[LeftOut], fate: str) -> str:

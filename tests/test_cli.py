@@ -14,9 +14,10 @@ import tiny
 import torch
 
 from rmlib import __main__ as cli
-from rmlib.data import conversation_key, read_pairs
+from rmlib.data import read_pairs
 from rmlib.evaluation import summarise
 from rmlib.model import RewardModel, score_pairs
+from rmlib.splits import conversation_key
 
 SUBJECTS = "France egg sky grass capital sum hot cold blue green Paris London water minutes seven five".split()
 ROWS = [

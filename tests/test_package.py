@@ -11,7 +11,7 @@ import rmlib
 PACKAGE = Path(rmlib.__file__).parent
 # Each file may import only from files before it.
 ORDER = [
-    "files", "losses", "rows", "data", "world", "encoding", "backbone", "unpadded", "model", "checkpoints", "devices",
+    "files", "losses", "rows", "splits", "data", "world", "encoding", "backbone", "unpadded", "model", "checkpoints", "devices",
     "training_config", "training", "evaluation", "gradients", "settings", "__main__",
 ]
 FILES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")

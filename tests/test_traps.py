@@ -7,11 +7,12 @@ import pytest
 import tiny
 import torch
 
-from rmlib.data import PreferencePair, conversation_key, split_by_conversation
+from rmlib.data import PreferencePair
 from rmlib.encoding import describe, encode
 from rmlib.evaluation import evaluate, summarise
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel, compute_pairwise_loss, score_pairs
+from rmlib.splits import conversation_key, split_by_conversation
 from rmlib.training import Trainer, TrainingConfig, train
 
 WORDS = "france egg sky grass capital sum hot cold blue green paris london water minutes seven five".split()
