@@ -1,6 +1,7 @@
 """explore: a picture that follows its sliders, a static one for readers without a kernel, and errors that are seen."""
 
 import html
+import importlib
 import re
 import sys
 
@@ -12,9 +13,11 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_output
 
 import notebook_rules
-from rmlib.course import plots, widgets
+from rmlib.course import plots
 from rmlib.course.widgets import explore, slider
 from tools.run_notebooks import WIDGET_VIEW, for_storage
+
+widgets = importlib.import_module("rmlib.course.widgets.explore")  # of the same name as its function
 
 ALT = "The curve rises from the lower left and flattens where the gap is wide & positive."
 GAP = {"low": -2.0, "high": 2.0, "step": 0.1, "value": 1.0, "label": "gap between the strengths"}
