@@ -29,7 +29,6 @@ from pathlib import Path
 
 os.environ["ACCELERATE_USE_CPU"] = "true"
 
-import matrix_products
 import torch
 import transformers
 import trl
@@ -37,6 +36,7 @@ from loops import LOOPS, Start, make_start
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
+from rmlib.course import matrix_products
 from rmlib.data import read_pairs
 from rmlib.evaluation import summarise
 from rmlib.model import RewardModel, score_pairs

@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import cross_validate  # noqa: E402
-import matrix_products  # noqa: E402
+
+from rmlib.course import matrix_products  # noqa: E402
 
 
 @pytest.fixture(scope="module")

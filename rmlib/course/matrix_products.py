@@ -1,11 +1,13 @@
 """The matrix products of one training pass over given sequences, and how fast torch.matmul does them alone.
 
 Counted are, without padding, the forward product of each linear layer and of each attention, and the two products of
-each in the backward pass. Embeddings, norms, activations, softmax and the optimizer are not.
+each in the backward pass. Embeddings, norms, activations, softmax and the optimizer are not. All is measured on the
+device that the backbone is on: training can't be faster than its products, and its share of their rate says how near.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -15,7 +17,19 @@ from torch import nn
 Clock = Callable[[], float]
 
 FAMILIES = ("bert", "distilbert", "roberta")
-CHUNKS = (256, 512, 1024, 2048)  # tokens in one product of a linear layer: the quickest counts
+# Tokens in one product of a linear layer, of which the quickest counts: those that fit a CPU's cache, or fill a GPU.
+CHUNKS = {True: (256, 512, 1024, 2048), False: (4096, 16_384, 65_536)}  # by whether it is a CPU
+TOGETHER = {True: 1, False: 64}  # sequences whose attention is one product
+
+
+def clock_of(device: torch.device) -> Clock:
+    """Wall time once the device has done all that it was given: a GPU takes work and answers later."""
+    def now() -> float:
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        return time.perf_counter()
+
+    return now
 
 
 def seconds(backbone: nn.Module, lengths: list[int], dtype: torch.dtype, clock: Clock) -> float:
@@ -25,10 +39,11 @@ def seconds(backbone: nn.Module, lengths: list[int], dtype: torch.dtype, clock: 
 
 def linear_seconds(backbone: nn.Module, tokens: int, dtype: torch.dtype, clock: Clock) -> float:
     weights = [weight.to(dtype) for weight in linear_weights(backbone)]  # each (out, in)
+    device = backbone.device
     best = float("inf")  # seconds a token
-    for chunk in CHUNKS:
-        inputs = {size: torch.randn(chunk, size).to(dtype) for size in {w.shape[1] for w in weights}}
-        gradients = {size: torch.randn(chunk, size).to(dtype) for size in {w.shape[0] for w in weights}}
+    for chunk in CHUNKS[device.type == "cpu"]:
+        inputs = {size: torch.randn(chunk, size, device=device).to(dtype) for size in {w.shape[1] for w in weights}}
+        gradients = {size: torch.randn(chunk, size, device=device).to(dtype) for size in {w.shape[0] for w in weights}}
         for _ in range(3):
             began = clock()
             for weight in weights:
@@ -42,10 +57,11 @@ def linear_seconds(backbone: nn.Module, tokens: int, dtype: torch.dtype, clock: 
 
 def attention_seconds(backbone: nn.Module, lengths: list[int], dtype: torch.dtype, clock: Clock) -> float:
     layers, heads, size = attention_shape(backbone)
-    total = 0.0
+    device, total = backbone.device, 0.0
+    together = TOGETHER[device.type == "cpu"]
     for length, times in Counter(lengths).items():
-        wide = torch.randn(heads, length, size).to(dtype)  # as Q, K, V, the output, and their gradients
-        square = torch.randn(heads, length, length).to(dtype)  # as the attention weights, and their gradient
+        wide = torch.randn(together * heads, length, size, device=device).to(dtype)  # Q, K, V, output, their gradients
+        square = torch.randn(together * heads, length, length, device=device).to(dtype)  # attention weights, gradient
         best = float("inf")
         for _ in range(2):
             began = clock()
@@ -55,7 +71,7 @@ def attention_seconds(backbone: nn.Module, lengths: list[int], dtype: torch.dtyp
                 torch.matmul(square, wide)  # (heads, T, T) (heads, T, d)
                 torch.matmul(square.mT, wide)
             best = min(best, clock() - began)
-        total += best * times * layers
+        total += best / together * times * layers
     return total
 
 

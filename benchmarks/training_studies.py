@@ -1,0 +1,93 @@
+"""What notebook 06 shows of longer trainings: settings compared on validation pairs, and learning curves.
+
+    python benchmarks/training_studies.py settings --json rmlib/assets/studies/settings.json
+    python benchmarks/training_studies.py sizes --json rmlib/assets/studies/sizes.json
+
+Every run is one epoch over fresh pairs of the gold world, and every run is reported. They are judged on validation
+pairs alone; the test part is opened by neither. `settings` trains on 2,048 pairs with each peak learning rate and batch
+size, seed 0. `sizes` trains on ever more pairs, three seeds each, from the embedded backbone and from the same net with
+random weights; seeds set the head, the net's random weights, the pairs and their order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+from itertools import product
+
+import torch
+import transformers
+from gold_world import untrained
+
+from rmlib.evaluation import evaluate
+from rmlib.files import atomic_write_text
+from rmlib.training import train
+from rmlib.training_config import TrainingConfig
+from rmlib.world import World, bayes_limits, realised_agreement
+
+RATES, BATCHES, SETTINGS_PAIRS = (2.5e-4, 5e-4, 1e-3, 2e-3), (8, 16, 32), 2_048
+SIZES = {"pretrained": (256, 1_024, 4_096, 16_384), "random": (256, 1_024, 4_096)}
+
+
+def settings_runs(_: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
+    """(start, pairs, settings) of each run that compares learning rates and batch sizes."""
+    for rate, batch in product(RATES, BATCHES):
+        yield "pretrained", SETTINGS_PAIRS, TrainingConfig(learning_rate=rate, batch_size=batch, precision="fp32")
+
+
+def sizes_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
+    """(start, pairs, settings) of each run of the learning curves."""
+    for start, sizes in SIZES.items():
+        for pairs, seed in product(sizes, options.seeds):
+            yield start, pairs, TrainingConfig(learning_rate=5e-4, batch_size=16, precision="fp32", seed=seed)
+
+
+STUDIES = {"settings": settings_runs, "sizes": sizes_runs}
+
+
+def run(world: World, start: str, pairs: int, config: TrainingConfig, validation: list) -> dict:
+    """Train once and measure on the validation pairs; a run that fails is reported as one."""
+    row = {"start": start, "pairs": pairs, "learning_rate": config.learning_rate, "batch_size": config.batch_size,
+           "seed": config.seed}
+    model = untrained(start, config.seed)
+    try:
+        result = train(model, world.pairs(pairs, "train", seed=config.seed), config, progress=False)
+        found = evaluate(model, validation)
+    except ValueError as error:  # rewards that are no finite numbers, above all
+        return {**row, "failed": str(error)}
+    return {**row, "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
+            "low": found.accuracy_low, "high": found.accuracy_high}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--validation-pairs", type=int, default=2_000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of `sizes`")
+    parser.add_argument("--json", metavar="OUT", help="write all runs there, anew after each")
+    options = parser.parse_args(arguments)
+    world = World()
+    validation = world.pairs(options.validation_pairs, "validation", seed=0)
+    study = {
+        "command": f"python benchmarks/training_studies.py {options.study}", "date": date.today().isoformat(),
+        "validation_pairs": len(validation), "realised_agreement": realised_agreement(world.margins(validation)),
+        "limits": asdict(bayes_limits(world.probabilities(validation))), "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__,
+                     "transformers": transformers.__version__},
+        "runs": [],
+    }
+    for start, pairs, config in STUDIES[options.study](options):
+        study["runs"].append(run(world, start, pairs, config, validation))
+        print(json.dumps(study["runs"][-1]), flush=True)
+        if options.json:
+            atomic_write_text(options.json, json.dumps(study, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

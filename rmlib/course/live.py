@@ -1,0 +1,78 @@
+"""A training on the page while it runs: a bar with pairs a second and the time left, and the curve so far.
+
+It is a widget that is closed when the training ends. A stored notebook keeps no widgets, so nothing of it stays that
+another run would change; the cell then shows its final picture, as any other.
+"""
+
+import base64
+import html
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from IPython.display import display
+from ipywidgets import HTML, IntProgress, Layout, VBox
+from matplotlib.figure import Figure
+
+from rmlib.course.plots.style import DPI, styled
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+SECONDS = 0.25  # between two changes of the bar
+DRAWING_SHARE = 0.05  # of the time, at most, goes into pictures
+
+
+@contextmanager
+def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iterator[Callable[[dict], None]]:
+    """Show a training of `steps` steps while the block runs; yields the function to be called with each step's record.
+
+    That is what `rmlib.training.train` takes as on_step; a record has at least `step` and `pairs_per_second`.
+    draw: makes the picture of all records so far; it is called as often as 5% of the time allow.
+
+    Raises ValueError for a training without steps.
+    """
+    if steps < 1:
+        raise ValueError(f"a training has at least one step, got {steps}")
+    bar = IntProgress(max=steps, layout=Layout(width="100%", max_width="900px"))
+    words, picture = HTML("starting"), HTML()
+    box = VBox([bar, words, picture])
+    # Written out, since ipywidgets makes it only from version 8 on.
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    display({WIDGET_VIEW: view, "text/plain": "While the cell runs, its progress shows here."}, raw=True)
+    history: list[dict] = []
+    began, told, drawn, cost = time.perf_counter(), 0.0, 0.0, 0.0
+
+    def on_step(record: dict) -> None:
+        nonlocal told, drawn, cost
+        history.append(record)
+        now = time.perf_counter()
+        if now - told >= SECONDS:
+            told = now
+            bar.value = record["step"]
+            words.value = progress(record, steps, now - began, len(history))
+        if draw and now - drawn >= max(1.0, cost / DRAWING_SHARE):
+            picture.value = image(draw(history))
+            drawn = time.perf_counter()
+            cost = drawn - now
+
+    try:
+        yield on_step
+    finally:
+        for widget in (box, bar, words, picture):
+            widget.close()
+
+
+def progress(record: dict, steps: int, seconds: float, here: int) -> str:
+    """One line: the step, pairs a second, time left; `here` steps were taken in `seconds`, others before a resume."""
+    left = round((steps - record["step"]) * seconds / here)
+    return html.escape(f"step {record['step']:,} of {steps:,}, {record['pairs_per_second']:,.0f} pairs/s, "
+                       f"{left // 60}:{left % 60:02d} left")
+
+
+@styled
+def image(figure: Figure) -> str:
+    """The figure as an <img> at its plain size."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    data = base64.b64encode(drawn.getvalue()).decode()
+    return f'<img style="max-width: 100%" alt="the training so far" src="data:image/png;base64,{data}">'
