@@ -1,0 +1,167 @@
+"""The later exercises of notebook 07: whether confidence is honest, what a model rewards, what its ranking is worth."""
+
+import math
+
+import numpy as np
+
+from rmlib.course.exercises.engine import Exercise
+from rmlib.course.logistic import sigmoid
+
+
+# 7.5: a repaired calibration error
+
+
+def _right(margins: np.ndarray) -> np.ndarray:
+    return (np.sign(margins) + 1) / 2
+
+
+def _bin_numbers(confidence: np.ndarray, bins: int, low: float = 0.5) -> np.ndarray:
+    return np.clip(((confidence - low) / (1 - low) * bins).astype(int), 0, bins - 1)
+
+
+def _gaps(right: np.ndarray, stated: np.ndarray, bins: int, *, low: float = 0.5, absolute: bool = True,
+          weighted: bool = True, sums: bool = False) -> float:
+    """What the bins make of share right against what was stated, with one thing or another wrong."""
+    index, total = _bin_numbers(stated, bins, low), 0.0
+    used = np.unique(index)
+    for one in used:
+        inside = index == one
+        gap = right[inside].mean() - stated[inside].mean()
+        gap = abs(gap) if absolute else gap
+        total += gap * (1.0 if sums else inside.mean() if weighted else 1 / len(used))
+    return float(total)
+
+
+def calibration_error(margins: np.ndarray, bins: int) -> float:
+    return _gaps(_right(margins), sigmoid(np.abs(margins)), bins)
+
+
+def _from_midpoints(margins: np.ndarray, bins: int) -> float:
+    confidence = sigmoid(np.abs(margins))
+    index = _bin_numbers(confidence, bins)
+    middle = 0.5 + (np.arange(bins) + 0.5) / (2 * bins)
+    return float(sum(abs(_right(margins)[index == one].mean() - middle[one]) * (index == one).mean()
+                     for one in np.unique(index)))
+
+
+def _margins_and_bins(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    margins = rng.normal(0.6, 1.8, size=rng.integers(60, 200))
+    margins[: rng.integers(3, 8)] = 0.0  # ties
+    return margins, int(rng.integers(4, 16))
+
+
+CALIBRATION = Exercise(
+    "7.5",
+    answer=calibration_error,
+    draw=_margins_and_bins,
+    mistakes={
+        "it still bins p = σ(Δ): below one half no pair is right, above it all are; bin the confidence max(p, 1 - p)":
+            lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(margins), bins, low=0.0),
+        "it still bins p = σ(Δ), ties at one half or not; bin the confidence max(p, 1 - p)":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(margins), bins, low=0.0),
+        "a tie is half right; here it is wrong":
+            lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(np.abs(margins)), bins),
+        "a tie is half right; here it is right":
+            lambda margins, bins: _gaps((margins >= 0).astype(float), sigmoid(np.abs(margins)), bins),
+        "gaps up and gaps down cancel: take the absolute value in each bin":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, absolute=False),
+        "every bin counts alike; weigh each by its share of the pairs":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, weighted=False),
+        "the gaps are added up without weights: weigh each bin by its share of the pairs":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, sums=True),
+        "the middle of the bin stands for the confidence; take the mean confidence of the pairs in it":
+            _from_midpoints,
+        "the bins run from 0 to 1, and half of them stay empty; a confidence is at least one half":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, low=0.0),
+    },
+    rtol=1e-6,
+)
+
+
+# 7.6: the taste for length
+
+
+def length_taste(margins: np.ndarray, gold_margins: np.ndarray, extra_words: np.ndarray) -> float:
+    table = np.stack([gold_margins, extra_words / 10], axis=1)  # (N, 2)
+    return float(np.linalg.lstsq(table, margins, rcond=None)[0][1])
+
+
+def _slopes(target: np.ndarray, *columns: np.ndarray) -> np.ndarray:
+    return np.linalg.lstsq(np.stack(columns, axis=1), target, rcond=None)[0]
+
+
+def _learned_gold_words(rng: np.random.Generator) -> tuple:
+    n = int(rng.integers(30, 80))
+    words = rng.integers(-12, 13, size=n)
+    gold = rng.normal(0.5, 1.5, size=n) + 0.06 * words  # longer answers are a little better
+    learned = rng.uniform(0.6, 1.2) * gold + rng.uniform(-2, 2) * words / 10 + 0.3 + rng.normal(0, 0.4, size=n)
+    return learned, gold, words
+
+
+LENGTH = Exercise(
+    "7.6",
+    answer=length_taste,
+    draw=_learned_gold_words,
+    mistakes={
+        "without the gold margin the slope also holds what longer answers deserve: fit both together":
+            lambda learned, gold, words: float(_slopes(learned, words / 10)[0]),
+        "this is the slope for one word; ten are asked for":
+            lambda learned, gold, words: float(_slopes(learned, gold, words)[1]),
+        "there is a constant in the fit; exchange the two responses and all signs turn, so none belongs there":
+            lambda learned, gold, words: float(_slopes(learned, gold, words / 10, np.ones(len(gold)))[1]),
+        "this is the slope of the gold margin": lambda learned, gold, words: float(_slopes(learned, gold, words / 10)[0]),
+        "this predicts the gold margin from the learned one, not the learned from the gold":
+            lambda learned, gold, words: float(_slopes(gold, learned, words / 10)[1]),
+        "a gold reward of slope 1 is taken for granted by subtracting it: fit its slope too":
+            lambda learned, gold, words: float(_slopes(learned - gold, words / 10)[0]),
+        "a correlation has no unit; the slope is wanted":
+            lambda learned, gold, words: float(np.corrcoef(learned, words)[0, 1]),
+    },
+    rtol=1e-6,
+)
+
+
+# 7.7: the best of n, over all draws at once
+
+
+def expected_best(gold: np.ndarray, learned: np.ndarray, n: int) -> float:
+    ranked = gold[np.argsort(learned)]
+    chances = [math.comb(k, n - 1) / math.comb(len(gold), n) for k in range(len(gold))]
+    return float(np.dot(chances, ranked))
+
+
+def _with_replacement(gold: np.ndarray, learned: np.ndarray, n: int) -> float:
+    edges = (np.arange(len(gold) + 1) / len(gold)) ** n
+    return float(np.dot(np.diff(edges), gold[np.argsort(learned)]))
+
+
+def _gold_learned_n(rng: np.random.Generator) -> tuple:
+    size = int(rng.integers(4, 12))
+    gold = rng.normal(size=size)
+    return gold, gold + rng.normal(size=size), int(rng.integers(2, size))
+
+
+BEST_OF_N = Exercise(
+    "7.7",
+    answer=expected_best,
+    draw=_gold_learned_n,
+    edges=((np.array([1.0, -2.0, 0.5]), np.array([0.1, 0.3, 0.2]), 1),
+           (np.array([1.0, -2.0, 0.5]), np.array([0.1, 0.3, 0.2]), 3)),
+    mistakes={
+        "it ranks by the gold reward; the model picks, and the gold reward only judges":
+            lambda gold, learned, n: expected_best(gold, gold, n),
+        "it is the mean of the learned reward of the pick; the gold reward judges":
+            lambda gold, learned, n: expected_best(learned, learned, n),
+        "the n are drawn without putting back: no response is drawn twice": _with_replacement,
+        "the order is turned round: this picks the worst of n": lambda gold, learned, n: expected_best(gold, -learned, n),
+        "this is the best of all, whatever n is": lambda gold, learned, n: float(gold[np.argmax(learned)]),
+        "this is the mean of all: that is a pick by lot": lambda gold, learned, n: float(gold.mean()),
+        "beside the pick there are n - 1 others below it, so choose n - 1 of the k lower ones, not n":
+            lambda gold, learned, n: float(np.dot([math.comb(k, n) / math.comb(len(gold), n)
+                                                   for k in range(len(gold))], gold[np.argsort(learned)])),
+        "only the first n responses are looked at; the mean over all draws is wanted":
+            lambda gold, learned, n: float(gold[:n][np.argmax(learned[:n])]),
+        "the sum has to be divided by the number of ways to draw n of all":
+            lambda gold, learned, n: expected_best(gold, learned, n) * math.comb(len(gold), n),
+    },
+)

@@ -1,0 +1,132 @@
+"""More figures of notebook 07: what its experiments show about intervals, calibration, bias and choosing the best."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rmlib.course.plots.evaluation import reliability_on
+from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+
+
+@styled
+def resamples(by_pair: np.ndarray, by_prompt: np.ndarray, accuracy: float) -> Figure:
+    """Accuracies of resamples, (R,) each: of single pairs, of whole prompts; a line at the accuracy itself."""
+    figure, (axes,) = canvas(height=3.6)
+    edges = np.linspace(min(by_prompt.min(), by_pair.min()), max(by_prompt.max(), by_pair.max()), 45)
+    axes.hist(by_pair, edges, color=FAINT, edgecolor=NEUTRAL, label="pairs drawn one by one")
+    axes.hist(by_prompt, edges, histtype="step", color=MODEL, linewidth=2.8, label="whole prompts drawn")
+    axes.axvline(accuracy, color=THEORY, linestyle="--", linewidth=1.6)
+    axes.set(title="resamples", xlabel="accuracy")
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def price_of_a_gap(gaps: np.ndarray, paired: np.ndarray, apart: np.ndarray, here: tuple[float, float]) -> Figure:
+    """Pairs to tell two models apart, by the gap between them, (G,): on the same pairs, on others; a dot at `here`."""
+    figure, (axes,) = canvas(height=4.2)
+    axes.plot(100 * gaps, apart, color=REJECTED, linestyle="--", label="each model judged on pairs of its own")
+    axes.plot(100 * gaps, paired, color=MODEL, label="both judged on the same pairs")
+    axes.plot(100 * here[0], here[1], "o", color=THEORY, markersize=12)
+    axes.set(title="pairs needed", xlabel="gap between the accuracies, points", yscale="log", ylim=(10, 3e5),
+             xlim=(0, 100 * gaps[-1]))
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.legend(loc="upper right")
+    return figure
+
+
+@styled
+def perfect_models(errors: np.ndarray, marked: Mapping[str, tuple[float, str]]) -> Figure:
+    """Histogram of the calibration errors of simulated perfect models; a line for each name in `marked`."""
+    figure, (axes,) = canvas(height=3.6)
+    axes.hist(errors, 30, color=FAINT, edgecolor=NEUTRAL, label="perfect models")
+    for name, (error, colour) in marked.items():
+        axes.axvline(error, color=colour, label=name)
+    axes.set(title="simulations", xlabel="calibration error (ECE)", xlim=(0, None))
+    axes.legend(loc="upper right")
+    return figure
+
+
+@styled
+def temperature(margins: np.ndarray, chosen: float, temperatures: np.ndarray, losses: np.ndarray) -> Figure:
+    """Left, the reliability of margins / `chosen`; right, the loss by temperature, (K,), with a dot where we are."""
+    figure, (left, right) = canvas(columns=2, height=4.4)
+    reliability_on(left, margins / chosen)
+    right.plot(temperatures, losses, color=THEORY)
+    right.plot(chosen, np.logaddexp(0, -margins / chosen).mean(), "o", color=MODEL, markersize=13)
+    right.axhline(np.log(2), color=NEUTRAL, linestyle=":", linewidth=1.8)
+    right.text(temperatures[-1], np.log(2), "a coin", color=NEUTRAL, ha="right", va="bottom")
+    right.set(title="negative log-likelihood", xlabel="temperature T", xscale="log", ylim=(None, 0.9))
+    ticks = [tick for tick in (0.25, 0.5, 1, 2, 4) if temperatures[0] <= tick <= temperatures[-1]]
+    right.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    right.minorticks_off()
+    return figure
+
+
+@styled
+def offsets(gold: np.ndarray, learned: np.ndarray, prompts: np.ndarray) -> Figure:
+    """Learned against gold rewards, (N,), before and after each prompt's own mean is taken from both."""
+    figure, axes = canvas(columns=2, height=4.6)
+    means = [np.bincount(prompts, values) / np.bincount(prompts) for values in (gold, learned)]
+    centred = gold - means[0][prompts], learned - means[1][prompts]
+    jitter = np.random.default_rng(0).normal(0, 0.03, len(gold))  # many gold rewards are equal
+    titles = "learned reward", "each prompt's mean removed"
+    for panel, title, (across, up) in zip(axes, titles, ((gold, learned), centred), strict=True):
+        panel.plot(across + jitter, up, ".", color=MODEL, alpha=0.5, markersize=7, markeredgewidth=0)
+        panel.axhline(0, color=FAINT, linewidth=1.2, zorder=0)
+        panel.axvline(0, color=FAINT, linewidth=1.2, zorder=0)
+        panel.set(title=title, xlabel="gold reward")
+    return figure
+
+
+@styled
+def taste_for_length(extra_words: np.ndarray, rests: Mapping[str, np.ndarray], slopes: Mapping[str, float],
+                     wanted: float) -> Figure:
+    """What of the margins the gold reward leaves, by extra words, in bins; fitted lines, and the slope put in.
+
+    extra_words: (N,); rests: margins, (N,), of each model, scaled to the gold reward's unit and less the gold margin.
+    slopes and `wanted` are for ten words.
+    """
+    figure, (axes,) = canvas(height=4.4)
+    edges = np.array([-24, -16, -12, -9, -6, -3, 0, 3, 6, 9, 12, 16, 24]) + 0.5
+    across = np.array([edges[0], edges[-1]])
+    axes.plot(across, wanted * across / 10, color=THEORY, linestyle="--", linewidth=1.8, label="put into the labels")
+    for (name, rest), colour, marker in zip(rests.items(), (MODEL, REJECTED), "os", strict=True):
+        axes.plot(across, slopes[name] * across / 10, color=colour, linewidth=1.8)
+        which = np.digitize(extra_words, edges)
+        inside = [which == number for number in range(1, len(edges)) if (which == number).sum() > 9]
+        axes.plot([extra_words[one].mean() for one in inside], [rest[one].mean() for one in inside], marker,
+                  color=colour, label=name)
+    axes.axhline(0, color=FAINT, linewidth=1.2, zorder=0)
+    axes.set(title="margin beyond what is deserved", xlabel="words that the first response has more", xlim=across)
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def slices_by_lot(rows: Sequence[tuple[float, float, float]], overall: float) -> Figure:
+    """Intervals (accuracy, low, high) of slices, side by side; those that miss `overall` stand out."""
+    figure, (axes,) = canvas(height=3.6)
+    for number, (accuracy, low, high) in enumerate(rows, start=1):
+        missed = not low <= overall <= high
+        colour = REJECTED if missed else NEUTRAL
+        axes.plot([number, number], [low, high], color=colour, linewidth=3.4 if missed else 1.8)
+        axes.plot(number, accuracy, "s" if missed else "o", color=colour, markersize=9 if missed else 6)
+    axes.axhline(overall, color=THEORY, linestyle="--", linewidth=1.6)
+    axes.set(title="accuracy", xlabel="slice", xlim=(0, len(rows) + 1))
+    return figure
+
+
+@styled
+def best_of_n(sizes: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
+    """Mean gold reward of what is picked from n responses, (S,) each: by the gold reward, by the model, by lot."""
+    figure, (axes,) = canvas(height=4.2)
+    looks = ((THEORY, "--", "s"), (MODEL, "-", "o"), (NEUTRAL, ":", "D"), (LIT_EDGE, "-", "^"), (CHOSEN, "-", "v"))
+    for (name, heights), (colour, line, marker) in zip(curves.items(), looks, strict=False):
+        axes.plot(sizes, heights, line, marker=marker, color=colour, label=name)
+    axes.set(title="gold reward of the pick", xlabel="responses to choose from, n", xscale="log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.legend(loc="upper left")
+    return figure
