@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, WIDTH, canvas, styled
-from rmlib.evaluation import wilson_interval
+from rmlib.evaluation import confidences, reliability, rightness
 
 LINE = 72  # letters and spaces of 16 points that fit on a line of a figure
 STRONGEST = 0.75  # how much of a colour the most important word is given
@@ -33,25 +33,11 @@ def reliability_figure(margins: np.ndarray, bins: int = 15) -> Figure:
 
 def reliability_on(axes: Axes, margins: np.ndarray, bins: int = 15) -> None:
     """Draw a reliability diagram: a dot for each bin of confidence that has pairs, at its mean confidence."""
-    confidence, right = confidences(margins), rightness(margins)
-    index = np.clip(np.ceil((confidence - 0.5) * 2 * bins).astype(int) - 1, 0, bins - 1)
     axes.plot([0.5, 1], [0.5, 1], color=THEORY, linestyle="--", linewidth=1.8, label="calibrated")
-    for bin_number in np.unique(index):
-        inside = index == bin_number
-        low, high = wilson_interval(float(right[inside].sum()), int(inside.sum()))
-        axes.plot([confidence[inside].mean()] * 2, [low, high], color=MODEL, linewidth=1.8, alpha=0.7)
-        axes.plot(confidence[inside].mean(), right[inside].mean(), "o", color=MODEL)
+    for one in reliability(margins, bins):
+        axes.plot([one.confidence] * 2, [one.accuracy_low, one.accuracy_high], color=MODEL, linewidth=1.8, alpha=0.7)
+        axes.plot(one.confidence, one.accuracy, "o", color=MODEL)
     axes.set(title="share right", xlabel="confidence", xlim=(0.49, 1.01), ylim=(0.28, 1.02))
-
-
-def confidences(margins: np.ndarray) -> np.ndarray:
-    """max(p, 1 - p) with p = σ(margin), (N,)."""
-    return 0.5 * (1 + np.tanh(np.abs(margins) / 2))
-
-
-def rightness(margins: np.ndarray) -> np.ndarray:
-    """1 where the chosen response got the higher reward, 0 where the other did, 1/2 at a tie; (N,)."""
-    return (np.sign(margins) + 1) / 2
 
 
 @styled
