@@ -133,7 +133,8 @@ def test_evaluate_sums_up_the_scores_of_all_pairs():
     assert figures == summarise(*score_pairs(model, rows, token_budget=40), rows)
     assert figures.ties >= 1 and figures.pairs == 8
     assert set(asdict(figures)) == {
-        "pairs", "accuracy", "accuracy_low", "accuracy_high", "ties", "nll", "ece", "baselines",
+        "pairs", "conversations", "accuracy", "accuracy_low", "accuracy_high", "clustered_low", "clustered_high", "ties",
+        "nll", "brier", "ece", "ece_floor", "baselines",
     }
     told = str(figures)
     for value in (figures.accuracy, figures.accuracy_low, figures.nll, figures.ece, figures.baselines["shorter"]):

@@ -1,0 +1,145 @@
+"""What a reward model goes by: the length of a response, the kind of question, the single word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from rmlib.data import PreferencePair
+from rmlib.evaluation.gold import gold_regression
+from rmlib.evaluation.intervals import groups, numbers, rightness, wilson_interval
+from rmlib.model import RewardModel, score_pairs
+
+FEW = 30  # pairs of a slice below which its accuracy is not worth reading
+
+
+@dataclass(frozen=True)
+class LengthBias:
+    """How a model's margins go with the extra words of the chosen response. Slopes are for ten words, like the
+    length_bias of `rmlib.world.Annotator`; shares are of pairs whose two responses differ in length."""
+
+    pairs: int  # whose lengths differ
+    slope: float
+    correlation: float
+    longer_preferred: float  # share of pairs in which the longer response gets the higher reward
+    longer_low: float  # Wilson, 95%
+    longer_high: float
+    matched_pairs: int
+    matched_longer_preferred: float | None  # None without a match
+    matched_accuracy: float | None
+    slope_given_gold: float | None  # None where no gold margins were given
+    gold_slope: float | None
+
+
+def length_bias(
+    margins: np.ndarray, extra_words: np.ndarray, gold_margins: np.ndarray | None = None
+) -> LengthBias:
+    """Length bias of a model, raw, after matching lengths, and with the gold reward held fixed; all arrays are (N,).
+
+    extra_words: words of the chosen response less words of the rejected one.
+
+    Raw: slope and correlation of the margin on the extra words, through zero (a pair turned round is the same pair):
+    Σ Δ w / Σ w². They hold what length deserves as well as what it doesn't.
+    Matched: among pairs that differ by d words, as many in which the longer response was chosen as in which the shorter
+    was, for each d; so that in what is left length says nothing about the label, and a model that goes by length alone
+    is right half of the time. No pair is drawn at random: each of the n_d+ and n_d- pairs gets the weight
+    min(n_d+, n_d-) / n_d±. A model that is always right prefers the longer in half of them; one that errs, or whose
+    labels are noisy, keeps there a part of what length deserves, so that this takes off too little.
+    Given gold: the two coefficients of Δ = gold_slope · Δ* + slope_given_gold · w / 10 by least squares. An annotator
+    with σ(Δ*/temperature + length_bias · w / 10) makes them 1 / temperature and length_bias.
+
+    Raises ValueError where lengths of the arrays differ, no pair differs in length, or gold and length can't be told
+    apart.
+    """
+    margins = numbers(margins, "margins")
+    tens = numbers(extra_words, "extra words", like=margins) / 10
+    if not tens.any():
+        raise ValueError("all responses are as long as their partners: there is no length bias to measure")
+    raw = gold_regression(margins, tens)
+    uneven = tens != 0
+    longer = rightness(margins * np.sign(tens))[uneven]  # (pairs,) the longer one preferred: 1, 0, or 1/2 at a tie
+    low, high = wilson_interval(float(longer.sum()), len(longer))
+    given_gold = (None, None) if gold_margins is None else _with_gold(margins, tens, gold_margins)
+    return LengthBias(len(longer), raw.slope, raw.correlation, float(longer.mean()), low, high,
+                      *_matched(longer, tens[uneven]), *given_gold)
+
+
+def _matched(longer: np.ndarray, tens: np.ndarray) -> tuple[int, float | None, float | None]:
+    """(pairs, share that prefers the longer, accuracy) after matching, for each number of extra words."""
+    _, size = np.unique(np.abs(tens), return_inverse=True)  # (pairs,) which number of extra words
+    chosen_longer = tens > 0
+    counts = np.stack([np.bincount(size[side], minlength=size.max() + 1) for side in (chosen_longer, ~chosen_longer)])
+    kept = counts.min(axis=0)  # (sizes,) of either side
+    if not kept.any():
+        return 0, None, None
+    weight = kept[size] / counts[np.where(chosen_longer, 0, 1), size]  # (pairs,)
+    right = np.where(chosen_longer, longer, 1 - longer)
+    return 2 * int(kept.sum()), float(np.average(longer, weights=weight)), float(np.average(right, weights=weight))
+
+
+def _with_gold(margins: np.ndarray, tens: np.ndarray, gold_margins: np.ndarray) -> tuple[float, float]:
+    """Coefficients of tens of words and of the gold margin in a least-squares fit without a constant."""
+    table = np.stack([tens, numbers(gold_margins, "gold margins", like=margins)], axis=1)  # (N, 2)
+    (by_words, by_gold), _, rank, _ = np.linalg.lstsq(table, margins)
+    if rank < 2:
+        raise ValueError("gold margins and extra words go together in every pair: their effects can't be told apart")
+    return float(by_words), float(by_gold)
+
+
+class Slice(NamedTuple):
+    """A part of the pairs with its accuracy and that accuracy's 95% interval (Wilson)."""
+
+    name: Hashable
+    pairs: int
+    accuracy: float
+    low: float
+    high: float
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are fewer than 30 pairs: then look at the interval, which is wide, and not at the accuracy."""
+        return self.pairs < FEW
+
+    def __str__(self) -> str:
+        warning = "  (too few pairs to tell)" if self.too_few else ""
+        return (f"{str(self.name):<24} {self.pairs:>6} pairs  {self.accuracy:.3f}  ({self.low:.3f} to {self.high:.3f})"
+                f"{warning}")
+
+
+def slices(right: np.ndarray, names: Sequence[Hashable]) -> list[Slice]:
+    """Accuracy of each part of the pairs, largest part first. right: (N,) from `rightness`; names: each pair's part.
+
+    Of twenty slices of an even model one is expected to have an interval that misses the overall accuracy.
+    Raises ValueError where the numbers of pairs and names differ, or a value is not in [0, 1].
+    """
+    right = numbers(right, "values")
+    index = groups(names, right)
+    total, count = np.bincount(index, weights=right), np.bincount(index)
+    rows = [Slice(name, n, s / n, *wilson_interval(s, n))
+            for name, s, n in zip(dict.fromkeys(names), total.tolist(), count.tolist())]
+    return sorted(rows, key=lambda row: -row.pairs)
+
+
+def occlusion(
+    model: RewardModel, prompt: str, response: str, token_budget: int = 8192
+) -> list[tuple[str, float]]:
+    """(word, change of the reward when that word is left out) for each word of the response, in order.
+
+    Words are what stands between white space, with their punctuation; a word goes with the space after it. A negative
+    change says that the word raised the reward, in this company: the changes of two words needn't add up.
+    All shortened responses are scored in batches, beside the whole one, so that a long prompt is cut for both alike.
+
+    Raises ValueError where the response has no word.
+    Source: Li, Monroe and Jurafsky (2016), arXiv:1612.08220 (erasure of words); occlusion of pictures' parts, Zeiler
+    and Fergus (2014), arXiv:1311.2901.
+    """
+    words = list(re.finditer(r"(\S+)\s*", response))
+    if not words:
+        raise ValueError("the response has no word to leave out")
+    shortened = [(response[: word.start()] + response[word.end() :]).rstrip() for word in words]
+    whole, without = score_pairs(model, [PreferencePair(prompt, response, text) for text in shortened], token_budget)
+    return [(word[1], change) for word, change in zip(words, (without.astype(float) - whole).tolist())]
