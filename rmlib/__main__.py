@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -19,16 +18,17 @@ from pathlib import Path
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
+from rmlib.arguments import parser
 from rmlib.data import iter_rows, read_pairs, write_pairs
 from rmlib.devices import join_processes
 from rmlib.evaluation import evaluate, score_everywhere
 from rmlib.files import atomic_write_text
-from rmlib.model import POOLINGS, RewardModel
+from rmlib.model import RewardModel
 from rmlib.rows import BadRow, LeftOut, PreferencePair
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.splits import conversation_key, split_by_conversation
 from rmlib.training import train
-from rmlib.training_config import PRECISIONS, TrainingConfig
+from rmlib.training_config import TrainingConfig
 from rmlib.world import World, realised_agreement
 
 log = logging.getLogger("rmlib")
@@ -39,11 +39,11 @@ SCORE_CHUNK = 1024  # rows held in memory at a time
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 where the user can mend what went wrong."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         join_processes()
         _set_up_log()
-        options.run(options)
+        COMMANDS[options.command](options)
         sys.stdout.flush()  # here, and not at exit, where a reader that went away could no longer be caught
         PartialState().destroy_process_group()  # or a process that ends first can bring down one that is still leaving
     except BrokenPipeError:
@@ -172,64 +172,7 @@ def _set_up_log() -> None:
     log.propagate = False
 
 
-def _number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
-    """A reader of numbers for argparse: above `low` and below `high`."""
-
-    def read(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not low < value < high:
-            whole = "whole " if kind is int else ""
-            limit = f" and below {high}" if high < math.inf else ""
-            raise argparse.ArgumentTypeError(f"should be a {whole}number above {low}{limit}, not {text!r}")
-        return value
-
-    return read
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rmlib", description="Train, evaluate and use a reward model.")
-    count = _number(int, 0)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    pairs_help = "JSON lines (gzipped or not) of preference pairs, or the word `world` for the gold world"
-
-    command = commands.add_parser("train", help="train a reward model and evaluate it on held-out pairs")
-    command.set_defaults(run=run_train)
-    command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
-    command.add_argument("--out", required=True, metavar="DIR", help="where model, checkpoint and held-out rows go")
-    command.add_argument("--backbone", metavar="NAME_OR_DIR", help="hub id or directory (default: see RMLIB_BACKBONE)")
-    command.add_argument("--pooling", choices=POOLINGS, default="auto")
-    command.add_argument("--eval", metavar="PAIRS", help="evaluate on these; default: hold out whole conversations")
-    share = _number(float, 0, 1)
-    command.add_argument("--held-out", type=share, default=0.2, metavar="SHARE", help="of the pairs (default 0.2)")
-    command.add_argument("--epochs", type=count, default=1)
-    command.add_argument("--batch-size", type=count, default=16, help="pairs an optimizer step (default 16)")
-    rate = _number(float, 0)
-    command.add_argument("--learning-rate", type=rate, help="peak (default 5e-5; 5e-4 for the embedded backbone)")
-    command.add_argument("--use-target-margin", action="store_true", help="want of each pair the gap in its `margin`")
-    command.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the compute")
-    command.add_argument("--seed", type=_number(int, -1, 2**32), default=0)
-    command.add_argument("--max-length", type=count, metavar="L", help="tokens of prompt and response together")
-    command.add_argument("--limit", type=count, metavar="N", help="use the first N good pairs")
-    command.add_argument("--checkpoint-every", type=count, default=100, metavar="STEPS")
-    command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
-    command.add_argument("--strict", action="store_true", help="stop at the first bad row")
-
-    command = commands.add_parser("evaluate", help="accuracy, likelihood and calibration of a saved model")
-    command.set_defaults(run=run_evaluate)
-    command.add_argument("model", metavar="DIR")
-    command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    command.add_argument("--strict", action="store_true", help="stop at the first bad row")
-
-    command = commands.add_parser("score", help="rewards of both responses of each pair, a JSON line for each line")
-    command.set_defaults(run=run_score)
-    command.add_argument("model", metavar="DIR")
-    command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
-    return parser
-
+COMMANDS = {"train": run_train, "evaluate": run_evaluate, "score": run_score}
 
 if __name__ == "__main__":
     sys.exit(main())

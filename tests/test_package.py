@@ -13,7 +13,7 @@ PACKAGE = Path(rmlib.__file__).parent
 ORDER = [
     "files", "losses", "rows", "splits", "data", "world", "encoding", "backbone", "unpadded", "model", "checkpoints",
     "devices", "training_config", "training", "evaluation.intervals", "evaluation.calibration", "evaluation.gold",
-    "evaluation.bias", "evaluation.summary", "evaluation", "gradients", "settings", "__main__",
+    "evaluation.bias", "evaluation.summary", "evaluation", "gradients", "settings", "arguments", "__main__",
 ]
 COURSE = PACKAGE / "course"  # has its own ways
 
