@@ -1,0 +1,69 @@
+"""Real comparisons come from the reader's file, or from the hub's cache in the full profile, or not at all."""
+
+import json
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from rmlib.course import human
+from rmlib.settings import Settings
+
+ROW = {"chosen": "\n\nHuman: Hi!\n\nAssistant: Hello.", "rejected": "\n\nHuman: Hi!\n\nAssistant: What?"}
+
+
+def settings(profile="quick", pairs=None):
+    return Settings(profile, "any", pairs)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "some.jsonl"
+    path.write_text(json.dumps(ROW) + "\n" + json.dumps(ROW) + "\nnot JSON\n", encoding="utf-8")
+    return path
+
+
+def test_the_quick_profile_has_none_and_says_how_to_get_them(capsys):
+    assert human.human_pairs(settings()) is None
+    told = capsys.readouterr().out
+    assert told.count("\n") == 1 and "RMLIB_PAIRS" in told and 'read_settings("full")' in told
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_the_readers_own_file_goes_first(file, profile, capsys):
+    found = human.human_pairs(settings(profile, str(file)))
+    assert len(found.pairs) == 2 and len(found.bad_rows) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_the_full_profile_takes_what_is_in_the_cache_without_asking_the_hub(file, monkeypatch, capsys):
+    asked = []
+
+    def from_cache(repo, name, repo_type, local_files_only=False):
+        asked.append((repo, name, repo_type, local_files_only))
+        return str(file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", from_cache)
+    assert len(human.human_pairs(settings("full"), "test").pairs) == 2
+    assert asked == [("Anthropic/hh-rlhf", "harmless-base/test.jsonl.gz", "dataset", True)]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_download_is_told_with_its_size_before_it_begins(file, monkeypatch, capsys):
+    told = []
+
+    class Hub:
+        def get_paths_info(self, repo, names, repo_type):
+            return [type("File", (), {"size": 13_200_000})()]
+
+    def download(repo, name, repo_type, local_files_only=False):
+        if local_files_only:
+            raise human.LocalEntryNotFoundError("not in the cache")
+        told.append(capsys.readouterr().err)
+        return str(file)
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    human.human_pairs(settings("full"))
+    assert told == ["downloading harmless-base/train.jsonl.gz of Anthropic/hh-rlhf from the Hugging Face Hub, once: "
+                    "13.2 MB\n"]
