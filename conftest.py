@@ -15,6 +15,7 @@ import base64
 import io
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from itertools import zip_longest
@@ -173,7 +174,7 @@ class Cell(IPyNbCell):
 
 
 class Notebook(IPyNbFile):
-    """A notebook whose kernel sees this copy of rmlib, the quick profile, and no network for models."""
+    """A notebook whose kernel sees this copy of rmlib, the quick profile, no network for models, and no labels."""
 
     def collect(self) -> Iterator[Cell]:
         for cell in super().collect():
@@ -185,11 +186,17 @@ class Notebook(IPyNbFile):
         with pytest.MonkeyPatch.context() as environment:
             for knob in ("RMLIB_PROFILE", "RMLIB_BACKBONE", "RMLIB_PAIRS"):
                 environment.delenv(knob, raising=False)
+            self.labels = tempfile.TemporaryDirectory()  # a reader's own labels would change what notebooks print
+            environment.setenv("RMLIB_LABELS", str(Path(self.labels.name) / "labels.jsonl"))
             environment.setenv("HF_HUB_OFFLINE", "1")
             environment.setenv("CUDA_VISIBLE_DEVICES", "")  # stored outputs are a CPU's
             environment.setenv("RMLIB_STRICT_EXERCISES", "1")  # a wrong answer stops the cell
             environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
             super().setup()
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.labels.cleanup()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_output
 
 import notebook_rules
 from rmlib.course import plots
-from rmlib.course.widgets import explore, slider
+from rmlib.course.widgets import explore, slider, view
 from tools.run_notebooks import WIDGET_VIEW, for_storage
 
 widgets = importlib.import_module("rmlib.course.widgets.explore")  # of the same name as its function
@@ -38,7 +38,7 @@ def shown(monkeypatch) -> list[tuple[dict, dict]]:
     def keep(data: dict, raw: bool, metadata: dict | None = None) -> None:
         outputs.append((data, metadata or {}))
 
-    monkeypatch.setattr(widgets, "display", keep)
+    monkeypatch.setattr(view, "display", keep)
     monkeypatch.setattr(plots.style, "display", keep)
     return outputs
 

@@ -63,11 +63,11 @@ def deck(path: Path, carried: dict[str, str]) -> str:
 
 
 def only_shows(source: str) -> bool:
-    """Whether a cell's code is nothing but calls of show or explore."""
+    """Whether a cell's code is nothing but calls of show, explore or label."""
     statements = parsed(source).body
     return bool(statements) and all(
         isinstance(each, ast.Expr) and isinstance(each.value, ast.Call) and isinstance(each.value.func, ast.Name)
-        and each.value.func.id in ("show", "explore") for each in statements
+        and each.value.func.id in ("show", "explore", "label") for each in statements
     )
 
 

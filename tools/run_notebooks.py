@@ -8,6 +8,7 @@ import argparse
 import os
 import re
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +78,18 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[int]:
 
 
 def execute(notebook: nbformat.NotebookNode, name: str, folder: Path) -> Run:
-    """Execute the notebook in place, the kernel working in `folder`; an error is returned, not raised."""
+    """Execute the notebook in place, the kernel working in `folder`; an error is returned, not raised.
+
+    The kernel finds no labels and keeps none: a reader's own would change what is printed, and be changed.
+    """
     progress, started, error = Progress(name, code_cells(notebook)), time.perf_counter(), None
     client = NotebookClient(
         notebook, kernel_manager_class=ThisPythonManager, timeout=None, record_timing=False, coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}}, on_cell_start=progress,
     )
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as labels:
+            client.execute(env=os.environ | {"RMLIB_LABELS": str(Path(labels) / "labels.jsonl")})
     except (CellExecutionError, DeadKernelError) as failure:
         error = f"{progress.where()}: {one_line(failure)}"
     return Run(name, len(progress.cells), time.perf_counter() - started, error)

@@ -1,5 +1,6 @@
-"""What a reader moves and presses: sliders under a figure."""
+"""What a reader moves and presses: sliders under a figure, and buttons that label pairs."""
 
 from rmlib.course.widgets.explore import explore, slider
+from rmlib.course.widgets.labelling import label
 
-__all__ = ["explore", "slider"]
+__all__ = ["explore", "label", "slider"]

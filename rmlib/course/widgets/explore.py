@@ -14,15 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from IPython.display import display
 from ipywidgets import HTML, FloatSlider, IntSlider, Layout, VBox
 from matplotlib.figure import Figure
 
 from rmlib.course.plots.style import DPI, described, show, styled
+from rmlib.course.widgets.view import show_live
 
 Draw = Callable[..., tuple[Figure, str]]
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 HANDLE = "#2A7CC0"  # more than 4 to 1 on a white page and on a black one
 
 # The next two outputs of the cell are the static picture and its caption. A view that could not be restored has no
@@ -102,10 +101,8 @@ def explore(draw: Draw, alt: str, **sliders: Slider) -> None:
     except TypeError as mismatch:
         raise ValueError(f"draw must take what the sliders are called, {', '.join(sliders)}: {mismatch}") from None
     figure, numbers = _drawn(draw, first)
-    # Written out, since ipywidgets makes it only from version 8 on.
-    view = {"version_major": 2, "version_minor": 0, "model_id": _live(draw, alt, sliders).model_id}
     ranges = "; ".join(f"{each.label} from {each.low} to {each.high}" for each in sliders.values())
-    display({WIDGET_VIEW: view, "text/plain": f"Run this cell in Jupyter to move: {ranges}."}, raw=True)
+    show_live(_live(draw, alt, sliders), otherwise=f"Run this cell in Jupyter to move: {ranges}.")
     at = ", ".join(f"{each.label} = {_told(each, first[name])}" for name, each in sliders.items())
     show(figure, alt, numbers=f"At {at}: {numbers}")
 
