@@ -4,23 +4,23 @@ The forms a row may have are told in `rmlib.rows`. Every row is accounted for: i
 that says why it can't be used, or one LeftOut.
 """
 
-import codecs
-import gzip
 import json
 import os
-import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rmlib.files import atomic_write_text
+import numpy as np
+
+from rmlib.files import atomic_write_text, read_lines
+from rmlib.lengths import Tokenize, bin_edges, count_tokens, summarise_lengths
+from rmlib.preflight import Preflight
 from rmlib.rows import BadRow, LeftOut, PreferencePair, RowError, judge, parse
+from rmlib.splits import conversation_key, earlier_turns
 
 Source = str | os.PathLike | Iterable[Mapping[str, Any]]
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass
@@ -69,11 +69,11 @@ def iter_rows(source: Source) -> Iterator[PreferencePair | BadRow | LeftOut]:
     if isinstance(source, Mapping):
         raise ValueError("need rows, got one mapping: choose one of its splits, or put a single row in a list")
     is_file = isinstance(source, str | os.PathLike)
-    for line, raw in enumerate(_lines(source) if is_file else source, start=1):
+    for line, raw in enumerate(read_lines(source) if is_file else source, start=1):
         try:
             item = judge(parse(raw) if is_file else raw, line)
         except RowError as fault:
-            item = BadRow(line, fault.reason, str(fault))
+            item = BadRow(line, fault.reason, str(fault), fault.responses)
         yield item
 
 
@@ -82,22 +82,70 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> Non
     atomic_write_text(path, "".join(json.dumps(_row(pair), ensure_ascii=False) + "\n" for pair in pairs))
 
 
-def _lines(path: str | os.PathLike) -> Iterator[bytes]:
-    number = 0
-    try:
-        with open(path, "rb") as file:
-            lines = gzip.open(file) if file.peek(2)[:2] == GZIP_MAGIC else file
-            for number, line in enumerate(lines, start=1):
-                yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path}: the gzip data is damaged or cut short after line {number}: {error}") from error
-    except OSError as error:
-        place = f"after line {number}" if number else "at all"
-        raise ValueError(f"{path}: can't be read {place}: {error.strerror or error}") from error
-    if number == 0:
-        raise ValueError(f"{path}: the file is empty")
+def preflight(
+    source: Source | PairSet | Sequence[PreferencePair], tokenize: Tokenize, max_length: int,
+    held_out: Source | PairSet | Sequence[PreferencePair] | None = None, *, lead: str = "",
+) -> Preflight:
+    """Look over pairs before anything is trained on them.
+
+    source: a PairSet, whose bad and left-out rows are counted too, pairs, or whatever `read_pairs` takes.
+    tokenize: the token counter; from a list of texts, one list of tokens (words, or ids without special tokens) each.
+    max_length: the window, in tokens of prompt and response together: leave out what special tokens take.
+    held_out: what the model will be tested on, to find what of it is trained on. lead: as in `count_tokens`.
+
+    Raises ValueError where there are no pairs, or for an impossible window or token counter.
+    """
+    found = _pair_set(source)
+    pairs = found.pairs
+    if not pairs or max_length < 1:
+        raise ValueError(f"need pairs and a window of at least one token, got {len(pairs)} pairs and {max_length}")
+    counts = count_tokens(pairs, tokenize, lead)
+    edges = bin_edges(int(counts.whole.max()), max_length)
+    responses = np.concatenate([counts.chosen, counts.rejected])
+    texts = Counter((pair.prompt, pair.chosen, pair.rejected) for pair in pairs)
+    prompts = Counter(pair.prompt for pair in pairs)
+    conversations = set(map(conversation_key, pairs))
+    held = None if held_out is None else _pair_set(held_out).pairs
+    both = [(pair.chosen, pair.rejected) for pair in pairs] + [row.responses for row in found.bad_rows if row.responses]
+    extra = np.array([len(chosen) - len(rejected) for chosen, rejected in both])
+    return Preflight(
+        name=found.name,
+        rows=len(pairs) + len(found.bad_rows) + len(found.left_out),
+        pairs=len(pairs),
+        bad=dict(Counter(row.reason for row in found.bad_rows)),
+        left_out=dict(Counter(row.reason for row in found.left_out)),
+        max_length=max_length,
+        edges=edges,
+        prompt=summarise_lengths(counts.prompt, edges),
+        response=summarise_lengths(responses, edges),
+        whole=summarise_lengths(counts.whole, edges),
+        overlong=int((counts.whole > max_length).sum()),
+        response_overlong=int((counts.longer > max_length).sum()),
+        identical_cut_right=int(counts.identical_cut_right(max_length).sum()),
+        identical_kept=int(counts.identical_kept(max_length).sum()),
+        duplicates=len(pairs) - len(texts),
+        contradictions=sum(n for (prompt, one, two), n in texts.items() if (prompt, two, one) in texts),
+        conversations=len(conversations),
+        shared_prompts=sum(n for n in prompts.values() if n > 1),
+        earlier_turns=sum(earlier_turns(pairs)),
+        held_out=None if held is None else len(held),
+        leaked_prompts=None if held is None else sum(pair.prompt in prompts for pair in held),
+        leaked_conversations=None if held is None else sum(conversation_key(pair) in conversations for pair in held),
+        chosen_longer=int((extra > 0).sum()),
+        chosen_shorter=int((extra < 0).sum()),
+        equal_length=int((extra == 0).sum()),
+    )
+
+
+def _pair_set(source: Source | PairSet | Sequence[PreferencePair]) -> PairSet:
+    if isinstance(source, PairSet):
+        return source
+    if isinstance(source, str | os.PathLike | Mapping):
+        return read_pairs(source)
+    rows = list(source)
+    if all(isinstance(row, PreferencePair) for row in rows):
+        return PairSet(rows, [], [], "pairs")
+    return read_pairs(rows)
 
 
 def _row(pair: PreferencePair) -> dict[str, Any]:

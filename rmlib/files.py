@@ -1,11 +1,19 @@
-"""Files that are whole or not there: written beside their place, synced to disk, then renamed into it."""
+"""Files: read line by line, gzipped or not; written whole or not at all.
 
+What is written goes beside its place, is synced to disk, and then renamed into it.
+"""
+
+import codecs
+import gzip
 import hashlib
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 @contextmanager
@@ -48,6 +56,28 @@ def is_there(path: str | os.PathLike) -> bool:
     """Whether there is a `path`, or one that a killed writer had moved aside; touches nothing."""
     path = Path(path).resolve()
     return path.exists() or _beside(path, "old").exists()
+
+
+def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
+    """The lines of a file, which is gunzipped if its content is gzip, whatever its name; a BOM is left out.
+
+    Raises FileNotFoundError, or ValueError for a file that is empty or can't be read to its end.
+    """
+    number = 0
+    try:
+        with open(path, "rb") as file:
+            lines = gzip.open(file) if file.peek(2)[:2] == GZIP_MAGIC else file
+            for number, line in enumerate(lines, start=1):
+                yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such file") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: the gzip data is damaged or cut short after line {number}: {error}") from error
+    except OSError as error:
+        place = f"after line {number}" if number else "at all"
+        raise ValueError(f"{path}: can't be read {place}: {error.strerror or error}") from error
+    if number == 0:
+        raise ValueError(f"{path}: the file is empty")
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -54,6 +54,7 @@ class BadRow:
     line: int
     reason: Reason
     message: str
+    responses: tuple[str, str] | None = None  # (chosen, rejected), where both can be read all the same
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class LeftOut:
 
 
 class RowError(Exception):
-    """What is wrong with a row; `reason` is one of a fixed few."""
+    """What is wrong with a row; `reason` is one of a fixed few; `responses` are there where both could be read."""
+
+    responses: tuple[str, str] | None = None
 
     def __init__(self, reason: Reason, message: str):
         super().__init__(message)
@@ -103,20 +106,33 @@ def judge(row: Any, line: int) -> PreferencePair | LeftOut:
     opening = _opening(row["prompt"]) if "prompt" in row else []
     prompt, chosen = _split(row, opening, "chosen")
     other, rejected = _split(row, opening, "rejected")
-    if prompt != other:
-        at = len(os.path.commonprefix([prompt, other]))
-        raise RowError("prompts differ", "chosen and rejected answer different prompts: they part after "
-                       f"{at} equal characters, with {_show(prompt[at:])} and {_show(other[at:])}")
-    _demand(ANY_MARKER.sub("", prompt).strip(), "empty prompt", "the prompt is empty: there is nothing to answer")
-    _demand(chosen, "empty response", "the response of chosen is empty")
-    _demand(rejected, "empty response", "the response of rejected is empty")
-    _demand(chosen != rejected, "identical responses", f"chosen and rejected are the same: {_show(chosen)}")
-    return PreferencePair(prompt, chosen, rejected, _margin(row.get("margin")), _id(row.get("id")), line)
+    try:
+        _demand_one_prompt(prompt, other, opening)
+        _demand(chosen, "empty response", "the response of chosen is empty")
+        _demand(rejected, "empty response", "the response of rejected is empty")
+        _demand(chosen != rejected, "identical responses", f"chosen and rejected are the same: {_show(chosen)}")
+        return PreferencePair(prompt, chosen, rejected, _margin(row.get("margin")), _id(row.get("id")), line)
+    except RowError as fault:
+        fault.responses = chosen, rejected
+        raise
 
 
 def squash(text: str) -> str:
     """The text with each run of white space made one space, and none at the ends."""
     return " ".join(text.split())
+
+
+def _demand_one_prompt(prompt: str, other: str, opening: list[Turn]) -> None:
+    """That both sides answer one prompt, that it is the row's own where it has one, and that it says something."""
+    for side, conversation in (("chosen", squash(prompt)), ("rejected", squash(other))):
+        for _, text in opening:
+            _demand(squash(text) in conversation, "prompts differ",
+                    f"{_show(text)}, in the row's prompt, is not in the conversation of {side}")
+    if prompt != other:
+        at = len(os.path.commonprefix([prompt, other]))
+        raise RowError("prompts differ", "chosen and rejected answer different prompts: they part after "
+                       f"{at} equal characters, with {_show(prompt[at:])} and {_show(other[at:])}")
+    _demand(ANY_MARKER.sub("", prompt).strip(), "empty prompt", "the prompt is empty: there is nothing to answer")
 
 
 def _split(row: Mapping, opening: list[Turn], side: str) -> tuple[str, str]:
@@ -125,9 +141,6 @@ def _split(row: Mapping, opening: list[Turn], side: str) -> tuple[str, str]:
         prompt, response = _split_messages(opening, _turns(row[side], side), side)
     else:
         prompt, response = _split_text(row, opening, side)
-    for _, text in opening:
-        found = squash(text) in squash(prompt)
-        _demand(found, "prompts differ", f"{_show(text)}, in the row's prompt, is not in the conversation of {side}")
     return prompt, response.strip()
 
 

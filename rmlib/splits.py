@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from rmlib.rows import ANY_MARKER, HUMAN, PreferencePair, squash
+from rmlib.rows import ANY_MARKER, ASSISTANT, HUMAN, PreferencePair, squash
 
 Split = tuple[list[PreferencePair], list[PreferencePair]]
 
@@ -62,6 +62,17 @@ def folds_by_conversation(pairs: Sequence[PreferencePair], folds: int, seed: int
         members[smallest].add(key)
         filled[smallest] += sizes[key]
     return [_part(pairs, held) for held in members]
+
+
+def earlier_turns(pairs: Sequence[PreferencePair]) -> list[bool]:
+    """Of each pair, whether its prompt is an earlier turn of another pair's: a transcript whose words open the other's.
+
+    Equal prompts are not earlier turns of each other, and a prompt that is no transcript is none, whatever follows.
+    """
+    ordered = sorted({pair.prompt for pair in pairs})
+    # In this order what goes on from a text stands directly after it, before all that parts from it.
+    continued = {prompt for prompt, after in zip(ordered, ordered[1:]) if after.startswith(prompt)}
+    return [pair.prompt.endswith(ASSISTANT) and pair.prompt in continued for pair in pairs]
 
 
 def _conversation_sizes(pairs: Sequence[PreferencePair], seed: int, at_least: int) -> dict[str, int]:

@@ -11,9 +11,10 @@ import rmlib
 PACKAGE = Path(rmlib.__file__).parent
 # Each file may import only from files before it.
 ORDER = [
-    "files", "losses", "rows", "splits", "data", "world", "encoding", "backbone", "unpadded", "model", "checkpoints",
-    "devices", "training_config", "training", "evaluation.intervals", "evaluation.calibration", "evaluation.gold",
-    "evaluation.bias", "evaluation.summary", "evaluation", "gradients", "settings", "arguments", "__main__",
+    "files", "losses", "rows", "splits", "lengths", "preflight", "data", "baselines", "world", "encoding",
+    "backbone", "unpadded", "model", "checkpoints", "devices", "training_config", "training",
+    "evaluation.intervals", "evaluation.calibration", "evaluation.gold", "evaluation.bias", "evaluation.summary",
+    "evaluation", "gradients", "settings", "arguments", "__main__",
 ]
 COURSE = PACKAGE / "course"  # has its own ways
 
