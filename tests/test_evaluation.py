@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmlib.data import PreferencePair
-from rmlib.evaluation import evaluate, expected_calibration_error, length_baselines, summarise, wilson_interval
+from rmlib.evaluation import evaluate, expected_calibration_error, summarise, wilson_interval
 from rmlib.model import score_pairs
 
 Z = 1.959963984540054
@@ -104,14 +104,6 @@ def test_a_calibrated_model_has_nearly_no_calibration_error():
     chosen_first = rng.random(margins.size) < 1 / (1 + np.exp(-margins))
     assert expected_calibration_error(np.where(chosen_first, margins, -margins)) < 0.006
     assert expected_calibration_error(np.where(chosen_first, 3 * margins, -3 * margins)) > 0.1
-
-
-def test_baselines_count_only_strictly_longer_and_shorter():
-    lengths = list(product((1, 2, 3), repeat=2))
-    found = length_baselines([PreferencePair("Why?", "a" * one, "b" * other) for one, other in lengths])
-    assert found == {"longer": 3 / 9, "shorter": 3 / 9}
-    # characters, not bytes
-    assert length_baselines([PreferencePair("Why?", "日本", "abc")]) == {"longer": 0, "shorter": 1}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -1,0 +1,124 @@
+"""`evaluate --json` against figures worked out from the lines of `score` and the raw file, with json and numpy alone."""
+
+import json
+import math
+from contextlib import redirect_stdout
+from io import StringIO
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from rmlib.__main__ import main
+
+WORDS = "Paris London blue green seven five hot cold water sky".split()
+
+
+def rows(count):
+    """(row of the file, number of its conversation): three forms of rows, one to four pairs a conversation."""
+    rng = np.random.default_rng(0)
+    conversation = turn = 0
+    for i in range(count):
+        turn += 1
+        if rng.random() < 0.4:
+            conversation, turn = conversation + 1, 1
+        chosen, rejected = (" ".join(rng.choice(WORDS, size=rng.integers(1, 9))) for _ in range(2))
+        if i % 25 == 0:
+            chosen, rejected = "\x01", "\x02"  # the tokenizer drops both: a tie
+        if i % 40 == 7:
+            rejected = ""  # a bad row
+        question = f"Is it {conversation}?"
+        earlier = "".join(f"\n\nAssistant: no {t}\n\nHuman: and now?" for t in range(turn))
+        if conversation % 3 == 0:
+            yield {"prompt": question, "chosen": chosen, "rejected": rejected}, conversation
+        elif conversation % 3 == 1:
+            opening = f"\n\nHuman: {question}{earlier}\n\nAssistant:"
+            yield {"chosen": f"{opening} {chosen}", "rejected": f"{opening} {rejected}"}, conversation
+        else:
+            asked = [{"role": "user", "content": question}, {"role": "assistant", "content": f"no {turn}"},
+                     {"role": "user", "content": "and now?"}]
+            yield {"prompt": asked, **{side: [{"role": "assistant", "content": text}]
+                                       for side, text in (("chosen", chosen), ("rejected", rejected))}}, conversation
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """(figures of evaluate, margins from score, conversations, lengths of both responses)"""
+    directory = tmp_path_factory.mktemp("evaluation")
+    model = tiny.reward_model("distilbert")
+    with torch.no_grad():
+        model.head.weight.mul_(60)  # margins that reach every bin
+    model.save_pretrained(directory / "model")
+    made = list(rows(600))
+    (directory / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row, _ in made))
+
+    def run(*arguments):
+        with redirect_stdout(StringIO()) as out:
+            assert main([*arguments, str(directory / "model"), str(directory / "pairs.jsonl")]) == 0
+        return [json.loads(line) for line in out.getvalue().splitlines()]
+
+    [figures] = run("evaluate", "--json")
+    scored = run("score")
+    used = [i for i, line in enumerate(scored) if "error" not in line]
+    margins = np.array([scored[i]["chosen"] - scored[i]["rejected"] for i in used])
+    lengths = [[len(text_of(made[i][0][side]).strip()) for side in ("chosen", "rejected")] for i in used]
+    return figures, margins, [made[i][1] for i in used], np.array(lengths)
+
+
+def text_of(response):
+    return response[0]["content"] if isinstance(response, list) else response.split("\n\nAssistant:")[-1]
+
+
+def test_counts_and_shares(seen):
+    figures, margins, conversations, lengths = seen
+    n = len(margins)
+    assert figures["pairs"] == n == 600 - 15 and figures["conversations"] == len(set(conversations)) > 200
+    assert figures["ties"] == (margins == 0).sum() > 10
+    share = ((margins > 0).sum() + (margins == 0).sum() / 2) / n
+    assert figures["accuracy"] == pytest.approx(share, abs=1e-6)
+    z = 1.959963984540054
+    for name, sign in (("accuracy_low", -1), ("accuracy_high", 1)):
+        end = (share + z * z / (2 * n) + sign * z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+        assert figures[name] == pytest.approx(end / (1 + z * z / n), abs=1e-6)
+    longer = lengths[:, 0] - lengths[:, 1]
+    assert figures["baselines"]["longer"] == pytest.approx((longer > 0).mean(), abs=1e-6)
+    assert figures["baselines"]["shorter"] == pytest.approx((longer < 0).mean(), abs=1e-6)
+
+
+def test_likelihood_brier_score_and_calibration(seen):
+    figures, margins, *_ = seen
+    p = 1 / (1 + np.exp(-margins))
+    assert figures["nll"] == pytest.approx(-np.log(p).mean(), abs=1e-6)
+    assert figures["brier"] == pytest.approx(((1 - p) ** 2).mean(), abs=1e-6)
+    assert np.histogram(np.maximum(p, 1 - p), 15, (0.5, 1))[0].min() > 0
+    assert figures["ece"] == pytest.approx(calibration_error(np.maximum(p, 1 - p), margins), abs=1e-6)
+
+
+def test_the_floor_and_the_interval_of_conversations_are_those_of_another_simulation(seen):
+    """Within 5 standard errors of the two simulations together: theirs are of 200 and of 2,000 draws."""
+    figures, margins, conversations, _ = seen
+    rng, confidence = np.random.default_rng(99), 1 / (1 + np.exp(-np.abs(margins)))
+    lucky = (np.where(rng.random(len(margins)) < confidence, 1, -1) for _ in range(300))
+    errors = [calibration_error(confidence, np.where(margins == 0, 0, outcome)) for outcome in lucky]
+    assert figures["ece_floor"] == pytest.approx(np.mean(errors), abs=5 * np.std(errors) * math.sqrt(1 / 200 + 1 / 300))
+    right, names = (np.sign(margins) + 1) / 2, np.array(conversations)
+    sums, sizes = (np.array([f(right[names == name]) for name in sorted(set(conversations))]) for f in (np.sum, np.size))
+    ends = []
+    for _ in range(8):
+        drawn = rng.integers(len(sums), size=(2000, len(sums)))
+        ends.append(np.quantile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [0.025, 0.975]))
+    error = np.std(ends, axis=0, ddof=1).max() * math.sqrt(1 + 1 / 8)
+    assert error < 0.002
+    found = (figures["clustered_low"], figures["clustered_high"])
+    assert found == pytest.approx(np.mean(ends, axis=0), abs=5 * error)
+
+
+def calibration_error(confidence, margins):
+    """15 equal bins on [0.5, 1], each closed above; a tie is half right and in the first."""
+    total, right = 0.0, (np.sign(margins) + 1) / 2
+    for k in range(15):
+        inside = (confidence > 0.5 + k / 30) & (confidence <= 0.5 + (k + 1) / 30) | (k == 0) & (confidence == 0.5)
+        if inside.any():
+            total += inside.sum() * abs(right[inside].mean() - confidence[inside].mean())
+    return total / len(margins)

@@ -1,0 +1,128 @@
+"""Slices, occlusion, and the table of seeds."""
+
+import math
+import statistics
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+from rmlib.data import PreferencePair
+from rmlib.evaluation import bias, occlusion, rightness, seeds_table, slices, summarise, wilson_interval
+from rmlib.model import score_pairs
+
+PROMPT = "What is the capital of France?"
+
+
+def test_slices_are_the_parts_largest_first():
+    rng = np.random.default_rng(0)
+    margins = rng.normal(size=200).round(1)
+    names = rng.choice(["sky", "sums", "hot"], p=[0.1, 0.6, 0.3], size=200).tolist()
+    rows = slices(rightness(margins), names)
+    assert [row.name for row in rows] == ["sums", "hot", "sky"] and sum(row.pairs for row in rows) == 200
+    for row in rows:
+        inside = [m for m, name in zip(margins, names) if name == row.name]
+        right = sum(1 if m > 0 else 0.5 if m == 0 else 0 for m in inside)
+        assert row.pairs == len(inside) and row.accuracy == pytest.approx(right / len(inside))
+        assert (row.low, row.high) == wilson_interval(right, len(inside))
+
+
+def test_a_slice_of_few_pairs_says_so():
+    rows = slices(np.ones(59), ["many"] * 30 + ["few"] * 29)
+    assert [row.too_few for row in rows] == [False, True]
+    assert "too few" not in str(rows[0]) and str(rows[0]).split()[:4] == ["many", "30", "pairs", "1.000"]
+    assert str(rows[1]).endswith("(too few pairs to tell)")
+    name, pairs, accuracy, low, high = rows[1]
+    assert (name, pairs, accuracy, high) == ("few", 29, 1, 1) and low < 0.9
+
+
+@pytest.mark.parametrize("right, names, words", [
+    ([1, 0], ["a"], "2 values, 1 labels"),
+    ([], [], "at least one"),
+    ([1, 3], ["a", "a"], "0 <= successes <= trials"),
+])  # fmt: skip
+def test_slices_that_are_none(right, names, words):
+    with pytest.raises(ValueError, match=words):
+        slices(right, names)
+
+
+# occlusion
+
+
+def counted(letter):
+    """A scorer whose reward is how often a letter occurs: what a word adds is known."""
+
+    def score(model, pairs, token_budget):
+        return np.float32([[p.chosen.count(letter) for p in pairs], [p.rejected.count(letter) for p in pairs]])
+
+    return score
+
+
+def test_a_word_is_worth_what_the_reward_loses_with_it(monkeypatch):
+    monkeypatch.setattr(bias, "score_pairs", counted("e"))
+    text = "  Three trees,\n\nbut  no seed. "
+    assert occlusion(None, PROMPT, text) == [("Three", -2), ("trees,", -2), ("but", 0), ("no", 0), ("seed.", -2)]
+    monkeypatch.setattr(bias, "score_pairs", counted("\n"))
+    assert occlusion(None, PROMPT, text) == [("Three", 0), ("trees,", -2), ("but", 0), ("no", 0), ("seed.", 0)]
+    monkeypatch.setattr(bias, "score_pairs", counted(" "))
+    assert dict(occlusion(None, PROMPT, "a b  c"))["c"] == -2  # no space is left hanging at the end
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_occlusion_scores_each_shortened_response_in_batches(name):
+    model = tiny.reward_model(name)
+    calls = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    words = "The capital of France is Paris .".split()
+    found = occlusion(model, PROMPT, " ".join(words))
+    assert [word for word, _ in found] == words and len(calls) == 1
+    for i, (_, change) in enumerate(found):
+        without = " ".join(words[:i] + words[i + 1 :])
+        whole, less = (score_pairs(model, [PreferencePair(PROMPT, text, "-")])[0, 0] for text in
+                       (" ".join(words), without))
+        assert change == pytest.approx(float(less) - float(whole), abs=1e-5)
+    assert max(abs(change) for _, change in found) > 1e-3
+
+
+def test_a_word_alone_can_be_left_out_and_nothing_can_t():
+    model = tiny.reward_model("bert")
+    [(word, change)] = occlusion(model, PROMPT, "Paris")
+    assert word == "Paris" and math.isfinite(change) and change != 0
+    for empty in ("", " \n "):
+        with pytest.raises(ValueError, match="no word to leave out"):
+            occlusion(model, PROMPT, empty)
+
+
+# seeds
+
+
+def run(seed):
+    rng = np.random.default_rng(seed)
+    pairs = [PreferencePair(f"Why {i}?", "a", "bb") for i in range(50)]
+    return summarise(rng.normal(0.5, 1, size=50), np.zeros(50), pairs)
+
+
+def test_every_seed_has_its_row_and_failures_stay_in_the_table():
+    runs = {0: run(0), 1: "the loss is not a finite number at step 7", 2: run(2), 3: run(3)}
+    *rows, mean, spread = seeds_table(runs)
+    assert [row["seed"] for row in rows] == [0, 1, 2, 3]
+    assert rows[1] == {"seed": 1, "failed": "the loss is not a finite number at step 7"}
+    assert mean["seed"] == "mean" and spread["seed"] == "spread"
+    for name in ("accuracy", "nll", "brier", "ece"):
+        values = [getattr(runs[seed], name) for seed in (0, 2, 3)]
+        assert [rows[seed][name] for seed in (0, 2, 3)] == values
+        assert mean[name] == pytest.approx(statistics.mean(values))
+        assert spread[name] == pytest.approx(statistics.stdev(values))
+
+
+def test_one_seed_has_no_spread_and_none_no_mean():
+    assert [row["seed"] for row in seeds_table({5: run(5)})] == [5, "mean"]
+    assert seeds_table({5: "out of memory"}) == [{"seed": 5, "failed": "out of memory"}]
+    with pytest.raises(ValueError, match="at least one seed"):
+        seeds_table({})
+
+
+def test_the_figures_of_the_table_can_be_chosen():
+    row, mean = seeds_table({0: replace(run(0), ties=3)}, figures=("ties", "pairs"))
+    assert row == {"seed": 0, "ties": 3, "pairs": 50} and mean == {"seed": "mean", "ties": 3, "pairs": 50}
