@@ -55,10 +55,12 @@ CALIBRATION = Exercise(
     answer=calibration_error,
     draw=_margins_and_bins,
     mistakes={
-        "it still bins p = σ(Δ): below one half no pair is right, above it all are; bin the confidence max(p, 1 - p)":
+        "it still bins p = σ(Δ): no pair below one half is right, all above are; bin the confidence max(p, 1 - p)":
             lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(margins), bins, low=0.0),
         "it still bins p = σ(Δ), ties at one half or not; bin the confidence max(p, 1 - p)":
             lambda margins, bins: _gaps(_right(margins), sigmoid(margins), bins, low=0.0),
+        "p = σ(Δ) is below one half wherever the model is wrong; bin the confidence max(p, 1 - p)":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(margins), bins),
         "a tie is half right; here it is wrong":
             lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(np.abs(margins)), bins),
         "a tie is half right; here it is right":
@@ -109,7 +111,8 @@ LENGTH = Exercise(
             lambda learned, gold, words: float(_slopes(learned, gold, words)[1]),
         "there is a constant in the fit; exchange the two responses and all signs turn, so none belongs there":
             lambda learned, gold, words: float(_slopes(learned, gold, words / 10, np.ones(len(gold)))[1]),
-        "this is the slope of the gold margin": lambda learned, gold, words: float(_slopes(learned, gold, words / 10)[0]),
+        "this is the slope of the gold margin":
+            lambda learned, gold, words: float(_slopes(learned, gold, words / 10)[0]),
         "this predicts the gold margin from the learned one, not the learned from the gold":
             lambda learned, gold, words: float(_slopes(gold, learned, words / 10)[1]),
         "a gold reward of slope 1 is taken for granted by subtracting it: fit its slope too":
@@ -153,7 +156,8 @@ BEST_OF_N = Exercise(
         "it is the mean of the learned reward of the pick; the gold reward judges":
             lambda gold, learned, n: expected_best(learned, learned, n),
         "the n are drawn without putting back: no response is drawn twice": _with_replacement,
-        "the order is turned round: this picks the worst of n": lambda gold, learned, n: expected_best(gold, -learned, n),
+        "the order is turned round: this picks the worst of n":
+            lambda gold, learned, n: expected_best(gold, -learned, n),
         "this is the best of all, whatever n is": lambda gold, learned, n: float(gold[np.argmax(learned)]),
         "this is the mean of all: that is a pick by lot": lambda gold, learned, n: float(gold.mean()),
         "beside the pick there are n - 1 others below it, so choose n - 1 of the k lower ones, not n":
