@@ -1,5 +1,6 @@
 """Every figure of an evaluation against a few independent lines of arithmetic."""
 
+import json
 import math
 from dataclasses import asdict
 from itertools import product
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmlib.data import PreferencePair
-from rmlib.evaluation import evaluate, expected_calibration_error, summarise, wilson_interval
+from rmlib.evaluation import Evaluation, evaluate, expected_calibration_error, summarise, wilson_interval
 from rmlib.model import score_pairs
 
 Z = 1.959963984540054
@@ -124,10 +125,28 @@ def test_evaluate_sums_up_the_scores_of_all_pairs():
     figures = evaluate(model, rows, token_budget=40)
     assert figures == summarise(*score_pairs(model, rows, token_budget=40), rows)
     assert figures.ties >= 1 and figures.pairs == 8
-    assert set(asdict(figures)) == {
-        "pairs", "conversations", "accuracy", "accuracy_low", "accuracy_high", "clustered_low", "clustered_high", "ties",
-        "nll", "brier", "ece", "ece_floor", "baselines",
-    }
-    told = str(figures)
-    for value in (figures.accuracy, figures.accuracy_low, figures.nll, figures.ece, figures.baselines["shorter"]):
-        assert f"{value:.3f}" in told
+    assert Evaluation(**json.loads(json.dumps(asdict(figures)))) == figures
+
+
+def test_what_is_told_names_every_figure():
+    rng = np.random.default_rng(0)
+    rows = [PreferencePair(f"Why {i // 3}?", "a" * int(i % 7), "b" * int(i % 5)) for i in range(200)]
+    figures = asdict(summarise(rng.normal(1, 2, size=200), np.zeros(200), rows))
+    told = str(Evaluation(**figures))
+    values = figures.pop("baselines") | figures
+    assert len(set(values.values())) == len(values) == 14 and max(map(len, told.splitlines())) <= 100
+    for value in values.values():
+        assert f"{value:.3f}" in told if isinstance(value, float) else f"{value} " in told
+
+
+def test_pairs_of_one_conversation_are_drawn_together():
+    """Ten conversations of twenty pairs, all right or all wrong: there are ten facts here, and not two hundred."""
+    rows = [PreferencePair(f"\n\nHuman: {i // 20}\n\nAssistant: {i}\n\nHuman: on\n\nAssistant:", "a", "b")
+            for i in range(200)]
+    margins = np.repeat([1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0], 20)
+    figures = summarise(margins, 0 * margins, rows)
+    assert figures.conversations == 10 and figures.accuracy == 0.7
+    assert figures.clustered_low == pytest.approx(0.4, abs=0.05) and figures.clustered_high > 0.9
+    assert figures.accuracy_high - figures.accuracy_low < 0.13
+    alone = summarise(margins[:20], np.zeros(20), rows[:20])
+    assert (alone.conversations, alone.clustered_low, alone.clustered_high) == (1, 0, 1)

@@ -1,4 +1,4 @@
-"""`evaluate --json` against figures worked out from the lines of `score` and the raw file, with json and numpy alone."""
+"""`evaluate --json` against figures that follow from the lines of `score` and the raw file, by json and numpy."""
 
 import json
 import math
@@ -103,7 +103,8 @@ def test_the_floor_and_the_interval_of_conversations_are_those_of_another_simula
     errors = [calibration_error(confidence, np.where(margins == 0, 0, outcome)) for outcome in lucky]
     assert figures["ece_floor"] == pytest.approx(np.mean(errors), abs=5 * np.std(errors) * math.sqrt(1 / 200 + 1 / 300))
     right, names = (np.sign(margins) + 1) / 2, np.array(conversations)
-    sums, sizes = (np.array([f(right[names == name]) for name in sorted(set(conversations))]) for f in (np.sum, np.size))
+    each = [right[names == name] for name in sorted(set(conversations))]
+    sums, sizes = np.array([part.sum() for part in each]), np.array([part.size for part in each])
     ends = []
     for _ in range(8):
         drawn = rng.integers(len(sums), size=(2000, len(sums)))

@@ -11,11 +11,11 @@ from rmlib.evaluation.calibration import (
 )
 from rmlib.evaluation.gold import GoldRegression, centre_by_prompt, gold_regression
 from rmlib.evaluation.intervals import McNemar, clustered_bootstrap, mcnemar, rightness, wilson_interval
-from rmlib.evaluation.summary import Evaluation, evaluate, length_baselines, score_everywhere, seeds_table, summarise
+from rmlib.evaluation.summary import Evaluation, evaluate, score_everywhere, seeds_table, summarise
 
 __all__ = [
     "Bin", "Evaluation", "GoldRegression", "LengthBias", "McNemar", "Slice", "brier", "centre_by_prompt",
     "clustered_bootstrap", "confidences", "ece_floor", "evaluate", "expected_calibration_error", "fit_temperature",
-    "gold_regression", "length_baselines", "length_bias", "mcnemar", "nll", "occlusion", "perfect_model_errors",
+    "gold_regression", "length_bias", "mcnemar", "nll", "occlusion", "perfect_model_errors",
     "reliability", "rightness", "score_everywhere", "seeds_table", "slices", "summarise", "wilson_interval",
 ]

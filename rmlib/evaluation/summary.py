@@ -10,6 +10,7 @@ import numpy as np
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from rmlib.baselines import length_baselines
 from rmlib.data import PreferencePair
 from rmlib.evaluation.calibration import brier, ece_floor, expected_calibration_error, nll
 from rmlib.evaluation.intervals import clustered_bootstrap, rightness, wilson_interval
@@ -107,9 +108,3 @@ def seeds_table(
         if len(ended) >= least:
             rows.append({"seed": name, **dict(zip(figures, sum_up(ended, axis=0).tolist()))})
     return rows
-
-
-def length_baselines(pairs: Sequence[PreferencePair]) -> dict[str, float]:
-    """How often two rules that read nothing would be right: always the longer, always the shorter (in characters)."""
-    difference = np.array([len(pair.chosen) - len(pair.rejected) for pair in pairs])
-    return {"longer": float((difference > 0).mean()), "shorter": float((difference < 0).mean())}
