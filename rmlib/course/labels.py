@@ -138,8 +138,8 @@ class LabelFile:
         """For instance "12 of 20 labelled: 10 choices, 1 tie, 1 skip": what a person did; a stand-in doesn't count."""
         done = self.answers().values()
         counts = Counter(row.get("label", "choice") for row in done)
-        told = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind in ("choice", "tie", "skip") if (n := counts[kind]))
-        return f"{len(done)} of {len(self.questions)} labelled" + (f": {told}" if told else "")
+        told = [f"{counts[kind]} {kind}{'s' * (counts[kind] > 1)}" for kind in ("choice", "tie", "skip") if counts[kind]]
+        return f"{len(done)} of {len(self.questions)} labelled" + (f": {', '.join(told)}" if told else "")
 
     def damage(self) -> str:
         """What to tell about a last line that a crash cut short; "" where there is none."""

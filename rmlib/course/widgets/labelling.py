@@ -15,8 +15,7 @@ from rmlib.course.widgets.view import show_live
 from rmlib.rows import PreferencePair
 
 NAMES = {"A": "A is better", "B": "B is better", "tie": "tie", "skip": "skip"}
-MISSING = ("To label here: %pip install anywidget, then restart the kernel, run the notebook's first cell and this one, "
-           "and reload the page.")
+MISSING = "To label here: %pip install anywidget, restart the kernel, reload the page, and run the cells again."
 CELL = 'style="width: 50%; text-align: left; vertical-align: top; white-space: pre-wrap"'
 
 
@@ -84,7 +83,7 @@ class Session:
         view = {"replies": self.replies, "total": len(questions), "done": len(questions) - len(waiting),
                 "told": told, "alarm": "", "question": None, "prompt": "", "left": "", "right": ""}
         if not waiting:
-            return view | {"prompt": f"{self.file.summary()}. The labels are in {self.file.path.name}."}
+            return view | {"prompt": f"Done. {self.file.summary()}. They are in {self.file.path.name}."}
         first = waiting[0]
         return view | {"question": questions.index(first), "prompt": first.prompt.strip(),
                        "left": first.left, "right": first.right}
