@@ -64,11 +64,12 @@ def fit_bag_of_words(pairs: Sequence[PreferencePair], with_prompt: bool, l2: flo
         loss.backward()
         return loss
 
-    optimizer.step(objective)
+    if len(used):  # else both responses of every pair hold the same words
+        optimizer.step(objective)
     objective()
     found = np.zeros(BUCKETS)
     found[used.numpy()] = weights.detach().numpy()
-    return BagOfWords(found, with_prompt, weights.grad.abs().max().item())
+    return BagOfWords(found, with_prompt, max(weights.grad.abs().tolist(), default=0.0))
 
 
 def null_baselines(train: Sequence[PreferencePair], held_out: Sequence[PreferencePair]) -> dict[str, np.ndarray]:

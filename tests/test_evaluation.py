@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import asdict
-from itertools import product
 
 import numpy as np
 import pytest
