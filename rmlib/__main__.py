@@ -15,13 +15,14 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
 from rmlib.arguments import parser
-from rmlib.data import iter_rows, read_pairs, write_pairs
+from rmlib.data import PairSet, iter_rows, read_pairs, write_pairs
 from rmlib.devices import join_processes
-from rmlib.evaluation import evaluate, score_everywhere
+from rmlib.evaluation import Evaluation, evaluate, fit_temperature, score_everywhere, summarise
 from rmlib.files import atomic_write_text
 from rmlib.model import RewardModel
 from rmlib.rows import BadRow, LeftOut, PreferencePair
@@ -79,14 +80,54 @@ def run_train(options: argparse.Namespace) -> None:
         atomic_write_text(out / "training.json", json.dumps({"settings": asdict(config), **asdict(result)}) + "\n")
     log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
              result.precision, out)
-    _report(model, held_out, as_json=False, gold=options.pairs == WORLD and not options.eval,
-            title="held out: ")
+    evaluation = evaluate(model, held_out)
+    if PartialState().is_main_process:
+        from_world = options.pairs == WORLD and not options.eval
+        _tell(evaluation, World().margins(held_out) if from_world else None, title="held out: ")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
+    if options.report and Path(options.report).is_dir():
+        raise ValueError(f"--report {options.report} is a directory; give a file")
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
-    pairs = _read(options.pairs, options.strict, None, split="test")
-    _report(model, pairs, options.json, gold=options.pairs == WORLD)
+    found = _read(options.pairs, options.strict, None, split="test")
+    scores = score_everywhere(model, found.pairs).astype(np.float64)  # (2, N)
+    evaluation = summarise(*scores, found.pairs)
+    calibrated = _calibrated(model, scores, found.pairs, options) if options.validation else {}
+    if not PartialState().is_main_process:
+        return
+    figures = asdict(evaluation) | calibrated
+    gold = World().margins(found.pairs) if options.pairs == WORLD else None
+    if options.report:
+        from rmlib.course.report import Findings, write_report  # who wants none need not wait for matplotlib
+
+        validation = options.validation and Path(options.validation).name
+        margins = scores[0] - scores[1]
+        write_report(options.report, Findings(model, Path(options.model), found, margins, figures, validation, gold))
+        log.info("report in %s", options.report)
+    if options.json:
+        print(json.dumps(figures))
+    else:
+        _tell(evaluation, gold)
+        if calibrated:
+            print(_temperature_line(**calibrated))
+
+
+def _calibrated(model: RewardModel, scores: np.ndarray, pairs: list[PreferencePair],
+                options: argparse.Namespace) -> dict:
+    """The temperature fitted on the pairs of --validation, and the figures of `scores` (2, N) divided by it."""
+    validation = _read(options.validation, options.strict, None, split="validation").pairs
+    _warn_of_shared(validation, pairs, "--validation", "evaluated, so the figures at its temperature will flatter")
+    chosen, rejected = score_everywhere(model, validation).astype(np.float64)
+    temperature = fit_temperature(chosen - rejected)
+    after = summarise(*scores / temperature, pairs)
+    figures = {name: getattr(after, name) for name in ("nll", "brier", "ece", "ece_floor")}
+    return {"temperature": temperature, "validation_pairs": len(validation), "calibrated": figures}
+
+
+def _temperature_line(temperature: float, validation_pairs: int, calibrated: dict[str, float]) -> str:
+    return (f"temperature {temperature:.3f}, from {validation_pairs} validation pairs; with it negative log-likelihood "
+            f"{calibrated['nll']:.3f}, Brier score {calibrated['brier']:.3f}, calibration error {calibrated['ece']:.3f}")
 
 
 def run_score(options: argparse.Namespace) -> None:
@@ -117,41 +158,43 @@ def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut
 
 def _training_data(options: argparse.Namespace) -> tuple[list[PreferencePair], list[PreferencePair]]:
     """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
-    pairs = _read(options.pairs, options.strict, options.limit, split="train")
+    pairs = _read(options.pairs, options.strict, options.limit, split="train").pairs
     if options.eval:
-        held_out = _read(options.eval, options.strict, None, split="test")
-        trained_on = set(map(conversation_key, pairs))
-        leaked = sum(conversation_key(pair) in trained_on for pair in held_out)
-        if leaked:
-            log.warning("%d of the %d pairs of --eval are of conversations that are trained on, so its figures will "
-                        "flatter", leaked, len(held_out))
+        held_out = _read(options.eval, options.strict, None, split="test").pairs
+        _warn_of_shared(held_out, pairs, "--eval", "trained on, so its figures will flatter")
         return pairs, held_out
     if options.pairs == WORLD:
-        return pairs, _read(WORLD, False, None, split="test")
+        return pairs, _read(WORLD, False, None, split="test").pairs
     training, held_out = split_by_conversation(pairs, options.held_out, options.seed)
     log.info("held out: %d of %d pairs, in whole conversations", len(held_out), len(pairs))
     return training, held_out
 
 
-def _read(source: str, strict: bool, limit: int | None, split: str) -> list[PreferencePair]:
+def _warn_of_shared(pairs: list[PreferencePair], others: list[PreferencePair], option: str, why: str) -> None:
+    """Warn where conversations of `pairs`, which `option` gave, are among those of `others`."""
+    taken = set(map(conversation_key, others))
+    if shared := sum(conversation_key(pair) in taken for pair in pairs):
+        log.warning("%d of the %d pairs of %s are of conversations that are %s", shared, len(pairs), option, why)
+
+
+def _read(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
     if source == WORLD:
-        return World().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
+        pairs = World().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
+        return PairSet(pairs, bad_rows=[], left_out=[], name=WORLD)
     found = read_pairs(source, strict=strict, limit=limit)
     log.info(found.summary())
     for row in found.bad_rows[:5]:
         log.warning("%s:%d: skipped: %s", source, row.line, row.message)
     if len(found.bad_rows) > 5:
         log.warning("... and %d rows more", len(found.bad_rows) - 5)
-    return found.pairs
+    return found
 
 
-def _report(model: RewardModel, pairs: list[PreferencePair], as_json: bool, gold: bool, title: str = "") -> None:
-    evaluation = evaluate(model, pairs)
-    if not PartialState().is_main_process:
-        return
-    print(json.dumps(asdict(evaluation)) if as_json else f"{title}{evaluation}")
-    if gold and not as_json:
-        print(f"the gold reward itself agrees with {realised_agreement(World().margins(pairs)):.3f} of these labels")
+def _tell(evaluation: Evaluation, gold: np.ndarray | None, title: str = "") -> None:
+    """Print the figures; `gold`: the gold world's margins of the same pairs, (N,)."""
+    print(f"{title}{evaluation}")
+    if gold is not None:
+        print(f"the gold reward itself agrees with {realised_agreement(gold):.3f} of these labels")
 
 
 def _check_out(out: Path, resume: bool) -> None:

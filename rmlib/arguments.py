@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("model", metavar="DIR")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument("--validation", metavar="PAIRS", help="fit a temperature on these, and tell what it does")
+    command.add_argument("--report", metavar="FILE", help="write a page for the browser, with figures: report.html")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
 
     command = commands.add_parser("score", help="rewards of both responses of each pair, a JSON line for each line")
