@@ -1,16 +1,21 @@
-"""Grouped cross-validation of `rmlib.training`: every pair is held out once, conversations stay whole.
+"""Grouped cross-validation of `rmlib.training` beside four null baselines: conversations stay whole, each seed anew.
 
-    python benchmarks/cross_validate.py --pairs pairs.jsonl --backbone DIR [--folds 5] [--epochs 1] [--json OUT]
+    python benchmarks/cross_validate.py --pairs pairs.jsonl --backbone DIR [--seeds 0 1 2] [--keep DIR] [--json OUT]
 
-The settings are fixed here, beforehand, and not chosen on these folds. They are those of `python -m rmlib train`
-(learning rate 5e-5 with a tenth of warm-up, 16 pairs a step, 512 tokens at most, one epoch), with one exception:
-pooling is the mean, since the backbone of the documented run is a sentence encoder that was trained with it, and its
-own configuration says so.
+With each seed every pair is held out once. The baselines are fitted on the training part of each fold and judged on its
+held-out pairs; McNemar's test holds the model against each. The settings are fixed here, beforehand, and not chosen on
+these folds. They are those of `python -m rmlib train` (learning rate 5e-5 with a tenth of warm-up, 16 pairs a step, 512
+tokens at most, one epoch), with one exception: pooling is the mean, since the backbone of the documented run is a
+sentence encoder that was trained with it, and its own configuration says so.
+
+A fold of the documented run takes minutes. With --keep each finished fold leaves its rewards in a file of that
+directory, and a later call goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import platform
@@ -25,15 +30,18 @@ import torch
 import transformers
 from accelerate.utils import set_seed
 
+from rmlib.baselines import null_baselines
 from rmlib.data import PairSet, read_pairs
-from rmlib.evaluation import Evaluation, summarise
+from rmlib.evaluation import mcnemar, rightness, summarise, wilson_interval
+from rmlib.files import atomic_write_text
 from rmlib.model import POOLINGS, RewardModel, score_pairs
 from rmlib.rows import PreferencePair
 from rmlib.splits import folds_by_conversation
 from rmlib.training import TrainingConfig, train
 
 POOLING = "mean"
-HEADER = "fold  train  held out  accuracy  95% interval       NLL  shorter  longer  seconds"
+HEADER = "seed  fold  train  held out  accuracy  95% interval       NLL  seconds"
+BASELINES_HEADER = "                baseline   right  95% interval    model alone  it alone  McNemar p"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,49 +52,120 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     try:
         found = read_pairs(options.pairs, limit=options.limit)
-        folds = folds_by_conversation(found.pairs, options.folds, options.seed)
+        print(f"{found.summary()}\n{HEADER}", flush=True)
+        seeds = [one_seed(found.pairs, seed, options) for seed in options.seeds]
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(found.summary())
-    report = cross_validate(folds, options)
-    report["rows"] = count_rows(found)
+    report = {"over_seeds": over_seeds(seeds), "seeds": seeds, "settings": settings(options), "rows": count_rows(found),
+              **machine()}
+    print(told_over_seeds(report["over_seeds"]))
     if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        atomic_write_text(options.json, json.dumps(report, indent=2) + "\n")
     return 0
 
 
-def cross_validate(folds: list[tuple[list[PreferencePair], list[PreferencePair]]], options) -> dict:
-    """Train and evaluate once a fold; returns the settings, each fold's figures, and those of all held-out pairs."""
-    config = TrainingConfig(epochs=options.epochs, seed=options.seed)
-    rows, scored, settings = [], [], {}
-    print(HEADER)
-    for number, (training, held_out) in enumerate(folds, start=1):
-        set_seed(options.seed)
-        model = RewardModel(options.backbone, options.pooling)
-        started = time.perf_counter()
-        result = train(model, training, config, progress=False)
-        chosen, rejected = score_pairs(model, held_out)
-        evaluation, seconds = summarise(chosen, rejected, held_out), time.perf_counter() - started
-        print(line(str(number), len(training), evaluation, seconds), flush=True)
-        rows.append({"fold": number, "training_pairs": len(training), "seconds": round(seconds, 1),
-                     "last_losses": [record["loss"] for record in result.history[-10:]], **asdict(evaluation)})
-        scored.append((chosen, rejected, held_out))
-        settings = {**asdict(config), "pooling": model.pooling, "max_length": model.encoding.max_length,
-                    "precision": result.precision, "folds": options.folds}
-    chosen, rejected = (np.concatenate([fold[side] for fold in scored]) for side in (0, 1))
-    pooled = summarise(chosen, rejected, [pair for fold in scored for pair in fold[2]])
-    seconds = sum(row["seconds"] for row in rows)
-    print(line("all", None, pooled, seconds))
-    return {"pooled": asdict(pooled), "folds": rows, "settings": settings, "seconds": seconds, **machine()}
+def one_seed(pairs: list[PreferencePair], seed: int, options: argparse.Namespace) -> dict:
+    """Hold every pair out once: the figures of each fold, of all pairs together, and of the baselines on them."""
+    folds = folds_by_conversation(pairs, options.folds, seed)
+    rows, rewards, held_out, baselines = [], [], [], {}
+    for number, (training, held) in enumerate(folds, start=1):
+        fold = finished_fold(training, held, seed, number, options)
+        rewards.append(np.array([fold.pop("chosen"), fold.pop("rejected")]))  # (2, N)
+        held_out += held
+        evaluation = asdict(summarise(*rewards[-1], held))
+        rows.append({"fold": number, "training_pairs": len(training), **fold, **evaluation})
+        print(line(seed, str(number), len(training), rows[-1]), flush=True)
+        for name, margins in null_baselines(training, held).items():
+            baselines.setdefault(name, []).append(margins)
+    chosen, rejected = np.concatenate(rewards, axis=1)
+    pooled = {**asdict(summarise(chosen, rejected, held_out)), "seconds": sum(row["seconds"] for row in rows)}
+    print(line(seed, "all", None, pooled))
+    print(f"whole conversations, 95%:              {pooled['clustered_low']:.3f} to {pooled['clustered_high']:.3f}")
+    against = {name: compare(chosen - rejected, np.concatenate(parts)) for name, parts in baselines.items()}
+    print(BASELINES_HEADER, *(baseline_line(name, row) for name, row in against.items()), sep="\n")
+    return {"seed": seed, "pooled": pooled, "against": against, "folds": rows}
 
 
-def line(name: str, training: int | None, held_out: Evaluation, seconds: float) -> str:
+def finished_fold(training: list[PreferencePair], held_out: list[PreferencePair], seed: int, number: int,
+                  options: argparse.Namespace) -> dict:
+    """A fold's rewards and account of its training: what --keep has of it, or else a training.
+
+    Raises ValueError where what is kept is of other pairs, settings or another backbone.
+    """
+    path = options.keep and Path(options.keep) / f"seed{seed}_fold{number}.json"
+    config = TrainingConfig(epochs=options.epochs, seed=seed)
+    texts = [[(pair.prompt, pair.chosen, pair.rejected) for pair in part] for part in (training, held_out)]
+    everything = json.dumps([[options.backbone, options.pooling, asdict(config)], texts])
+    identity = hashlib.sha256(everything.encode()).hexdigest()
+    if path and path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept.pop("identity") != identity:
+            raise ValueError(f"{path} is of other pairs, settings or another backbone: give another --keep")
+        return kept
+    fold = trained_fold(training, held_out, config, options)
+    if path:
+        atomic_write_text(path, json.dumps({"identity": identity, **fold}) + "\n")
+    return fold
+
+
+def trained_fold(training: list[PreferencePair], held_out: list[PreferencePair], config: TrainingConfig,
+                 options: argparse.Namespace) -> dict:
+    """Train on one part and score the other."""
+    set_seed(config.seed)
+    model = RewardModel(options.backbone, options.pooling)
+    started = time.perf_counter()
+    result = train(model, training, config, progress=False)
+    chosen, rejected = score_pairs(model, held_out)
+    return {
+        "chosen": chosen.tolist(), "rejected": rejected.tolist(), "seconds": round(time.perf_counter() - started, 1),
+        "last_losses": [record["loss"] for record in result.history[-10:]], "precision": result.precision,
+        "max_length": model.encoding.max_length,
+    }
+
+
+def compare(ours: np.ndarray, theirs: np.ndarray) -> dict:
+    """A baseline's accuracy, and McNemar's test of the model against it, from margins (N,) of the same pairs."""
+    right = float(rightness(theirs).sum())
+    low, high = wilson_interval(right, len(theirs))
+    test = mcnemar(ours, theirs)
+    return {"accuracy": right / len(theirs), "accuracy_low": low, "accuracy_high": high,
+            "ties": int((theirs == 0).sum()), "only_model": test.only_first, "only_baseline": test.only_second,
+            "p_value": test.p_value}
+
+
+def over_seeds(seeds: list[dict]) -> dict:
+    """Mean and spread of the pooled figures over the seeds; the largest p-value of each baseline's tests."""
+    accuracies = [seed["pooled"]["accuracy"] for seed in seeds]
+    return {
+        "accuracy_mean": float(np.mean(accuracies)), "accuracy_min": min(accuracies), "accuracy_max": max(accuracies),
+        "nll_mean": float(np.mean([seed["pooled"]["nll"] for seed in seeds])),
+        "largest_p_value": {name: max(seed["against"][name]["p_value"] for seed in seeds)
+                            for name in seeds[0]["against"]},
+    }
+
+
+def told_over_seeds(figures: dict) -> str:
+    worst = max(figures["largest_p_value"].values())
+    return (f"mean accuracy over the seeds {figures['accuracy_mean']:.3f} ({figures['accuracy_min']:.3f} to "
+            f"{figures['accuracy_max']:.3f}), NLL {figures['nll_mean']:.3f}; largest McNemar p {worst:.1e}")
+
+
+def line(seed: int, fold: str, training: int | None, row: dict) -> str:
     """One row of the table under HEADER."""
-    interval = f"{held_out.accuracy_low:.3f} to {held_out.accuracy_high:.3f}"
-    shorter, longer = held_out.baselines["shorter"], held_out.baselines["longer"]
-    return (f"{name:>4}  {training or '':>5}  {held_out.pairs:>8}  {held_out.accuracy:>8.3f}  {interval}  "
-            f"{held_out.nll:>6.3f}  {shorter:>7.3f}  {longer:>6.3f}  {seconds:>7.0f}")
+    return (f"{seed:>4}  {fold:>4}  {training or '':>5}  {row['pairs']:>8}  {row['accuracy']:>8.3f}  "
+            f"{row['accuracy_low']:.3f} to {row['accuracy_high']:.3f}  {row['nll']:>6.3f}  {row['seconds']:>7.0f}")
+
+
+def baseline_line(name: str, row: dict) -> str:
+    """One row of the table under BASELINES_HEADER."""
+    return (f"{name:>24}  {row['accuracy']:>6.3f}  {row['accuracy_low']:.3f} to {row['accuracy_high']:.3f}  "
+            f"{row['only_model']:>11}  {row['only_baseline']:>8}  {row['p_value']:>9.1e}")
+
+
+def settings(options: argparse.Namespace) -> dict:
+    return {**asdict(TrainingConfig(epochs=options.epochs)), "seed": options.seeds, "pooling": options.pooling,
+            "folds": options.folds, "limit": options.limit}
 
 
 def count_rows(found: PairSet) -> dict:
@@ -107,10 +186,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--backbone", required=True, metavar="NAME_OR_DIR")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0, help="of the folds, the head and the order of pairs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="S",
+                        help="each of its own folds, head and order of pairs")
     parser.add_argument("--pooling", choices=POOLINGS, default=POOLING)
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N good pairs")
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's own)")
+    parser.add_argument("--keep", metavar="DIR", help="finished folds go there, and are taken from there")
     parser.add_argument("--json", metavar="OUT", help="write all figures there")
     return parser
 

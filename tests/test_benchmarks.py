@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -61,18 +62,72 @@ def test_a_ceiling_is_measured_for_either_precision():
     assert "2 linear layers: (N, 64) (64, 32)" in "\n".join(matrix_products.listing(backbone, [5, 17, 17]))
 
 
-def test_cross_validation_holds_each_pair_out_once_and_tells_of_all_rows(backbone_dir, pairs_file, tmp_path, capsys):
-    out = tmp_path / "report.json"
-    arguments = ["--pairs", str(pairs_file), "--backbone", str(backbone_dir), "--folds", "3", "--json", str(out)]
-    assert cross_validate.main(arguments) == 0
-    report = json.loads(out.read_text(encoding="utf-8"))
-    assert report["rows"] == {"read": 26, "used": 24, "not_used": {"empty response": 1, "missing key": 1}}
-    assert [fold["pairs"] + fold["training_pairs"] for fold in report["folds"]] == [24, 24, 24]
-    assert sum(fold["pairs"] for fold in report["folds"]) == report["pooled"]["pairs"] == 24
-    right = sum(fold["accuracy"] * fold["pairs"] for fold in report["folds"])
-    assert report["pooled"]["accuracy"] * 24 == pytest.approx(right)
-    assert report["pooled"]["baselines"] == {"longer": 1.0, "shorter": 0.0}
-    assert len(capsys.readouterr().out.splitlines()) == 1 + 1 + 3 + 1
+@pytest.fixture
+def validate(backbone_dir, pairs_file, tmp_path):
+    """Cross-validate the 24 pairs in 3 folds: (exit code, the report or None)."""
+
+    def call(*arguments):
+        out = tmp_path / "report.json"
+        files = ["--pairs", str(pairs_file), "--backbone", str(backbone_dir), "--json", str(out)]
+        code = cross_validate.main([*files, "--folds", "3", *arguments])
+        return code, json.loads(out.read_text(encoding="utf-8")) if out.exists() else None
+
+    return call
+
+
+def test_cross_validation_holds_each_pair_out_once_with_each_seed_and_tells_of_all_rows(validate, capsys):
+    code, report = validate("--seeds", "0", "3")
+    assert code == 0 and report["rows"] == {"read": 26, "used": 24, "not_used": {"empty response": 1, "missing key": 1}}
+    assert [seed["seed"] for seed in report["seeds"]] == report["settings"]["seed"] == [0, 3]
+    for seed in report["seeds"]:
+        assert [fold["pairs"] + fold["training_pairs"] for fold in seed["folds"]] == [24, 24, 24]
+        assert sum(fold["pairs"] for fold in seed["folds"]) == seed["pooled"]["pairs"] == 24
+        right = sum(fold["accuracy"] * fold["pairs"] for fold in seed["folds"])
+        assert seed["pooled"]["accuracy"] * 24 == pytest.approx(right)
+    accuracies = [seed["pooled"]["accuracy"] for seed in report["seeds"]]
+    assert report["over_seeds"]["accuracy_mean"] == pytest.approx(sum(accuracies) / 2)
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) == 2 + 2 * (3 + 2 + 1 + 4) + 1
+    assert "What is" not in json.dumps(report) and "backbone" not in report["settings"]
+
+
+def test_each_baseline_is_judged_on_the_same_pairs_as_the_model(validate):
+    [seed] = validate()[1]["seeds"]
+    assert list(seed["against"]) == ["longer", "shorter", "bag of words", "bag of words, no prompt"]
+    model = round(seed["pooled"]["accuracy"] * 24)  # no ties
+    for row in seed["against"].values():
+        assert row["ties"] == 0 and row["only_model"] - row["only_baseline"] == model - round(row["accuracy"] * 24)
+    assert [seed["against"][name]["accuracy"] for name in ("longer", "shorter")] == [1.0, 0.0]
+    # "It", "is" against "No" tells all pairs apart, also those of conversations that were not fitted to.
+    assert seed["against"]["bag of words, no prompt"]["accuracy"] == 1.0
+
+
+def test_mcnemar_s_test_is_of_the_model_against_the_baseline():
+    row = cross_validate.compare(np.array([1.0, 2, 3, 4, 5, -1]), np.array([-1.0, -2, -3, -4, 0, 1]))
+    assert (row["only_model"], row["only_baseline"], row["ties"]) == (5, 1, 1)
+    assert row["accuracy"] == pytest.approx(1.5 / 6) and row["p_value"] == pytest.approx(2 * 7 / 64)
+
+
+def test_a_finished_fold_is_not_trained_again(validate, tmp_path, monkeypatch):
+    kept = tmp_path / "kept"
+    _, first = validate("--keep", str(kept))
+    assert sorted(path.name for path in kept.iterdir()) == [f"seed0_fold{fold}.json" for fold in (1, 2, 3)]
+    (kept / "seed0_fold2.json").unlink()
+    trained, train = [], cross_validate.trained_fold
+    monkeypatch.setattr(cross_validate, "trained_fold", lambda *given: trained.append(given) or train(*given))
+    code, second = validate("--keep", str(kept))
+    assert code == 0 and len(trained) == 1
+    times = [fold.pop("seconds") for report in (first, second) for fold in report["seeds"][0]["folds"]]
+    assert times[0] == times[3] and times[2] == times[5]
+    assert first["seeds"][0]["folds"] == second["seeds"][0]["folds"]
+    assert first["over_seeds"] == second["over_seeds"]
+
+
+def test_a_fold_of_other_settings_is_refused(validate, tmp_path, capsys):
+    assert validate("--keep", str(tmp_path / "kept"))[0] == 0
+    capsys.readouterr()
+    code, _ = validate("--keep", str(tmp_path / "kept"), "--epochs", "2")
+    assert code == 2 and "seed0_fold1.json is of other pairs, settings or another backbone" in capsys.readouterr().err
 
 
 def test_cross_validation_tells_a_user_s_error(backbone_dir, tmp_path, capsys):
