@@ -8,7 +8,7 @@ import pytest
 
 from rmlib.evaluation import clustered_bootstrap, mcnemar, rightness, wilson_interval
 
-DATASETS = 1000
+DATASETS = 600
 
 
 def test_rightness_counts_a_tie_as_half():
@@ -67,7 +67,7 @@ def coverage(interval, truth, draw):
 def test_the_bootstrap_covers_and_wilson_does_not_where_pairs_come_in_clusters():
     """The bound: 95%, less a point for a finite number of clusters, within 3 standard errors of the simulation."""
     error = 3 * math.sqrt(0.95 * 0.05 / DATASETS)
-    found = coverage(lambda right, index: clustered_bootstrap(right, index, repeats=400), 0.7, clustered_data)
+    found = coverage(lambda right, index: clustered_bootstrap(right, index, repeats=300), 0.7, clustered_data)
     assert 0.94 - error < found < 0.95 + error
     wilson = coverage(lambda right, _: wilson_interval(right.sum(), len(right)), 0.7, clustered_data)
     assert wilson < 0.88
@@ -82,7 +82,7 @@ def test_the_bootstrap_of_a_difference_covers():
         return first - np.where(keep < 0.8, first, rng.random(len(first)) < 0.3), index  # 0.8 * 0.7 + 0.2 * 0.3
 
     error = 3 * math.sqrt(0.95 * 0.05 / DATASETS)
-    found = coverage(lambda gain, index: clustered_bootstrap(gain, index, repeats=400), 0.08, draw)
+    found = coverage(lambda gain, index: clustered_bootstrap(gain, index, repeats=300), 0.08, draw)
     assert 0.94 - error < found < 0.95 + error
 
 

@@ -54,6 +54,8 @@ def length_bias(
 
     Raises ValueError where lengths of the arrays differ, no pair differs in length, or gold and length can't be told
     apart.
+    Source: the correlation of reward and length, Singhal et al. (2023), arXiv:2310.03716; exact matching with weights,
+    Stuart (2010), Stat. Sci. 25, 1-21, doi:10.1214/09-STS313.
     """
     margins = numbers(margins, "margins")
     tens = numbers(extra_words, "extra words", like=margins) / 10

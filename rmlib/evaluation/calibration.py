@@ -24,8 +24,8 @@ class Bin(NamedTuple):
 def nll(margins: np.ndarray) -> float:
     """Negative log-likelihood in nats a pair: the mean of -log σ(Δ) = log(1 + exp(-Δ)); log 2 for a coin.
 
-    Source: Bradley and Terry (1952), Biometrika 39, 324-345, with strengths exp(r); Guo et al. (2017),
-    arXiv:1706.04599, eq. 6, for the two-way choice.
+    Source: Bradley and Terry (1952), Biometrika 39, 324-345, with strengths exp(r); as a measure of calibration, Guo et
+    al. (2017), arXiv:1706.04599, section 2.
     """
     return float(np.logaddexp(0, -numbers(margins, "margins")).mean())
 
