@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rmlib.data import Source, read_pairs
-from rmlib.evaluation import wilson_interval
 from rmlib.files import atomic_write_text
 from rmlib.rows import PreferencePair, RowError, judge, parse
 from rmlib.world import Annotator, World, realised_agreement
@@ -167,6 +166,8 @@ def agreement(labels: Source, world: World) -> Agreement:
     Ties and skips are left out. A choice between responses of equal gold reward counts as half right. The interval is
     Wilson's. Raises ValueError where there is no choice, or a prompt that the world doesn't know.
     """
+    from rmlib.evaluation import wilson_interval  # here, because it brings torch: labelling starts without
+
     pairs = read_pairs(labels).pairs
     share = realised_agreement(world.margins(pairs))
     return Agreement(share, *wilson_interval(share * len(pairs), len(pairs)), len(pairs))

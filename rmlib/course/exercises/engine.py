@@ -22,7 +22,11 @@ import numpy as np
 from rmlib.course.exercises.diagnose import Question, Trial, diagnose
 from rmlib.course.exercises.values import Raised, agree, is_made_of, names_of, outcome, shown
 
-NOTEBOOKS = {"1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check"}  # notebook -> file with its exercises
+NOTEBOOKS = {  # notebook -> file with its exercises
+    "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",
+    "4": "preference_data", "5": "reward_model",
+    "6": "training",
+}
 PATIENCE = 10.0  # seconds, after which a slow function is spared further random inputs
 FEWEST = 4  # ... but not these
 

@@ -130,3 +130,35 @@ def best_of_n(sizes: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
     axes.minorticks_off()
     axes.legend(loc="upper left")
     return figure
+
+
+@styled
+def same_worth(groups: Mapping[str, np.ndarray], worth: float) -> Figure:
+    """Learned rewards of responses that are all worth the same, a row of dots for each group; a line at `worth`."""
+    figure, (axes,) = canvas(height=1.6 + 0.42 * len(groups))
+    heights = np.arange(len(groups))[::-1]
+    for height, rewards in zip(heights, groups.values(), strict=True):
+        spread = np.random.default_rng(0).uniform(-0.22, 0.22, len(rewards))
+        axes.plot(rewards, height + spread, ".", color=MODEL, alpha=0.5, markersize=9, markeredgewidth=0)
+        axes.plot(rewards.mean(), height, "|", color=REJECTED, markersize=24, markeredgewidth=3)
+    axes.axvline(worth, color=THEORY, linestyle="--", linewidth=1.6)
+    axes.set(title="learned reward of right answers", yticks=heights, yticklabels=list(groups),
+             ylim=(-0.7, len(groups) - 0.3))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    return figure
+
+
+@styled
+def weights(names: Sequence[str], gold: np.ndarray, learned: np.ndarray) -> Figure:
+    """What each feature of a response is worth, (F,): to the gold reward, and to a model."""
+    figure, (axes,) = canvas(height=4.4)
+    spots = np.arange(len(names))
+    axes.barh(spots + 0.2, gold, 0.38, color=FAINT, edgecolor=NEUTRAL, label="gold reward")
+    axes.barh(spots - 0.2, learned, 0.38, color=MODEL, label="our model")
+    axes.axvline(0, color=THEORY, linewidth=1.4)
+    axes.set(title="worth of one more", yticks=spots, yticklabels=names)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.legend(loc="lower right")
+    return figure

@@ -30,8 +30,8 @@ def _content_note(findings: Findings) -> Html:
     if findings.gold is not None:
         return joined("These texts are of the course’s own gold world: short, made up and harmless.")
     return joined(element("strong", "Content note."), " These are texts of the evaluated pairs, word for word. Real "
-                  "comparisons, HH-RLHF among them, hold offensive and upsetting conversations. They stay folded, on paper "
-                  "too, until you open them.")
+                  "comparisons, HH-RLHF among them, hold offensive and upsetting conversations. They stay folded, on "
+                  "paper too, until you open them.")
 
 
 def _mistake(findings: Findings, rank: int, index: int) -> Html:
@@ -42,7 +42,8 @@ def _mistake(findings: Findings, rank: int, index: int) -> Html:
     return element(
         "article",
         element("h3", f"Mistake {rank}{place}"),
-        paragraph("Margin ", number(margin, 2), ": ", percent(confidence), " sure of the rejected response", *gold, "."),
+        paragraph("Margin ", number(margin, 2), ": ", percent(confidence), " sure of the rejected response", *gold,
+                  "."),
         _text("Prompt", pair.prompt, keep_end=True),
         element("div", element("div", _text("Chosen", pair.chosen)), element("div", _text("Rejected", pair.rejected)),
                 class_="texts"),

@@ -27,9 +27,9 @@ def evaluated(findings: Findings) -> Html:
     rows += [(f"Rows skipped: {reason}", number(count, 0)) for reason, count in bad.items()]
     rows += [(f"Rows left out: {reason}", number(count, 0)) for reason, count in left_out.items()]
     return joined(
-        paragraph("What this page says holds for these pairs and for others like them, provided that the model was trained "
-                  "neither on them nor on other parts of their conversations. That can’t be checked here: the page knows "
-                  "the pairs, and not the training."),
+        paragraph("What this page says holds for these pairs and for others like them, provided that the model was "
+                  "trained neither on them nor on other parts of their conversations. That can’t be checked here: the "
+                  "page knows the pairs, and not the training."),
         table("The pairs and the model", [], [
             (f"Pairs: {found.name}", rows), (f"Model: {findings.model_name}", findings.model_facts)]),
     )
@@ -39,16 +39,16 @@ def accuracy(findings: Findings) -> Html:
     figures = findings.figures
     rows = [
         ("Right", percent(figures["accuracy"])),
-        ("95% interval, pairs taken as independent (Wilson)", _interval(figures, "accuracy")),
-        ("95% interval, whole conversations (bootstrap)", _interval(figures, "clustered")),
+        ("95% interval, pairs taken as independent (Wilson)", _to(figures["accuracy_low"], figures["accuracy_high"])),
+        ("95% interval, whole conversations (bootstrap)", _to(figures["clustered_low"], figures["clustered_high"])),
         ("Ties, each counted as half right", number(figures["ties"], 0)),
     ]
     return joined(
-        paragraph("The model is right on a pair when it gives the chosen response the higher reward. The same model would "
-                  "score a little higher or lower on other pairs of the same kind. An interval says how much: made so "
-                  "again and again from new pairs, 95 of 100 hold the accuracy on all such pairs."),
-        paragraph("The first interval takes every pair as news of its own. Pairs of one conversation are alike, and tell "
-                  "less: the second draws whole conversations anew. Where they differ, go by the second."),
+        paragraph("The model is right on a pair when it gives the chosen response the higher reward. On other pairs of "
+                  "the same kind it would score a little higher or lower. An interval says how much: of 100 intervals "
+                  "made like this, each from new pairs, about 95 hold the accuracy on all such pairs."),
+        paragraph("The first interval takes every pair as news of its own. But pairs of one conversation are alike, and "
+                  "tell less together: the second draws whole conversations anew. Where they differ, go by the second."),
         table("Accuracy", [], [("", rows)]),
     )
 
@@ -56,20 +56,21 @@ def accuracy(findings: Findings) -> Html:
 def rules(findings: Findings) -> Html:
     strictly, rows = findings.figures["baselines"], []
     for name, rule, test in findings.rules:
-        rows.append((rule.name.capitalize(), percent(rule.accuracy), joined(percent(rule.low), " to ", percent(rule.high)),
-                     number(test.only_first, 0), number(test.only_second, 0), p_value(test.p_value)))
+        rows.append((name.capitalize(), percent(rule.accuracy), _to(rule.low, rule.high), number(test.only_first, 0),
+                     number(test.only_second, 0), p_value(test.p_value)))
     _, best, test = best_rule(findings)
     return joined(
-        paragraph("People may prefer short answers, or long ones. Two rules that read nothing and count characters show "
-                  "how far that alone leads. A model is worth its cost where it beats them clearly."),
+        paragraph("People may prefer short answers, or long ones. Two rules that read nothing and count characters, "
+                  "always the longer response and always the shorter, show how far that alone leads. A model is worth its "
+                  "cost where it beats them clearly."),
         paragraph("McNemar’s test looks only at the pairs on which one of the two is right and the other wrong: if "
                   "both were equally good, these would fall to either side like a fair coin. The p-value says how "
                   "often a coin would be as one-sided as this. Against the better rule, the model alone is right on ",
                   number(test.only_first, 0), " pairs, and the rule alone on ", number(test.only_second, 0), "."),
         table("Two rules by length, and the model against each", [
-            "Rule", "Right", "95% interval", "Only the model right", "Only the rule right", "p"], [("", rows)]),
-        paragraph("Where both responses have as many characters, a rule counts as half right. Strictly longer is the chosen "
-                  "response in ", percent(strictly["longer"]), " of the pairs, strictly shorter in ",
+            "Rule", "Right", "95% interval", "Model alone right", "Rule alone right", "p"], [("", rows)]),
+        paragraph("Where both responses have as many characters, a rule counts as half right. The chosen response is "
+                  "strictly longer in ", percent(strictly["longer"]), " of the pairs, and strictly shorter in ",
                   percent(strictly["shorter"]), "."),
     )
 
@@ -82,8 +83,8 @@ def calibration(findings: Findings) -> Html:
     columns = ["Lower is better", "This model", *(["At the temperature"] if calibrated else []), "A coin"]
     temperature = [] if calibrated is None else [paragraph(
         "The temperature is ", number(figures["temperature"]), ", fitted on ", number(figures["validation_pairs"], 0),
-        f" validation pairs ({findings.validation}). Dividing all rewards by it gives the figures of the second column. The "
-        "order of any two responses, and with it the accuracy, stays as it is.")]
+        f" validation pairs ({findings.validation}). Dividing all rewards by it gives the figures of the second column. "
+        "The order of any two responses, and with it the accuracy, stays as it is.")]
     alt = (f"Against the model’s confidence, from a half to one, stands the share of pairs it is right on, with the "
            f"diagonal of a calibrated model. On average it is {findings.mean_confidence:.1%} confident and right on "
            f"{figures['accuracy']:.1%}.")
@@ -106,9 +107,9 @@ def length(findings: Findings) -> Html:
         return paragraph(bias)
     share, low, high = findings.longer_chosen
     rows = [
-        ("The longer response was chosen", joined(percent(share), _between(low, high))),
-        ("The model prefers the longer response", joined(percent(bias.longer_preferred),
-                                                         _between(bias.longer_low, bias.longer_high))),
+        ("The longer response was chosen", joined(percent(share), " (", _to(low, high), ")")),
+        ("The model prefers the longer response",
+         joined(percent(bias.longer_preferred), " (", _to(bias.longer_low, bias.longer_high), ")")),
         ("Reward difference for ten more words", number(bias.slope)),
     ]
     if bias.slope_given_gold is not None:
@@ -119,10 +120,10 @@ def length(findings: Findings) -> Html:
                  ("… right", percent(bias.matched_accuracy))]
     return joined(
         paragraph("Of ", number(findings.figures["pairs"], 0), " pairs, ", number(bias.pairs, 0), " have responses of "
-                  "different length in words. A model may prefer long responses because they are better, or because they "
-                  "are long. Matching tells the two apart: for each difference in length as many pairs are counted in "
-                  "which the longer response was chosen as in which the shorter was. In what is left length says "
-                  "nothing, and a model that goes by length alone is right on half."),
+                  "different length in words. A model may prefer long responses because they are better, or because "
+                  "they are long. Matching helps to tell the two apart: for each difference in length as many pairs are "
+                  "counted in which the longer response was chosen as in which the shorter was. In what is left length "
+                  "says nothing, and a model that goes by length alone is right on half."),
         table("Length, in words", [], [("", rows)]),
     )
 
@@ -134,16 +135,15 @@ def parts(findings: Findings) -> Html | None:
     for group, rows in findings.slices.items():
         drawn += [(row.name, *row[1:]) for row in rows]
         groups.append((group, [(joined(row.name, ", too few to tell" if row.too_few else ""), number(row.pairs, 0),
-                                percent(row.accuracy), joined(percent(row.low), " to ", percent(row.high)))
-                               for row in rows]))
+                                percent(row.accuracy), _to(row.low, row.high)) for row in rows]))
     alt = (f"The accuracy of {len(drawn)} parts of the pairs, from {min(row[2] for row in drawn):.1%} to "
            f"{max(row[2] for row in drawn):.1%}, each with its interval, and a line at that of all pairs, "
            f"{findings.figures['accuracy']:.1%}.")
     window = "" if WINDOW not in findings.slices else (
         f" The model reads {findings.model.encoding.max_length} tokens; from a longer pair the oldest are cut.")
     return joined(
-        paragraph("The same accuracy, part by part. Small parts have wide intervals; and of twenty parts of a model that is "
-                  f"equally good everywhere, one is expected to miss the overall accuracy by luck.{window}"),
+        paragraph("The same accuracy, part by part. Small parts have wide intervals; and where a model is equally good "
+                  f"everywhere, one part in twenty is expected to miss the overall accuracy by luck.{window}"),
         picture(figures_of.slices_figure(drawn, findings.figures["accuracy"]), alt),
         table("Accuracy by part, with 95% intervals", ["Part", "Pairs", "Right", "95% interval"], groups),
     )
@@ -151,8 +151,8 @@ def parts(findings: Findings) -> Html | None:
 
 def margins(findings: Findings) -> Html:
     values = findings.margins
-    alt = (f"A histogram of the reward differences, chosen less rejected: {(values > 0).mean():.1%} of the pairs are to "
-           f"the right of zero, where the model agrees with the choice, and {(values < 0).mean():.1%} to the left.")
+    alt = (f"A histogram of the reward differences, chosen less rejected: {(values > 0).mean():.1%} of the pairs are "
+           f"to the right of zero, where the model agrees with the choice, and {(values < 0).mean():.1%} to the left.")
     columns, row = zip(*((name, number(value)) for name, value in quantiles(values)))
     sure = 1.3862943611198906  # log 4, where σ is 0.8
     wrong = int((values < -sure).sum())
@@ -174,8 +174,8 @@ def gold(findings: Findings) -> Html | None:
     alt = (f"Learned against gold margins, a dot a pair: the fitted line through zero has the slope "
            f"{regression.slope:.2f}, and the correlation is {regression.correlation:.2f}.")
     return joined(
-        paragraph("In the gold world the true reward is known. The labels come from a noisy annotator, so that no model "
-                  "can be right on all of them: the gold reward itself agrees with ",
+        paragraph("In the gold world the true reward is known. The labels come from a noisy annotator, so that no "
+                  "model can be right on all of them: the gold reward itself agrees with ",
                   percent(realised_agreement(findings.gold)), " of these."),
         picture(figures_of.learned_against_gold(findings.gold, findings.margins, regression.slope), alt),
         table("Learned against gold margins", [], [("", [
@@ -187,12 +187,8 @@ def gold(findings: Findings) -> Html | None:
     )
 
 
-def _interval(figures: dict, name: str) -> Html:
-    return joined(percent(figures[f"{name}_low"]), " to ", percent(figures[f"{name}_high"]))
-
-
-def _between(low: float, high: float) -> Html:
-    return joined(" (", percent(low), " to ", percent(high), ")")
+def _to(low: float, high: float) -> Html:
+    return joined(percent(low), " to ", percent(high))
 
 
 SECTIONS = [

@@ -34,7 +34,8 @@ section { margin-top: 2.5rem; padding-top: 2rem; border-top: 1px solid var(--lin
 .lead { font-size: 1.1875rem; line-height: 1.5; color: var(--soft); }
 
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 0.75rem; margin: 1.5rem 0; }
-.tiles > div { background: var(--raised); border: 1px solid var(--line); border-radius: 0.5rem; padding: 0.875rem 1rem; }
+.tiles > div { background: var(--raised); border: 1px solid var(--line); border-radius: 0.5rem;
+  padding: 0.875rem 1rem; }
 .tiles dt { color: var(--soft); font-size: 0.875rem; line-height: 1.35; }
 .tiles dd { margin: 0; }
 .tiles dd:first-of-type { font-size: 1.875rem; font-weight: 650; line-height: 1.3; letter-spacing: -0.02em;
@@ -61,7 +62,7 @@ thead th { color: var(--soft); font-size: 0.8125rem; font-weight: 600; vertical-
   border-bottom: 2px solid var(--line); }
 tbody th { font-weight: 400; }
 thead ~ tbody td, data { white-space: nowrap; }
-thead ~ tbody th { min-width: 7.5rem; }
+thead ~ tbody th { min-width: 5rem; }
 tbody tr { border-bottom: 1px solid var(--line); }
 .group th { font-weight: 600; padding-top: 1rem; }
 

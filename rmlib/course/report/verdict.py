@@ -18,7 +18,7 @@ def at_a_glance(findings: Findings) -> Html:
     low, high = interval(figures)
     tiles = element("dl", *(
         element("div", element("dt", name), element("dd", value), element("dd", remark)) for name, value, remark in (
-            ("Right", percent(figures["accuracy"]), joined("95% interval ", percent(low), " to ", percent(high))),
+            ("Right on", percent(figures["accuracy"]), joined("95% interval ", percent(low), " to ", percent(high))),
             ("Best length rule", percent(rule.accuracy), rule.name),
             ("Calibration error", number(figures["ece"]),
              joined(number(figures["ece_floor"]), " would be luck alone")),
@@ -26,7 +26,8 @@ def at_a_glance(findings: Findings) -> Html:
                                                           counted(figures["conversations"], "conversation"))),
         )), class_="tiles")
     verdicts = [accuracy(findings), against_rules(findings), calibration(findings), length(findings)]
-    return joined(tiles, element("ul", *(element("li", text, class_=kind) for kind, text in verdicts), class_="verdict"))
+    judged = (element("li", text, class_=kind) for kind, text in verdicts)
+    return joined(tiles, element("ul", *judged, class_="verdict"))
 
 
 def interval(figures: dict) -> tuple[float, float]:
