@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rmlib.files import atomic_write_text, read_lines
-from rmlib.lengths import Tokenize, bin_edges, count_tokens, summarise_lengths
+from rmlib.lengths import TokenCounts, Tokenize, bin_edges, count_tokens, summarise_lengths
 from rmlib.preflight import Preflight
 from rmlib.rows import BadRow, LeftOut, PreferencePair, RowError, judge, parse
 from rmlib.splits import conversation_key, earlier_turns
@@ -96,45 +96,70 @@ def preflight(
     Raises ValueError where there are no pairs, or for an impossible window or token counter.
     """
     found = _pair_set(source)
-    pairs = found.pairs
-    if not pairs or max_length < 1:
-        raise ValueError(f"need pairs and a window of at least one token, got {len(pairs)} pairs and {max_length}")
-    counts = count_tokens(pairs, tokenize, lead)
-    edges = bin_edges(int(counts.whole.max()), max_length)
-    responses = np.concatenate([counts.chosen, counts.rejected])
-    texts = Counter((pair.prompt, pair.chosen, pair.rejected) for pair in pairs)
-    prompts = Counter(pair.prompt for pair in pairs)
-    conversations = set(map(conversation_key, pairs))
-    held = None if held_out is None else _pair_set(held_out).pairs
-    both = [(pair.chosen, pair.rejected) for pair in pairs] + [row.responses for row in found.bad_rows if row.responses]
-    extra = np.array([len(chosen) - len(rejected) for chosen, rejected in both])
+    if not found.pairs or max_length < 1:
+        raise ValueError("need pairs, and a window of a token or more, got "
+                         f"{_count(len(found.pairs), 'pair')} and a window of {max_length}")
     return Preflight(
         name=found.name,
-        rows=len(pairs) + len(found.bad_rows) + len(found.left_out),
-        pairs=len(pairs),
+        rows=len(found.pairs) + len(found.bad_rows) + len(found.left_out),
+        pairs=len(found.pairs),
         bad=dict(Counter(row.reason for row in found.bad_rows)),
         left_out=dict(Counter(row.reason for row in found.left_out)),
         max_length=max_length,
-        edges=edges,
-        prompt=summarise_lengths(counts.prompt, edges),
-        response=summarise_lengths(responses, edges),
-        whole=summarise_lengths(counts.whole, edges),
-        overlong=int((counts.whole > max_length).sum()),
-        response_overlong=int((counts.longer > max_length).sum()),
-        identical_cut_right=int(counts.identical_cut_right(max_length).sum()),
-        identical_kept=int(counts.identical_kept(max_length).sum()),
-        duplicates=len(pairs) - len(texts),
-        contradictions=sum(n for (prompt, one, two), n in texts.items() if (prompt, two, one) in texts),
-        conversations=len(conversations),
-        shared_prompts=sum(n for n in prompts.values() if n > 1),
-        earlier_turns=sum(earlier_turns(pairs)),
-        held_out=None if held is None else len(held),
-        leaked_prompts=None if held is None else sum(pair.prompt in prompts for pair in held),
-        leaked_conversations=None if held is None else sum(conversation_key(pair) in conversations for pair in held),
-        chosen_longer=int((extra > 0).sum()),
-        chosen_shorter=int((extra < 0).sum()),
-        equal_length=int((extra == 0).sum()),
+        **_against_window(count_tokens(found.pairs, tokenize, lead), max_length),
+        **_repeats(found.pairs),
+        **_leaks(found.pairs, None if held_out is None else _pair_set(held_out).pairs),
+        **_longer_or_shorter(found),
     )
+
+
+def _against_window(counts: TokenCounts, window: int) -> dict[str, Any]:
+    edges = bin_edges(int(counts.whole.max()), window)
+    return {
+        "edges": edges,
+        "prompt": summarise_lengths(counts.prompt, edges),
+        "response": summarise_lengths(np.concatenate([counts.chosen, counts.rejected]), edges),
+        "whole": summarise_lengths(counts.whole, edges),
+        "overlong": int((counts.whole > window).sum()),
+        "response_overlong": int((counts.longer > window).sum()),
+        "identical_cut_right": int(counts.identical_cut_right(window).sum()),
+        "identical_kept": int(counts.identical_kept(window).sum()),
+    }
+
+
+def _repeats(pairs: list[PreferencePair]) -> dict[str, int]:
+    texts = Counter((pair.prompt, pair.chosen, pair.rejected) for pair in pairs)
+    prompts = Counter(pair.prompt for pair in pairs)
+    return {
+        "duplicates": len(pairs) - len(texts),
+        "contradictions": sum(n for (prompt, one, two), n in texts.items() if (prompt, two, one) in texts),
+        "conversations": len(set(map(conversation_key, pairs))),
+        "shared_prompts": sum(n for n in prompts.values() if n > 1),
+        "earlier_turns": sum(earlier_turns(pairs)),
+    }
+
+
+def _leaks(pairs: list[PreferencePair], held_out: list[PreferencePair] | None) -> dict[str, int | None]:
+    if held_out is None:
+        return {"held_out": None, "leaked_prompts": None, "leaked_conversations": None}
+    prompts, conversations = {pair.prompt for pair in pairs}, set(map(conversation_key, pairs))
+    return {
+        "held_out": len(held_out),
+        "leaked_prompts": sum(pair.prompt in prompts for pair in held_out),
+        "leaked_conversations": sum(conversation_key(pair) in conversations for pair in held_out),
+    }
+
+
+def _longer_or_shorter(found: PairSet) -> dict[str, int]:
+    """Over all rows whose responses can be read: what is wrong with a row seldom has to do with their lengths."""
+    both = [(pair.chosen, pair.rejected) for pair in found.pairs]
+    both += [row.responses for row in found.bad_rows if row.responses]
+    extra = [len(chosen) - len(rejected) for chosen, rejected in both]
+    return {
+        "chosen_longer": sum(n > 0 for n in extra),
+        "chosen_shorter": sum(n < 0 for n in extra),
+        "equal_length": extra.count(0),
+    }
 
 
 def _pair_set(source: Source | PairSet | Sequence[PreferencePair]) -> PairSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,9 +112,9 @@ def encode(tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec, overl
     """
     if overlong not in OVERLONG:
         raise ValueError(f"overlong must be one of {OVERLONG}, got {overlong!r}")
-    prompts = _tokenize(tokenizer, (pair.prompt for pair in pairs))
-    chosen = _tokenize(tokenizer, (spec.lead + pair.chosen for pair in pairs))
-    rejected = _tokenize(tokenizer, (spec.lead + pair.rejected for pair in pairs))
+    prompts = tokenize(tokenizer, [pair.prompt for pair in pairs])
+    chosen = tokenize(tokenizer, [spec.lead + pair.chosen for pair in pairs])
+    rejected = tokenize(tokenizer, [spec.lead + pair.rejected for pair in pairs])
     encoded = []
     for index, parts in enumerate(zip(prompts, chosen, rejected)):
         fits = len(parts[0]) + max(len(parts[1]), len(parts[2])) <= spec.room
@@ -127,8 +127,8 @@ def encode(tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec, overl
     return encoded
 
 
-def _tokenize(tokenizer, texts: Iterable[str]) -> list[list[int]]:
-    texts = list(texts)
+def tokenize(tokenizer, texts: list[str]) -> list[list[int]]:
+    """Token ids of each text, without special tokens, uncut."""
     if not texts:
         return []
     # split_special_tokens: a response that spells out "[SEP]" or "</s>" must not be able to write the real one.

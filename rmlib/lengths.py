@@ -56,23 +56,29 @@ def count_tokens(pairs: Sequence[PreferencePair], tokenize: Tokenize, lead: str 
 
     Raises ValueError where `tokenize` does not give one list of tokens for each text.
     """
-    rows = [row for start in range(0, len(pairs), CHUNK) for row in _count(pairs[start : start + CHUNK], tokenize, lead)]
+    rows: list[tuple[int, int, int, int]] = []
+    for start in range(0, len(pairs), CHUNK):
+        chunk = pairs[start : start + CHUNK]
+        prompts = _tokens(tokenize, [pair.prompt for pair in chunk])
+        chosen = _tokens(tokenize, [lead + pair.chosen for pair in chunk])
+        rejected = _tokens(tokenize, [lead + pair.rejected for pair in chunk])
+        rows += [(len(p), len(c), len(r), _shared(c, r)) for p, c, r in zip(prompts, chosen, rejected)]
     return TokenCounts(*np.array(rows, dtype=np.int64).reshape(-1, 4).T)
 
 
-def _count(pairs: Sequence[PreferencePair], tokenize: Tokenize, lead: str) -> list[tuple[int, int, int, int]]:
-    texts = [pair.prompt for pair in pairs]
-    texts += [lead + pair.chosen for pair in pairs] + [lead + pair.rejected for pair in pairs]
+def _tokens(tokenize: Tokenize, texts: list[str]) -> list[Sequence]:
     tokens = list(tokenize(texts))
     kinds = {type(found).__name__ for found in tokens}
     if len(tokens) != len(texts) or "str" in kinds or not all(hasattr(found, "__len__") for found in tokens):
-        raise ValueError("tokenize has to give one list of tokens for each text; it was given "
-                         f"{len(texts)} texts, and gave {len(tokens)} of {', '.join(sorted(kinds)) or 'nothing'}")
-    n = len(pairs)
-    return [
-        (len(prompt), len(chosen), len(rejected), _shared(chosen, rejected))
-        for prompt, chosen, rejected in zip(tokens[:n], tokens[n : 2 * n], tokens[2 * n :])
-    ]
+        raise ValueError(f"tokenize has to give one list of tokens for each text; it was given {len(texts)} texts, and "
+                         f"gave {len(tokens)} of {', '.join(sorted(kinds)) or 'nothing'}")
+    return tokens
+
+
+def _shared(first: Sequence, second: Sequence) -> int:
+    """The number of equal items before the first at which two sequences part."""
+    together = min(len(first), len(second))
+    return next((i for i in range(together) if first[i] != second[i]), together)
 
 
 @dataclass(frozen=True)
@@ -103,9 +109,3 @@ def bin_edges(longest: int, window: int) -> list[int]:
     reach = min(longest, 2 * window)
     width = -(-reach // (BINS - 2)) or 1
     return list(range(window % width - width, reach + width, width))
-
-
-def _shared(first: Sequence, second: Sequence) -> int:
-    """The number of equal items before the first at which two sequences part."""
-    together = min(len(first), len(second))
-    return next((i for i in range(together) if first[i] != second[i]), together)

@@ -22,8 +22,8 @@ class Preflight:
     whole: Lengths  # prompt and longer response together
     overlong: int  # the whole is longer than the window
     response_overlong: int  # a response alone is
-    identical_cut_right: int  # one and the same after the end of prompt + response is cut off
-    identical_kept: int  # the same after a cut that keeps the responses
+    identical_cut_right: int  # both sequences are the same once the end of prompt + response is cut off (or before)
+    identical_kept: int  # they are the same even if the prompt is cut, and a response only where it is too long alone
     duplicates: int  # repeat an earlier pair: same prompt, same chosen, same rejected
     contradictions: int  # another pair has the same texts and the opposite choice
     conversations: int  # different ones, by `conversation_key`
@@ -59,7 +59,7 @@ def _told(report: Preflight) -> dict[str, str]:
     def tokens(part: Lengths) -> str:
         return f"{part.median:7,}  {part.p95:6,}  {part.longest:6,}"
 
-    compared = max(1, report.chosen_longer + report.chosen_shorter + report.equal_length)
+    compared = report.chosen_longer + report.chosen_shorter + report.equal_length
     bad, left_out = sum(report.bad.values()), sum(report.left_out.values())
     return {
         "rows": count(report.rows, None),
