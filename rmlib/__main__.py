@@ -11,7 +11,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 
 from rmlib.arguments import parser
-from rmlib.data import PairSet, iter_rows, read_pairs, write_pairs
+from rmlib.data import PairSet, iter_rows, preflight, read_pairs, write_pairs
 from rmlib.devices import join_processes
+from rmlib.encoding import tokenize
 from rmlib.evaluation import Evaluation, evaluate, fit_temperature, score_everywhere, summarise
 from rmlib.files import atomic_write_text
 from rmlib.model import RewardModel
+from rmlib.preflight import tabulate
 from rmlib.rows import BadRow, LeftOut, PreferencePair
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.splits import conversation_key, split_by_conversation
@@ -64,26 +67,28 @@ def run_train(options: argparse.Namespace) -> None:
     backbone = options.backbone or read_settings().backbone
     model = RewardModel(backbone, options.pooling, options.max_length)
     if PartialState().is_main_process:
-        write_pairs(out / "held_out.jsonl", held_out)  # before the training: a place that can't be written shows now
+        write_pairs(out / "held_out.jsonl", held_out.pairs)  # before the training: what can't be written shows now
     log.info("backbone %s, %s pooling, %d tokens at most", backbone, model.pooling, model.encoding.max_length)
     if is_embedded(backbone) and options.pairs != WORLD:
         log.warning("the embedded backbone knows only the gold world's words and facts; for real text give --backbone, "
                     "for instance distilbert-base-uncased")
+    if PartialState().is_main_process:
+        log.info("%s", _preflights(model, training, held_out))
     config = TrainingConfig(
         epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
         learning_rate=options.learning_rate or learning_rate_for(backbone),
         use_target_margin=options.use_target_margin, checkpoint_every=options.checkpoint_every,
     )
-    result = train(model, training, config, checkpoint_dir=out / "checkpoints", resume=options.resume)
+    result = train(model, training.pairs, config, checkpoint_dir=out / "checkpoints", resume=options.resume)
     if PartialState().is_main_process:
         model.save_pretrained(out)
         atomic_write_text(out / "training.json", json.dumps({"settings": asdict(config), **asdict(result)}) + "\n")
     log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
              result.precision, out)
-    evaluation = evaluate(model, held_out)
+    evaluation = evaluate(model, held_out.pairs)
     if PartialState().is_main_process:
         from_world = options.pairs == WORLD and not options.eval
-        _tell(evaluation, World().margins(held_out) if from_world else None, title="held out: ")
+        _tell(evaluation, World().margins(held_out.pairs) if from_world else None, title="held out: ")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -126,8 +131,9 @@ def _calibrated(model: RewardModel, scores: np.ndarray, pairs: list[PreferencePa
 
 
 def _temperature_line(temperature: float, validation_pairs: int, calibrated: dict[str, float]) -> str:
-    return (f"temperature {temperature:.3f}, from {validation_pairs} validation pairs; with it negative log-likelihood "
-            f"{calibrated['nll']:.3f}, Brier score {calibrated['brier']:.3f}, calibration error {calibrated['ece']:.3f}")
+    names = {"nll": "negative log-likelihood", "brier": "Brier score", "ece": "calibration error"}
+    figures = ", ".join(f"{name} {calibrated[key]:.3f}" for key, name in names.items())
+    return f"temperature {temperature:.3f}, from {validation_pairs} validation pairs; with it {figures}"
 
 
 def run_score(options: argparse.Namespace) -> None:
@@ -156,18 +162,28 @@ def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut
             yield {"line": row.line, "error": row.message}
 
 
-def _training_data(options: argparse.Namespace) -> tuple[list[PreferencePair], list[PreferencePair]]:
+def _training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
     """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
-    pairs = _read(options.pairs, options.strict, options.limit, split="train").pairs
+    found = _read(options.pairs, options.strict, options.limit, split="train")
     if options.eval:
-        held_out = _read(options.eval, options.strict, None, split="test").pairs
-        _warn_of_shared(held_out, pairs, "--eval", "trained on, so its figures will flatter")
-        return pairs, held_out
+        held_out = _read(options.eval, options.strict, None, split="test")
+        _warn_of_shared(held_out.pairs, found.pairs, "--eval", "trained on, so its figures will flatter")
+        return found, held_out
     if options.pairs == WORLD:
-        return pairs, _read(WORLD, False, None, split="test").pairs
-    training, held_out = split_by_conversation(pairs, options.held_out, options.seed)
-    log.info("held out: %d of %d pairs, in whole conversations", len(held_out), len(pairs))
-    return training, held_out
+        return found, _read(WORLD, False, None, split="test")
+    training, held_out = split_by_conversation(found.pairs, options.held_out, options.seed)
+    log.info("held out: %d of %d pairs, in whole conversations", len(held_out), len(found.pairs))
+    return replace(found, pairs=training), PairSet(held_out, bad_rows=[], left_out=[], name=found.name)
+
+
+def _preflights(model: RewardModel, training: PairSet, held_out: PairSet) -> str:
+    """Both parts' preflight reports, counted by the model's own tokenizer; bad rows of a file that is split are told
+    with the training part."""
+    count, room, lead = partial(tokenize, model.tokenizer), model.encoding.room, model.encoding.lead
+    return tabulate({
+        "training": preflight(training, count, room, held_out, lead=lead),
+        "held out": preflight(held_out, count, room, lead=lead),
+    })
 
 
 def _warn_of_shared(pairs: list[PreferencePair], others: list[PreferencePair], option: str, why: str) -> None:

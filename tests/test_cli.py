@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -126,6 +127,29 @@ def test_what_is_held_out_is_no_conversation_of_the_training(train, tmp_path):
     assert history["pairs_seen"] == len(everything) - len(held_out) and 0 < len(held_out) < len(everything)
 
 
+def test_train_looks_its_pairs_over_before_it_trains(train, tmp_path):
+    rows = [{"prompt": "grass " * 20, "chosen": "is green", "rejected": "is blue"}, ROWS[0], ROWS[0], *ROWS[1:4]]
+    source = write(tmp_path / "pairs.jsonl", [*rows, BAD["empty response"]])
+    other = write(tmp_path / "other.jsonl", [ROWS[1], GOOD | {"prompt": "hot?"}])
+    code, out, err = train("--eval", other, "--max-length", 20, pairs=source)
+    assert code == 0 and "identical" not in out
+    told = err[: err.index("pairs encoded")].splitlines()  # what training itself says begins here
+    report = told[next(i for i, line in enumerate(told) if line.split() == ["training", "held", "out"]) :]
+    lines = {line[:38].strip(): line[38:].split() for line in report}
+    assert lines["rows"] == ["7", "2"] and lines["bad"] == ["1", "14.3%", "0"]
+    assert lines["longer than 17 tokens"] == lines["identical if the end is cut off"] == ["1", "16.7%", "0"]
+    assert lines["if the prompt is cut instead"] == ["0", "0"]
+    assert lines["repeat of an earlier pair"] == ["1", "16.7%", "0"]
+    assert lines["held-out pairs whose prompt is here"] == lines["whose conversation is"] == ["1", "50.0%"]
+
+
+def test_parts_of_one_file_share_no_conversation_and_its_bad_rows_are_told_with_the_training(train, tmp_path):
+    code, _, err = train(pairs=write(tmp_path / "mixed.jsonl", [BAD["null"], *ROWS]))
+    lines = {line[:38].strip(): line[38:].split() for line in err.splitlines()}
+    assert code == 0 and lines["rows"] == ["13", "3"] and lines["bad"] == ["1", "7.7%", "0"]
+    assert lines["held-out pairs whose prompt is here"] == lines["whose conversation is"] == ["0"]
+
+
 def test_train_changes_the_weights_and_the_seed_decides_them(train, tmp_path, room):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         arguments = ("--seed", seed, "--learning-rate", 0.01, "--eval", room / "pairs.jsonl")
@@ -152,7 +176,8 @@ def test_limit_takes_the_first_good_rows_or_all_there_are(train, tmp_path):
 
 def test_the_gold_world_is_a_source_of_pairs(train, run, monkeypatch, tmp_path):
     monkeypatch.setattr(cli, "WORLD_TEST", 40)
-    code, out, _ = train("--limit", 24, pairs="world")
+    code, out, err = train("--limit", 24, pairs="world")
+    assert re.search(r"\n  pairs +24 +40\n", err) and re.search(r"\nheld-out pairs whose prompt is here +0\n", err)
     assert code == 0 and "held out: 40 pairs" in out and "the gold reward itself agrees with 0." in out
     code, out, _ = run("evaluate", tmp_path / "run", "world", "--json")
     assert code == 0 and json.loads(out)["pairs"] == 40
