@@ -1,0 +1,172 @@
+"""What the exercises of notebook 06 ask."""
+
+import numpy as np
+
+from rmlib.course.exercises.engine import Exercise
+from rmlib.course.exercises.training_loops import CONTINUED, LOOP, continued, loop, saved_runs, small_data
+
+# 6.1: micro-batches of pairs
+
+
+def some_lengths(rng: np.random.Generator) -> tuple[list[int], int]:
+    """Lengths of 6 to 14 pairs, and a budget of tokens that the longest fits."""
+    lengths = rng.integers(4, 40, size=rng.integers(6, 15)).tolist()
+    return lengths, int(rng.integers(2, 9)) * max(lengths)
+
+
+def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=True, rest=True):
+    """The right sizes, or with an argument changed those of a mistake."""
+    sizes, inside = [], []
+    for length in sorted(lengths) if ordered else lengths:
+        together = [*inside, length] if newcomer else inside
+        tokens = rows * len(together) * max(together, default=0) if padded else rows * sum(together)
+        if inside and (tokens >= budget if strict else tokens > budget):
+            sizes.append(len(inside))
+            inside = []
+        inside.append(length)
+    return [*sizes, len(inside)] if rest else sizes
+
+
+SIZES = {
+    "a pair is two rows, one for each response: count both": lambda s, b: micro_batch_sizes(s, b, rows=1),
+    "the pairs are not in order of length": lambda s, b: micro_batch_sizes(s, b, ordered=False),
+    "padding counts too: every row is as long as the longest": lambda s, b: micro_batch_sizes(s, b, padded=False),
+    "a micro-batch may hold exactly the budget": lambda s, b: micro_batch_sizes(s, b, strict=True),
+    "the tokens are counted before the newcomer is in, so that it can overfill the batch":
+        lambda s, b: micro_batch_sizes(s, b, newcomer=False),
+    "the last micro-batch is lost: when the pairs run out, one is still open":
+        lambda s, b: micro_batch_sizes(s, b, rest=False),
+}
+
+
+# 6.2: the mean over a batch, from pieces of it
+
+
+def pieces(rng: np.random.Generator) -> tuple[list[np.ndarray]]:
+    """Gradients of single pairs, (n, 3) in each of two to four pieces, which have unequal sizes."""
+    sizes = rng.choice(np.arange(1, 9), size=rng.integers(2, 5), replace=False)
+    return ([rng.normal(size=(size, 3)) for size in sizes],)
+
+
+def accumulated(parts):
+    return np.concatenate(parts).mean(axis=0)
+
+
+ACCUMULATED = {
+    "the bug is still there: a mean of means counts a pair in a small piece more than one in a large piece":
+        lambda parts: np.mean([part.mean(axis=0) for part in parts], axis=0),
+    "this is the sum over the pairs; the batch's loss is their mean": lambda parts: np.concatenate(parts).sum(axis=0),
+    "the means of the pieces are added up and divided by nothing":
+        lambda parts: np.sum([part.mean(axis=0) for part in parts], axis=0),
+    "the sum is divided by the number of pieces; divide by the number of pairs":
+        lambda parts: np.concatenate(parts).sum(axis=0) / len(parts),
+    "only the last piece is left: += became =": lambda parts: parts[-1].sum(axis=0) / sum(map(len, parts)),
+    "the pieces' means are divided by the number of pairs":
+        lambda parts: np.sum([part.mean(axis=0) for part in parts], axis=0) / sum(map(len, parts)),
+}
+
+
+# 6.3: clipping
+
+
+def some_gradients(rng: np.random.Generator) -> tuple[list[np.ndarray], float]:
+    """Gradients of three parameters, and a length that is longer or shorter than theirs."""
+    gradients = [rng.normal(size=(2, 3)), rng.normal(size=4), rng.normal(size=(1, 5))]
+    return gradients, float(rng.choice([0.3, 0.6, 1.5, 2.5])) * np.sqrt(15)
+
+
+def length(gradients):
+    return np.sqrt(sum(np.sum(part**2) for part in gradients))
+
+
+def clipped(gradients, most):
+    share = min(1.0, most / length(gradients))
+    return [share * part for part in gradients]
+
+
+CLIPPED = {
+    "each tensor is clipped by its own norm; the norm is that of all of them together, so that the direction stays":
+        lambda g, m: [min(1, m / np.linalg.norm(part)) * part for part in g],
+    "a gradient that is short enough is lengthened: clipping only ever shortens":
+        lambda g, m: [m / length(g) * part for part in g],
+    "single numbers are clipped, which turns the gradient in another direction":
+        lambda g, m: [np.clip(part, -m, m) for part in g],
+    "the norms of the tensors are added up; their squares are, and then comes the root":
+        lambda g, m: [min(1, m / sum(np.linalg.norm(part) for part in g)) * part for part in g],
+    "the root is missing: this divides by the squared norm":
+        lambda g, m: [min(1, m / length(g)**2) * part for part in g],
+    "a long gradient becomes zero; it is to be shortened": lambda g, m: [(length(g) <= m) * part for part in g],
+    "this has length 1, whatever `most` is": lambda g, m: [min(1, 1 / length(g)) * part for part in g],
+}
+
+
+# 6.4: one step of AdamW
+
+BETA, GAMMA, TINY = 0.9, 0.999, 1e-8
+
+
+def adam_state(rng: np.random.Generator) -> tuple:
+    weight, gradient, mean = rng.normal(size=(3, 4))
+    return weight, gradient, 0.1 * mean, 0.01 * rng.random(4), int(rng.integers(1, 20)), 0.01, 0.1
+
+
+def adamw(w, g, m, v, t, rate, decay, coupled=0.0, corrected=True, root=True, rated=True):
+    """The right step, or with an argument changed that of a mistake."""
+    g = g + coupled * w
+    m, v = BETA * m + (1 - BETA) * g, GAMMA * v + (1 - GAMMA) * g**2
+    mean, square = (m / (1 - BETA**t), v / (1 - GAMMA**t)) if corrected else (m, v)
+    shrunk = w * (1 - (rate if rated else 1) * decay)
+    return shrunk - rate * mean / ((np.sqrt(square) if root else square) + TINY), m, v
+
+
+ADAMW = {
+    "the averages are not corrected: at first they are far too small, since they began at zero":
+        lambda *a: adamw(*a, corrected=False),
+    "the decay is in the gradient: that is Adam with an L2 penalty, and Adam's division takes it away again":
+        lambda w, g, m, v, t, r, d: adamw(w, g, m, v, t, r, 0.0, coupled=d),
+    "the root is missing: divide by the root of the mean square": lambda *a: adamw(*a, root=False),
+    "the decay is not multiplied by the learning rate": lambda *a: adamw(*a, rated=False),
+    "the weight does not decay": lambda w, g, m, v, t, r, d: adamw(w, g, m, v, t, r, 0.0),
+    "the corrected averages come back; the state keeps the plain ones": lambda *a: (
+        adamw(*a)[0], adamw(*a)[1] / (1 - BETA ** a[4]), adamw(*a)[2] / (1 - GAMMA ** a[4])),
+    "the step goes up the gradient": lambda w, g, m, v, t, r, d: (
+        2 * w * (1 - r * d) - adamw(w, g, m, v, t, r, d)[0], *adamw(w, g, m, v, t, r, d)[1:]),
+}
+
+
+# 6.5: the schedule
+
+
+def moments(rng: np.random.Generator) -> tuple[int, int, int, float]:
+    steps = int(rng.integers(40, 100))
+    warmup = int(rng.integers(4, 20))
+    return int(rng.integers(0, steps)), steps, warmup, float(rng.uniform(1e-4, 1e-2))
+
+
+def learning_rate(step, steps, warmup, peak):
+    return peak * (step / warmup if step < warmup else (steps - step) / (steps - warmup))
+
+
+RATE = {
+    "after the warm-up it stays at the peak; it falls to zero":
+        lambda s, n, w, p: p * min(1, s / w),
+    "it falls from the first step on, as if there had been no warm-up, and so jumps at its end":
+        lambda s, n, w, p: p * (s / w if s < w else (n - s) / n),
+    "the warm-up counts from one: the first step, step 0, has rate zero":
+        lambda s, n, w, p: p * ((s + 1) / w if s < w else (n - s) / (n - w)),
+    "there is no warm-up": lambda s, n, w, p: p * (n - s) / n,
+    "it rises again: the share is of the steps that are left, not of those that were taken":
+        lambda s, n, w, p: p * (s / w if s < w else (s - w) / (n - w)),
+    "it reaches the peak at the last step": lambda s, n, w, p: p * s / n,
+    "it is a share; multiply by the peak": lambda s, n, w, p: learning_rate(s, n, w, 1.0),
+}
+
+EXERCISES = [
+    Exercise("6.1", micro_batch_sizes, some_lengths, SIZES, edges=(([5, 5, 5, 5], 20), ([7], 14), ([30, 4, 4], 20))),
+    Exercise("6.2", accumulated, pieces, ACCUMULATED),
+    Exercise("6.3", clipped, some_gradients, CLIPPED),
+    Exercise("6.4", adamw, adam_state, ADAMW),
+    Exercise("6.5", learning_rate, moments, RATE, edges=((0, 50, 5, 1e-3), (5, 50, 5, 1e-3), (49, 50, 5, 1e-3))),
+    Exercise("6.6", loop, small_data, LOOP),
+    Exercise("6.7", continued, saved_runs, CONTINUED),
+]

@@ -1,0 +1,165 @@
+"""Figures of notebook 06: losses by step, what training adds of its own, and how runs compare."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, REJECTED, THEORY, canvas, styled
+
+LOOKS = ((MODEL, "-"), (REJECTED, "--"), (CHOSEN, "-."), (LIT_EDGE, ":"))
+
+
+def smoothed(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of the last `window` values up to each, of all there are at the beginning; (N,)."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def log_two(axes: Axes, right: float) -> None:
+    """The dashed line of a coin's loss, named at its right end."""
+    axes.axhline(np.log(2), color=THEORY, linestyle="--", linewidth=1.6, zorder=0)
+    axes.text(right, np.log(2), "log 2 ", ha="right", va="bottom")
+
+
+@styled
+def overfitting(one: Sequence[float], sixteen: Mapping[str, Sequence[float]]) -> Figure:
+    """Left, the loss of one pair by step, on a logarithmic scale; right, of sixteen pairs, for each loop by name."""
+    figure, (left, right) = canvas(columns=2, height=4.2)
+    left.semilogy(range(1, len(one) + 1), one, "o-", color=MODEL)
+    left.set(title="one pair", xlabel="step", ylabel="loss", ylim=(1e-2, 1.5), xticks=range(2, len(one) + 1, 2))
+    left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+    left.minorticks_off()
+    for (name, losses), (colour, line) in zip(sixteen.items(), LOOKS, strict=False):
+        right.plot(range(1, len(losses) + 1), losses, line, color=colour, label=name)
+    right.axhline(np.log(2), color=FAINT, linewidth=1.6, zorder=0)
+    right.set(title="sixteen pairs", xlabel="step", ylim=(-0.03, 1.15))
+    right.legend(loc="upper right", handlelength=1.6)
+    return figure
+
+
+@styled
+def margin_noise(panels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """For each model two histograms: margins of a text with itself, dropout on, and of pairs, dropout off; (N,)."""
+    figure, axes_of = canvas(columns=len(panels), height=4.0)
+    for axes, (name, (noise, margins)) in zip(axes_of, panels.items(), strict=True):
+        reach = 1.02 * max(np.abs(noise).max(), np.abs(margins).max())
+        edges = np.linspace(-reach, reach, 32)
+        for values, colour, label in ((margins, FAINT, "pairs, dropout off"), (noise, REJECTED, "a text with itself")):
+            axes.hist(values, edges, density=True, color=colour, alpha=0.7, label=label)
+        axes.axvline(0, color=THEORY, linewidth=1.4)
+        axes.set(title=name, xlabel="margin", yticks=[])
+    figure.legend(*axes_of[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+@styled
+def pair_weights(sizes: Sequence[int]) -> Figure:
+    """What each pair of a batch counts where micro-batches of these sizes are averaged, and then their means."""
+    figure, [axes] = canvas(height=3.6)
+    weights = np.repeat(1 / (len(sizes) * np.array(sizes)), sizes)
+    colours = np.repeat([(CHOSEN, LIT_EDGE)[number % 2] for number in range(len(sizes))], sizes)
+    axes.bar(np.arange(len(weights)), weights, color=colours, width=0.8)
+    axes.axhline(1 / len(weights), color=THEORY, linestyle="--", linewidth=2)
+    axes.text(-0.6, 1 / len(weights), "1/B, what each should count", ha="left", va="bottom")
+    starts = np.cumsum([0, *sizes[:-1]])
+    for start, size in zip(starts, sizes, strict=True):
+        label = f"{size} pair" + ("" if size == 1 else "s")
+        axes.text(start + (size - 1) / 2, 1 / (len(sizes) * size), label, ha="center", va="bottom")
+    axes.set(xlabel="pairs, in micro-batches of like length", ylabel="weight", xticks=[],
+             ylim=(0, 1.2 * weights.max()))
+    return figure
+
+
+@styled
+def gradient_norms(norms: Sequence[float], most: float) -> Figure:
+    """Norm of the gradient at each step before clipping, and the length to which it is clipped."""
+    figure, [axes] = canvas(height=3.6)
+    norms = np.asarray(norms)
+    axes.vlines(np.arange(1, len(norms) + 1), np.minimum(norms, most), norms, color=REJECTED, linewidth=2)
+    axes.plot(np.arange(1, len(norms) + 1), norms, "o", color=MODEL, markersize=5)
+    axes.axhline(most, color=THEORY, linestyle="--", linewidth=2)
+    axes.text(0.4, most, "clipped to this", ha="left", va="bottom")
+    axes.set(xlabel="step", ylabel="norm of the gradient", ylim=(0, 1.08 * max(most, norms.max())),
+             xticks=range(2, len(norms) + 1, 2))
+    return figure
+
+
+@styled
+def schedule(rates: Sequence[float], warmup: int) -> Figure:
+    """The learning rate at each step, up over `warmup` steps and down to zero."""
+    figure, [axes] = canvas(height=3.2)
+    axes.axvspan(0, warmup, color=FAINT, alpha=0.5, linewidth=0)
+    axes.plot(range(len(rates)), rates, color=MODEL)
+    axes.text(warmup, 0.05 * max(rates), " warm-up", ha="left")
+    axes.set(xlabel="step", ylabel="share of the peak", ylim=(0, 1.05 * max(rates)), xlim=(0, len(rates)))
+    return figure
+
+
+@styled
+def same_losses(ours: Sequence[float], theirs: Sequence[float], names: tuple[str, str]) -> Figure:
+    """Two lists of losses by step, drawn one over the other: rings round dots where they agree."""
+    figure, [axes] = canvas(height=3.8)
+    steps = np.arange(1, len(ours) + 1)
+    axes.plot(steps, theirs, "o", color=FAINT, markersize=17, label=names[1])
+    axes.plot(steps, ours, "o-", color=MODEL, markersize=6, label=names[0])
+    log_two(axes, steps[-1])
+    axes.set(xlabel="step", ylabel="loss", xticks=steps[1::2])
+    axes.legend(loc="lower left")
+    return figure
+
+
+@styled
+def missing(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], window: int = 128) -> Figure:
+    """How much of what the gold reward gains over a coin is still missing, by pairs seen: 1 at a coin, 0 at the gold.
+
+    curves: name -> (pairs seen after each step, loss, the gold reward's loss on the same pairs), each (N,). Drawn is
+    the ratio of (loss - gold) to (log 2 - gold) over the last `window` pairs.
+    """
+    figure, [axes] = canvas(height=4.4)
+    for (name, (seen, losses, gold)), (colour, line) in zip(curves.items(), LOOKS, strict=False):
+        steps = max(1, round(window * len(seen) / seen[-1]))
+        share = smoothed(losses - gold, steps) / smoothed(np.log(2) - gold, steps)
+        axes.plot(seen, share, line, color=colour, label=name)
+    for height, name in ((1, "a coin"), (0, "the gold reward")):
+        axes.axhline(height, color=THEORY, linestyle="--", linewidth=1.8, zorder=0)
+        axes.text(0, height, name, ha="left", va="bottom")
+    axes.set(xlabel="pairs seen", ylabel="still missing", ylim=(-0.08, 1.4))
+    axes.legend(loc="upper right", handlelength=2.2)
+    return figure
+
+
+@styled
+def swallowed(start: float, exact: np.ndarray, rounded: np.ndarray, gap: float) -> Figure:
+    """A weight by step, as float32 and as bfloat16 keep it; faint lines are the values that bfloat16 has near `start`,
+    which are `gap` apart, as long as they can be told from each other."""
+    figure, [axes] = canvas(height=4.2)
+    high = max(start + 6.6 * gap, 1.1 * (max(exact[-1], rounded[-1]) - start) + start)
+    if high - start < 30 * gap:
+        for number in range(-1, int((high - start) / gap) + 1):
+            axes.axhline(start + number * gap, color=FAINT, linewidth=1.2, zorder=0)
+    axes.plot(exact, color=MODEL, label="float32")
+    axes.plot(rounded, color=REJECTED, linestyle="--", label="bfloat16")
+    axes.set(xlabel="Adam steps", ylabel="weight", ylim=(start - 0.2 * (high - start), high), xlim=(0, len(exact) - 1))
+    axes.legend(loc="upper left", ncols=2)
+    return figure
+
+
+@styled
+def running_loss(losses: Sequence[float], size: int, limit: float | None = None, window: int = 512) -> Figure:
+    """The training loss by pairs seen, `size` a step, as a mean over the last `window` pairs, on top of the single steps;
+    `limit`, if given, is the loss of the gold reward on the same pairs."""
+    figure, [axes] = canvas(height=4.2)
+    losses = np.asarray(losses, dtype=float)
+    seen = size * np.arange(1, len(losses) + 1)
+    axes.plot(seen, losses, ".", color=FAINT, markersize=4, zorder=0)
+    axes.plot(seen, smoothed(losses, max(1, window // size)), color=MODEL)
+    log_two(axes, seen[-1])
+    if limit is not None:
+        axes.axhline(limit, color=THEORY, linewidth=1.8)
+        axes.text(seen[-1], limit, "the gold reward's own loss ", ha="right", va="top")
+    axes.set(xlabel="pairs seen", ylabel="training loss", ylim=(0, 1.05 * max(0.8, np.percentile(losses, 99))))
+    return figure
