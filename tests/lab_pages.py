@@ -182,8 +182,9 @@ FAINT = """least => {
     }
     return "rgb(255, 255, 255)";
   };
-  const texts = document.querySelectorAll(`.jp-NotebookPanel :is(.jp-RenderedHTMLCommon, .rmlib-explore)
-    :is(p, li, td, th, h1, h2, h3, summary, em, .widget-label, .widget-readout), .jp-OutputArea-output > pre`);
+  const texts = document.querySelectorAll(`.jp-NotebookPanel :is(.jp-RenderedHTMLCommon, .rmlib-explore, .rmlib-label)
+    :is(p, li, td, th, h1, h2, h3, summary, em, button, kbd, .widget-label, .widget-readout),
+    .jp-OutputArea-output > pre`);
   return [...texts].filter((e) => e.offsetParent && e.innerText.trim()).map((e) => {
     const [a, b] = [light(getComputedStyle(e).color), light(behind(e))];
     return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.innerText.slice(0, 60)];

@@ -137,7 +137,7 @@ class LabelFile:
         """For instance "12 of 20 labelled: 10 choices, 1 tie, 1 skip": what a person did; a stand-in doesn't count."""
         done = self.answers().values()
         counts = Counter(row.get("label", "choice") for row in done)
-        told = [f"{counts[kind]} {kind}{'s' * (counts[kind] > 1)}" for kind in ("choice", "tie", "skip") if counts[kind]]
+        told = [f"{n} {kind}{'s' * (n > 1)}" for kind in ("choice", "tie", "skip") if (n := counts[kind])]
         return f"{len(done)} of {len(self.questions)} labelled" + (f": {', '.join(told)}" if told else "")
 
     def damage(self) -> str:

@@ -3,8 +3,8 @@
 
 const KEYS = { a: "A", arrowleft: "A", b: "B", arrowright: "B", t: "tie", s: "skip", u: "undo" };
 const HINT = "While this frame is lit, these keys work too: A or \u2190, B or \u2192, T, S, U.";
-const NO_ANSWER = "The kernel has not answered, so this may not be stored. If it is busy, wait. If it is gone, run this "
-  + "cell again: what was stored is kept.";
+const NO_ANSWER = "The kernel has not answered, so this may not be stored. If it is busy, wait. If it is gone, "
+  + "run this cell again: what was stored is kept.";
 const PATIENCE = 3000; // milliseconds without an answer
 const DOUBLE_CLICK = 400; // its second half can't be meant for the question that has just come
 const LONG_PROMPT = 160; // characters
