@@ -1,0 +1,249 @@
+"""What the exercises of notebook 04 ask: transcripts, limits, agreement, a cut, pads, ties, and a split that leaks."""
+
+import math
+
+import numpy as np
+
+from rmlib.course.exercises.engine import Exercise
+
+MARKER = "\n\nAssistant:"
+SAID = ("Hi!", "What is the capital of Japan?", "Tokyo.", "Thank you.", "Is it far?", "That depends on where you are.")
+
+
+def draw_transcript(rng):
+    turns = rng.choice(SAID, size=2 * rng.integers(1, 4)).tolist()
+    text = "".join(f"\n\n{who}: {said}" for who, said in zip(("Human", "Assistant") * len(turns), turns, strict=False))
+    return (text + rng.choice(["", " ", "\n"]),)
+
+
+def cut_at(transcript, cut=str.rpartition, prompt=1, response=0):
+    """(prompt, response), cut by one of str's partitions; prompt, response: how many markers each of them keeps."""
+    before, marker, after = cut(transcript, MARKER)
+    if not marker:
+        raise ValueError("no turn of the assistant")
+    return before + prompt * marker, response * marker + after.strip()
+
+
+def without_a_guard(transcript):
+    before, marker, response = transcript.rpartition(MARKER)
+    return before + marker, response
+
+
+SPLIT_TRANSCRIPT = Exercise(
+    "4.1",
+    answer=cut_at,  # words are compared but for white space around them
+    draw=draw_transcript,
+    edges=(("No one has spoken.",), ("\n\nHuman: Hi!\n\nAssistant: Hello!\n\nHuman: Sing.\n\nAssistant: La, la. ",)),
+    mistakes={
+        "cut at the first turn of the assistant; the response follows the last":
+            lambda transcript: cut_at(transcript, str.partition),
+        "the marker is missing at the end of the prompt": lambda transcript: cut_at(transcript, prompt=0),
+        "the marker belongs to the prompt, not to the response":
+            lambda transcript: cut_at(transcript, prompt=0, response=1),
+        "the marker stands in both; it belongs to the prompt": lambda transcript: cut_at(transcript, response=1),
+        "a text without the marker has to be a ValueError": without_a_guard,
+    },
+)
+
+
+def entropy(p):
+    q = np.clip([p, 1 - np.asarray(p)], np.finfo(float).tiny, 1)
+    return -(q * np.log(q)).sum(axis=0)
+
+
+def three(p, accuracy=None, nll=None, brier=None):
+    """The three limits of p (B,), or other numbers in their place."""
+    limits = np.maximum(p, 1 - p).mean(), entropy(p).mean(), (p * (1 - p)).mean()
+    return tuple(float(limit if other is None else other)
+                 for limit, other in zip(limits, (accuracy, nll, brier), strict=True))
+
+
+BEST_SCORES = Exercise(
+    "4.2",
+    answer=three,
+    draw=lambda rng: (rng.uniform(size=rng.integers(2, 9)),),
+    edges=((np.array([0.0, 1.0, 0.25]),), (np.array([0.5]),)),
+    mistakes={
+        "min(p², (1-p)²) is what is paid when the likelier one is chosen; the Brier limit is p(1-p)":
+            lambda p: three(p, brier=(np.minimum(p, 1 - p) ** 2).mean()),
+        "twice p(1-p) counts both responses' errors; one probability is forecast":
+            lambda p: three(p, brier=2 * (p * (1 - p)).mean()),
+        "the likelier response is named for each pair anew: the maximum comes before the mean":
+            lambda p: three(p, accuracy=max(p.mean(), 1 - p.mean())),
+        "always naming the first response is right with probability p; the better of the two is wanted":
+            lambda p: three(p, accuracy=p.mean()),
+        "half of the entropy is missing: the other response is chosen, too":
+            lambda p: three(p, nll=-(p * np.log(np.where(p > 0, p, 1))).mean()),
+        "in bits: the NLL is in nats, with the natural logarithm":
+            lambda p: three(p, nll=entropy(p).mean() / np.log(2)),
+        "the entropy of the mean; the mean of the entropies is wanted": lambda p: three(p, nll=entropy(p.mean())),
+        "-log max(p, 1-p) is paid when the likelier one is chosen; the other is chosen, too":
+            lambda p: three(p, nll=-np.log(np.maximum(p, 1 - p)).mean()),
+        "p(1-p) of the mean; the mean over the pairs comes last": lambda p: three(p, brier=p.mean() * (1 - p.mean())),
+    },
+)
+
+BEST_ACCURACY = Exercise(
+    "4.3",
+    answer=lambda agreement: (1 + math.sqrt(2 * agreement - 1)) / 2,
+    draw=lambda rng: (rng.uniform(0.52, 0.99),),
+    edges=((0.5,), (1.0,)),
+    mistakes={
+        "the square root of the agreement: they also agree when both are wrong": math.sqrt,
+        "the smaller solution: p is at least one half": lambda a: (1 - math.sqrt(2 * a - 1)) / 2,
+        "this is |2p - 1|; p itself is wanted": lambda a: math.sqrt(2 * a - 1),
+        "the agreement itself is the lower edge, where some pairs are certain and the others coins": lambda a: a,
+        "the square root is missing": lambda a: (2 * a - 1) / 2 + 1 / 4,
+        "half of it: add 1 before dividing by 2": lambda a: math.sqrt(2 * a - 1) / 2,
+        "this is the agreement of two such annotators; its inverse is wanted": lambda a: a**2 + (1 - a) ** 2,
+    },
+)
+
+
+def cut_pair(prompt, chosen, rejected, room):
+    keep = max(0, room - max(len(chosen), len(rejected)))
+    kept = prompt[max(0, len(prompt) - keep):]
+    return kept + chosen, kept + rejected
+
+
+def cut_like(keep_of, cut):
+    """A cut that keeps `keep_of(chosen, rejected, room)` tokens of the prompt, in a certain way."""
+
+    def cut_both(prompt, chosen, rejected, room):
+        kept = cut(prompt, max(0, keep_of(chosen, rejected, room)))
+        return kept + chosen, kept + rejected
+
+    return cut_both
+
+
+def newest(prompt, keep):
+    return prompt[max(0, len(prompt) - keep):]
+
+
+def beside_the_longer(chosen, rejected, room):
+    return room - max(len(chosen), len(rejected))
+
+
+def each_its_own(prompt, chosen, rejected, room):
+    return tuple(newest(prompt, room - len(part)) + part for part in (chosen, rejected))
+
+
+def draw_tokens(rng):
+    room, exact = int(rng.integers(6, 12)), rng.random() < 0.4
+    longer = room if exact else int(rng.integers(2, room))
+    sizes = int(rng.integers(2, 20)), longer, int(rng.integers(1, longer + 1))
+    prompt, one, other = (rng.integers(100, 999, size=size).tolist() for size in sizes)
+    return (prompt, one, other, room) if rng.random() < 0.5 else (prompt, other, one, room)
+
+
+CUT_PAIR = Exercise(
+    "4.4",
+    answer=cut_pair,
+    draw=draw_tokens,
+    edges=(([1, 2, 3], [4, 5, 6], [7], 3), ([1, 2, 3, 4], [5, 6], [7], 4), ([1, 2], [3], [4], 8)),
+    mistakes={
+        "the bug is still there: prompt[-0:] is the whole prompt":
+            cut_like(beside_the_longer, lambda prompt, keep: prompt[-keep:]),
+        "each response has a cut of its own; the prompt's part has to be the same in both": each_its_own,
+        "the newest tokens are cut; the oldest should be":
+            cut_like(beside_the_longer, lambda prompt, keep: prompt[:keep]),
+        "the shorter response decides how much is cut; the longer one has to fit":
+            cut_like(lambda chosen, rejected, room: room - min(len(chosen), len(rejected)), newest),
+        "it cuts on the right, and with it the responses":
+            lambda prompt, chosen, rejected, room: ((prompt + chosen)[:room], (prompt + rejected)[:room]),
+        "the prompt is dropped altogether": lambda prompt, chosen, rejected, room: (chosen, rejected),
+        "one token too few of the prompt is kept":
+            cut_like(lambda chosen, rejected, room: beside_the_longer(chosen, rejected, room) - 1, newest),
+        "nothing is cut": lambda prompt, chosen, rejected, room: (prompt + chosen, prompt + rejected),
+    },
+)
+
+
+def in_batches(lengths, size):
+    return [lengths[start : start + size] for start in range(0, len(lengths), size)]
+
+
+def rectangle(lengths, size):
+    return sum(len(batch) * max(batch) for batch in in_batches(lengths, size))
+
+
+SHARE_OF_PADS = Exercise(
+    "4.5",
+    answer=lambda lengths, size: 1 - sum(lengths) / rectangle(lengths, size),
+    draw=lambda rng: (rng.integers(1, 60, size=rng.integers(5, 12)).tolist(), int(rng.integers(2, 5))),
+    edges=(([3, 9, 4], 1), ([3, 9, 4, 20, 1], 2)),
+    mistakes={
+        "the mean of the batches' shares: a long batch has to count for more":
+            lambda lengths, size: np.mean([1 - sum(b) / (len(b) * max(b)) for b in in_batches(lengths, size)]),
+        "padded to the longest of all; each batch has a longest of its own":
+            lambda lengths, size: 1 - sum(lengths) / (len(lengths) * max(lengths)),
+        "pads are divided by the tokens; divide by tokens and pads":
+            lambda lengths, size: rectangle(lengths, size) / sum(lengths) - 1,
+        "the last batch counts as a full one; it has as many rows as are left":
+            lambda lengths, size: 1 - sum(lengths) / sum(size * max(b) for b in in_batches(lengths, size)),
+        "the lengths are sorted first; take them in the order in which they come":
+            lambda lengths, size: 1 - sum(lengths) / rectangle(sorted(lengths), size),
+        "this is the share of tokens; that of pads is wanted":
+            lambda lengths, size: sum(lengths) / rectangle(lengths, size),
+        "this is the number of pads; their share is wanted":
+            lambda lengths, size: rectangle(lengths, size) - sum(lengths),
+    },
+)
+
+
+def half_right(margins):
+    return ((np.sign(margins) + 1) / 2).mean()
+
+
+ACCURACY = Exercise(
+    "4.6",
+    answer=half_right,
+    draw=lambda rng: (rng.permutation([0.0, *rng.normal(size=rng.integers(3, 9)), *np.zeros(rng.integers(0, 3))]),),
+    edges=((np.zeros(4),), (np.array([1.5, -0.25, 3.0]),)),
+    mistakes={
+        "a tie counts as right; it is half right": lambda margins: (margins >= 0).mean(),
+        "a tie counts as wrong; it is half right": lambda margins: (margins > 0).mean(),
+        "ties are left out; they are half right": lambda margins: (margins[margins != 0] > 0).mean(),
+        "the mean of the signs goes from -1 to 1; add 1 and divide by 2": lambda margins: np.sign(margins).mean(),
+        "a mean probability; a pair is right or wrong, whatever the size of its margin":
+            lambda margins: (1 / (1 + np.exp(-margins))).mean(),
+        "this is the share that is wrong": lambda margins: 1 - half_right(margins),
+    },
+)
+
+
+def judge_split(function, rng):
+    """A split that keeps equal keys together, for several sets of keys, and differs with rng."""
+    for _ in range(8):
+        groups, share = int(rng.integers(8, 20)), rng.uniform(0.2, 0.5)
+        names = [f"conversation {number}" for number in range(groups)]
+        keys = rng.permutation(np.repeat(names, rng.integers(1, 6, size=groups)))
+        held = [function(keys.copy(), share, np.random.default_rng(int(seed))) for seed in rng.integers(2**31, size=6)]
+        for one in held:
+            if complaint := wrong_with(keys, share, one):
+                return complaint
+        if all(np.array_equal(held[0], one) for one in held):
+            return "Six different rng hold out the same rows: which conversations it takes has to be drawn from rng."
+    few = np.array(["one", "one", "two"])
+    return wrong_with(few, 0.1, function(few.copy(), 0.1, np.random.default_rng(0)), tolerance=1.0)
+
+
+def wrong_with(keys, share, held, tolerance=0.25):
+    """What is wrong with the rows that are held out, or None."""
+    if not (isinstance(held, np.ndarray | list | tuple) and np.shape(held) == keys.shape
+            and np.asarray(held).dtype == bool):
+        return f"For {len(keys)} rows {len(keys)} truth values are wanted, True for a row that is held out."
+    held = np.asarray(held)
+    both = sorted(set(keys[held]) & set(keys[~held]))
+    if both:
+        return f"{both[0]!r} is on both sides: {(keys[held] == both[0]).sum()} of its rows are held out, others not."
+    if held.all() or not held.any():
+        return f"Of {len(keys)} rows {held.sum()} are held out: both sides have to have rows."
+    if abs(held.mean() - share) > tolerance:
+        return f"A share of {held.mean():.2f} is held out, where about {share:.2f} was asked for."
+    return None
+
+
+EXERCISES = [
+    SPLIT_TRANSCRIPT, BEST_SCORES, BEST_ACCURACY, CUT_PAIR, SHARE_OF_PADS, ACCURACY, Exercise("4.7", judge=judge_split),
+]

@@ -1,0 +1,138 @@
+"""Figures of notebook 04 about choices: the gold reward, the limits of a noisy world, baselines and leaks."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+
+Interval = tuple[float, float, float]  # share, lower end, upper end
+
+
+@styled
+def gold_reward(chosen: Mapping[str, float], rejected: Mapping[str, float]) -> Figure:
+    """What each feature adds to the gold reward of two responses, and the two sums at the bottom.
+
+    chosen, rejected: contribution by feature, with the same features in the same order.
+    """
+    names = [*chosen, "gold reward"]
+    rows = np.arange(len(names))
+    figure, [axes] = canvas(height=4.6)
+    for offset, colour, parts, label in ((-0.19, CHOSEN, chosen, "chosen"), (0.19, REJECTED, rejected, "rejected")):
+        values = np.array([*parts.values(), sum(parts.values())])
+        axes.barh(rows + offset, values, height=0.36, color=colour, label=label)
+        axes.plot(np.zeros((values == 0).sum()), rows[values == 0] + offset, "|", color=colour, markersize=9)
+    axes.axvline(0, color=THEORY, linewidth=1.2)
+    axes.axhline(len(chosen) - 0.5, color=FAINT, linewidth=1.5)
+    axes.set(yticks=rows, xlabel="what it adds")
+    axes.set_yticklabels(names)
+    axes.invert_yaxis()
+    axes.legend(loc="best")
+    return figure
+
+
+@styled
+def limits(better: np.ndarray, temperatures: np.ndarray, accuracy: np.ndarray, here: float) -> Figure:
+    """How often each pair's better response wins, as a histogram, and the best accuracy by the annotators' temperature.
+
+    better: max(p, 1 - p) of each pair, (N,), at the temperature `here`, where their mean is the best accuracy.
+    """
+    figure, (left, right) = canvas(columns=2)
+    left.hist(better, bins=np.linspace(0.5, 1, 21), weights=np.full(len(better), 100 / len(better)), color=CHOSEN)
+    left.axvline(better.mean(), color=THEORY, linestyle="--")
+    left.set(title="how often the better one wins", xlabel="max(p, 1 − p)", ylabel="% of pairs", ylim=(0, 60))
+    right.plot(temperatures, accuracy, color=MODEL)
+    right.plot([here], [better.mean()], "o", color=LIT_EDGE, markersize=13)
+    right.set(title="best accuracy", xlabel="temperature", ylim=(0.5, 1.0))
+    return figure
+
+
+@styled
+def realised(samples: np.ndarray, expected: float, error: float, ours: float) -> Figure:
+    """Agreement with the gold reward in many samples of labels, the normal curve that theory says, and one sample."""
+    figure, [axes] = canvas(height=4.2)
+    grid = np.linspace(expected - 4 * error, expected + 4 * error, 200)
+    axes.hist(samples, bins=25, density=True, color=FAINT)
+    axes.plot(grid, np.exp(-((grid - expected) ** 2) / (2 * error**2)) / (error * np.sqrt(2 * np.pi)), color=THEORY)
+    axes.axvline(expected, color=THEORY, linestyle="--", label="expected")
+    axes.axvline(ours, color=LIT_EDGE, label="realised in our sample")
+    axes.set(xlabel="share of labels that agree with the gold reward", yticks=[])
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def agreement_band(points: Mapping[str, tuple[float, float]], marked: Mapping[str, float]) -> Figure:
+    """Between which bounds the best accuracy lies, given how often two equal annotators agree.
+
+    points: worlds where both are known, (agreement, best accuracy). marked: agreements found with people.
+    """
+    agreement = np.linspace(0.5, 1, 200)
+    figure, [axes] = canvas(height=5.0)
+    highest = (1 + np.sqrt(2 * agreement - 1)) / 2
+    axes.fill_between(agreement, agreement, highest, color=FAINT, alpha=0.6, linewidth=0)
+    axes.plot(agreement, highest, color=THEORY, label="all pairs equally hard")
+    axes.plot(agreement, agreement, color=THEORY, linestyle="--", label="some certain, all others coins")
+    for marker, (name, point) in zip("osD^", points.items()):
+        axes.plot(*point, marker, color=MODEL, markersize=10)
+        axes.annotate(name, point, xytext=(-11, 5), textcoords="offset points", color=MODEL, ha="right")
+    for name, share in marked.items():
+        axes.plot([share, share], [share, (1 + np.sqrt(2 * share - 1)) / 2], color=REJECTED, linewidth=4)
+        axes.annotate(name, (share, share), xytext=(8, -12), textcoords="offset points", color=REJECTED)
+    axes.set(xlabel="agreement of two annotators", ylabel="best accuracy of a model", xlim=(0.5, 1), ylim=(0.5, 1))
+    axes.legend(loc="lower right")
+    return figure
+
+
+@styled
+def intervals(rows: Mapping[str, Interval], limit: float | None = None) -> Figure:
+    """A share with its interval for each rule, one below the other, beside a coin's 0.5 and the limit."""
+    heights = np.arange(len(rows))
+    share, low, high = np.array(list(rows.values())).T
+    figure, [axes] = canvas(height=1.6 + 0.55 * len(rows))
+    axes.axvline(0.5, color=NEUTRAL, linestyle=":")
+    axes.annotate("a coin", (0.5, 0), xycoords=("data", "axes fraction"), xytext=(6, 6), textcoords="offset points",
+                  color=NEUTRAL)
+    if limit is not None:
+        axes.axvline(limit, color=THEORY, linestyle="--")
+        axes.annotate("gold reward", (limit, 0), xycoords=("data", "axes fraction"), xytext=(-6, 6),
+                      textcoords="offset points", ha="right")
+    axes.errorbar(share, heights, xerr=[share - low, high - share], fmt="o", color=MODEL, capsize=6, markersize=10)
+    axes.set(yticks=heights, xlabel="share of pairs it has right", ylim=(-0.6, len(rows) - 0.1))
+    axes.set_yticklabels(rows)
+    axes.invert_yaxis()
+    return figure
+
+
+@styled
+def leaks(splits: Mapping[str, Mapping[str, Interval]], limit: float) -> Figure:
+    """For each rule its accuracy on held-out rows under each split, side by side, beside a coin and the limit."""
+    figure, [axes] = canvas(height=4.4)
+    rules = list(next(iter(splits.values())))
+    looks = zip((REJECTED, CHOSEN), "os", (-0.09, 0.09), strict=False)
+    for (colour, marker, shift), (name, found) in zip(looks, splits.items(), strict=False):
+        share, low, high = np.array([found[rule] for rule in rules]).T
+        places = np.arange(len(rules)) + shift
+        axes.errorbar(places, share, yerr=[share - low, high - share], fmt=marker, color=colour, capsize=6,
+                      markersize=11, label=name)
+    axes.axhline(0.5, color=NEUTRAL, linestyle=":")
+    axes.axhline(limit, color=THEORY, linestyle="--")
+    axes.annotate("gold reward", (0, limit), xycoords=("axes fraction", "data"), xytext=(6, 6),
+                  textcoords="offset points")
+    axes.set(xticks=range(len(rules)), xlim=(-0.6, len(rules) - 0.4), ylim=(0.45, 0.95), ylabel="accuracy held out")
+    axes.set_xticklabels(rules)
+    axes.legend(loc="upper right", ncols=2)
+    return figure
+
+
+@styled
+def stuck(losses: Mapping[str, Sequence[float]]) -> Figure:
+    """Training losses by step, for several ways to cut the same pairs, beside log 2."""
+    figure, [axes] = canvas(height=4.2)
+    for colour, dashes, (name, path) in zip((REJECTED, CHOSEN, MODEL), ("-", "-", "--"), losses.items(), strict=False):
+        axes.plot(np.arange(len(path)), path, color=colour, linestyle=dashes, label=name)
+    axes.annotate("log 2", (0, np.log(2)), xytext=(4, 8), textcoords="offset points")
+    axes.set(xlabel="step", ylabel="loss", ylim=(0, 0.9))
+    axes.legend(loc="center right")
+    return figure
