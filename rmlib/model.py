@@ -193,7 +193,7 @@ def _files_of_model(directory: Path) -> list[str]:
 
 
 def _check_canaries(model: RewardModel, want: np.ndarray, directory: Path) -> None:
-    got = _score_canaries(model)
+    got = _score_canaries(model).astype(np.float64)
     # Far above what another CPU's rounding does to float32, far below any change that matters.
     if got.shape != want.shape or not np.all(np.abs(got - want) <= 1e-4 * np.maximum(1, np.abs(want))):
         raise ValueError(
