@@ -1,0 +1,105 @@
+"""Exercises of notebook 05 around the head: its first weights, the shape of its scores, and how many weights there are."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rmlib.course.exercises.engine import Exercise
+from rmlib.course.exercises.values import as_array
+
+# 5.3: how large may a head begin?
+
+
+def head_std(chosen, rejected, excess):
+    square = np.mean(np.sum((chosen - rejected) ** 2, axis=1))
+    return float(np.sqrt(8 * excess / square))
+
+
+def features(rng: np.random.Generator) -> tuple:
+    pairs, width = int(rng.integers(3, 8)), int(rng.integers(10, 20))
+    return *rng.normal(size=(2, pairs, width)), rng.uniform(0.001, 0.02)
+
+
+def changed(factor: Callable[[np.ndarray, np.ndarray], float]) -> Callable:
+    """The right answer times a factor that depends on the features."""
+    return lambda c, r, e: head_std(c, r, e) * factor(c, r)
+
+
+def mean_square(d: np.ndarray) -> float:
+    return float(np.mean(np.sum(d**2, axis=1)))
+
+
+STD = {
+    "this is the variance; the standard deviation is its square root": lambda c, r, e: head_std(c, r, e) ** 2,
+    "a factor of √8 is missing: the loss exceeds log 2 by Var(Δ)/8": changed(lambda c, r: 1 / np.sqrt(8)),
+    "the margin's variance is the head's variance times the *square* of the distance, averaged over pairs":
+        changed(lambda c, r: np.sqrt(mean_square(c - r)) / np.mean(np.linalg.norm(c - r, axis=1))),
+    "it is the distance chosen minus rejected that counts, not the features' own length":
+        changed(lambda c, r: np.sqrt(mean_square(c - r) / mean_square(c))),
+    "squares are added over the H numbers of a vector, not averaged":
+        changed(lambda c, r: np.sqrt(c.shape[1])),
+    "squares are averaged over the pairs, not added": changed(lambda c, r: 1 / np.sqrt(len(c))),
+    "the root has to be taken of the whole quotient": lambda c, r, e: 8 * e / np.sqrt(mean_square(c - r)),
+}
+HEAD_STD = Exercise("5.3", head_std, features, STD)
+
+
+# 5.4: (B, 1) against (B,)
+
+
+def judge_broadcast(function: Callable, rng: np.random.Generator) -> str | None:
+    answer = function()
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return "Return two lists or arrays of scores: chosen and rejected."
+    chosen, rejected = (as_array(side) for side in answer)
+    if any(side is None or side.ndim != 1 or not np.isfinite(side).all() for side in (chosen, rejected)):
+        return "Both have to be lists of finite numbers, or arrays of shape (B,)."
+    if chosen.shape != rejected.shape or not chosen.size:
+        return f"There are {chosen.size} chosen scores and {rejected.size} rejected ones: each pair has one of each."
+    right, told = np.mean(chosen > rejected), np.mean(chosen[:, None] > rejected)
+    if right < 1:
+        return f"Only {right:.0%} of these pairs are ordered rightly, and all of them should be."
+    if told >= 0.6:
+        alone = " With a single pair (B, B) is one number, and right." if chosen.size == 1 else ""
+        return f"The code with the bug reports {told:.0%} here; find scores where it is below 60%.{alone}"
+    return None
+
+
+BROADCAST = Exercise("5.4", judge=judge_broadcast)
+
+
+# 5.8: how wide can a model of so many weights be?
+
+
+def weights(width, vocabulary, positions, blocks, inner=4):
+    embeddings = (vocabulary + positions + 2) * width
+    return embeddings + blocks * ((4 + 2 * inner) * width**2 + (9 + inner) * width) + width + 1
+
+
+def widest(budget, vocabulary, positions, blocks, inner=4):
+    wide = [64 * k for k in range(200) if weights(64 * k, vocabulary, positions, blocks, inner) <= budget]
+    return max(wide)
+
+
+WIDEST = {
+    "a step too far: this width is the first that breaks the budget": lambda w, v, p, n: widest(w, v, p, n) + 64,
+    "the tables of words and positions are not counted": lambda w, v, p, n: widest(w, 0, 0, n),
+    "the positions' table is not counted": lambda w, v, p, n: widest(w, v, 0, n),
+    "a single block is counted": lambda w, v, p, n: widest(w, v, p, 1),
+    "the feed-forward net is H wide inside; 4H is asked for": lambda w, v, p, n: widest(w, v, p, n, inner=1),
+    "the width has to be a multiple of 64": lambda w, v, p, n:
+        max(h for h in range(20_000) if weights(h, v, p, n) <= w),
+    "this is in steps of 64, not the width itself": lambda w, v, p, n: widest(w, v, p, n) // 64,
+}
+
+
+def budget(rng: np.random.Generator) -> tuple:
+    vocabulary, blocks = int(rng.integers(20_000, 60_000)), int(rng.integers(4, 25))
+    width = 64 * int(rng.integers(6, 20))
+    sizes = vocabulary, 64 * int(rng.integers(32, 128)), blocks
+    low, high = weights(width, *sizes), weights(width + 64, *sizes)
+    return int(rng.choice([low, low - 1, rng.integers(low, high)])), *sizes  # at the edge, where little things count
+
+
+WIDEST_MODEL = Exercise("5.8", widest, budget, WIDEST,
+                        edges=((weights(128, 643, 512, 4), 643, 512, 4), (weights(128, 643, 512, 4) - 1, 643, 512, 4)))
