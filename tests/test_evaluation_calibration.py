@@ -26,6 +26,7 @@ def test_likelihood_and_brier_score(margins):
     assert confidences(margins) == pytest.approx([max(share, 1 - share) for share in p])
 
 
+@pytest.mark.filterwarnings("error")  # of overflow
 def test_margins_far_from_zero():
     assert nll(np.array([-800.0])) == 800 and nll(np.array([800.0])) == 0
     assert brier(np.array([-800.0])) == 1 and brier(np.array([800.0, 0.0])) == 1 / 8
