@@ -152,7 +152,8 @@ LONGER = {1: Part("chosen is longer", 0), -1: Part("rejected is longer", 1), 0: 
 def _in_three(differences: np.ndarray) -> list[Hashable]:
     """Names of three parts, as equal in size as whole numbers of words allow."""
     low, high = np.quantile(differences, [1 / 3, 2 / 3], method="inverted_cdf").astype(int).tolist()
-    names = f"by {low} words or less", f"by {low + 1} to {high} words", f"by more than {high} words"
+    middle = f"{high} words" if high == low + 1 else f"{low + 1} to {high} words"
+    names = f"by {low} words or less", f"by {middle}", f"by more than {high} words"
     parts = [Part(name, place) for place, name in enumerate(names)]
     return [parts[(difference > low) + (difference > high)] for difference in differences.tolist()]
 

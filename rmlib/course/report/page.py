@@ -57,17 +57,17 @@ def element(tag: str, *contents: object, **attributes: object) -> Html:
 
 def number(value: float, digits: int = 3) -> Html:
     """A number to so many digits, and exactly in the element's `value`, for programs."""
-    return element("data", f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}"), value=repr(value))
+    return element("data", f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}"), value=value)
 
 
 def percent(value: float) -> Html:
     """A share as a percentage, and exactly in the element's `value`."""
-    return element("data", f"{value:.1%}", value=repr(value))
+    return element("data", f"{value:.1%}", value=value)
 
 
 def p_value(value: float) -> Html:
     """A p-value to two digits, or below 0.0001; exactly in the element's `value`."""
-    return element("data", "below 0.0001" if value < 1e-4 else f"{value:.2g}", value=repr(value))
+    return element("data", "below 0.0001" if value < 1e-4 else f"{value:.2g}", value=value)
 
 
 def paragraph(*contents: object, **attributes: object) -> Html:

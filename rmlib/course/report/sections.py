@@ -47,8 +47,9 @@ def accuracy(findings: Findings) -> Html:
         paragraph("The model is right on a pair when it gives the chosen response the higher reward. On other pairs of "
                   "the same kind it would score a little higher or lower. An interval says how much: of 100 intervals "
                   "made like this, each from new pairs, about 95 hold the accuracy on all such pairs."),
-        paragraph("The first interval takes every pair as news of its own. But pairs of one conversation are alike, and "
-                  "tell less together: the second draws whole conversations anew. Where they differ, go by the second."),
+        paragraph("The first interval takes every pair as news of its own. But pairs of one conversation are alike, "
+                  "and tell less together: the second draws whole conversations anew. Where they differ, go by the "
+                  "second."),
         table("Accuracy", [], [("", rows)]),
     )
 
@@ -58,11 +59,11 @@ def rules(findings: Findings) -> Html:
     for name, rule, test in findings.rules:
         rows.append((name.capitalize(), percent(rule.accuracy), _to(rule.low, rule.high), number(test.only_first, 0),
                      number(test.only_second, 0), p_value(test.p_value)))
-    _, best, test = best_rule(findings)
+    _, _, test = best_rule(findings)
     return joined(
         paragraph("People may prefer short answers, or long ones. Two rules that read nothing and count characters, "
-                  "always the longer response and always the shorter, show how far that alone leads. A model is worth its "
-                  "cost where it beats them clearly."),
+                  "always the longer response and always the shorter, show how far that alone leads. A model is worth "
+                  "its cost where it beats them clearly."),
         paragraph("McNemar’s test looks only at the pairs on which one of the two is right and the other wrong: if "
                   "both were equally good, these would fall to either side like a fair coin. The p-value says how "
                   "often a coin would be as one-sided as this. Against the better rule, the model alone is right on ",
@@ -83,8 +84,8 @@ def calibration(findings: Findings) -> Html:
     columns = ["Lower is better", "This model", *(["At the temperature"] if calibrated else []), "A coin"]
     temperature = [] if calibrated is None else [paragraph(
         "The temperature is ", number(figures["temperature"]), ", fitted on ", number(figures["validation_pairs"], 0),
-        f" validation pairs ({findings.validation}). Dividing all rewards by it gives the figures of the second column. "
-        "The order of any two responses, and with it the accuracy, stays as it is.")]
+        f" validation pairs ({findings.validation}). Dividing all rewards by it gives the figures of the second "
+        "column. The order of any two responses, and with it the accuracy, stays as it is.")]
     alt = (f"Against the model’s confidence, from a half to one, stands the share of pairs it is right on, with the "
            f"diagonal of a calibrated model. On average it is {findings.mean_confidence:.1%} confident and right on "
            f"{figures['accuracy']:.1%}.")
@@ -97,6 +98,8 @@ def calibration(findings: Findings) -> Html:
                   "would show ", number(figures["ece_floor"]), " on average."),
         picture(figures_of.reliability_figure(margins), alt),
         table("Likelihood and calibration", columns, [("", rows)]),
+        paragraph("Likelihood and Brier score reward both at once, being right and being sure only where it is: their worst "
+                  "mistakes are confident ones. A coin is never sure."),
         *temperature,
     )
 
@@ -121,9 +124,9 @@ def length(findings: Findings) -> Html:
     return joined(
         paragraph("Of ", number(findings.figures["pairs"], 0), " pairs, ", number(bias.pairs, 0), " have responses of "
                   "different length in words. A model may prefer long responses because they are better, or because "
-                  "they are long. Matching helps to tell the two apart: for each difference in length as many pairs are "
-                  "counted in which the longer response was chosen as in which the shorter was. In what is left length "
-                  "says nothing, and a model that goes by length alone is right on half."),
+                  "they are long. Matching helps to tell the two apart: for each difference in length as many pairs "
+                  "are counted in which the longer response was chosen as in which the shorter was. In what is left "
+                  "length says nothing, and a model that goes by length alone is right on half."),
         table("Length, in words", [], [("", rows)]),
     )
 

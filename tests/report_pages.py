@@ -1,0 +1,77 @@
+"""Reports for tests: findings with margins of any kind, on a tiny model; and a page taken apart."""
+
+import re
+from dataclasses import asdict
+from functools import lru_cache
+from html.parser import HTMLParser
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import tiny
+
+from rmlib.course.report import Findings
+from rmlib.data import PairSet
+from rmlib.evaluation import summarise
+from rmlib.model import RewardModel
+from rmlib.rows import PreferencePair
+from rmlib.world import World
+
+
+@lru_cache(maxsize=1)
+def saved_model() -> tuple[RewardModel, Path]:
+    """A tiny model and the directory, `first-try`, that it is saved in."""
+    directory = Path(mkdtemp(prefix="rmlib-")) / "first-try"
+    model = tiny.reward_model("distilbert")
+    model.save_pretrained(directory)
+    return model, directory
+
+
+def pairs_of_lengths(chosen: list[int], rejected: list[int]) -> list[PreferencePair]:
+    """Pairs whose responses have so many words, each of a conversation of its own."""
+    return [PreferencePair(f"What is {i}?", "yes " * a + "so.", "no " * b + "so.", line=i + 1)
+            for i, (a, b) in enumerate(zip(chosen, rejected))]
+
+
+def findings(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | None = None, **more) -> Findings:
+    """Findings of these margins, as if a model had given them."""
+    model, directory = saved_model()
+    margins = np.asarray(margins, dtype=np.float64)
+    figures = asdict(summarise(margins, np.zeros(len(pairs)), pairs))
+    found = PairSet(pairs, bad_rows=[], left_out=[], name="world" if gold is not None else "pairs.jsonl")
+    return Findings(model, directory, found, margins, figures, gold=gold, **more)
+
+
+def of_the_world(pairs: int) -> Findings:
+    """A rather good model of the gold world: its margins are the gold ones, shrunken, with noise."""
+    world = World()
+    drawn = world.pairs(pairs, "test")
+    gold = world.margins(drawn)
+    noise = np.random.default_rng(0).normal(0, 0.5, pairs)
+    return findings(0.8 * gold + noise, drawn, gold)
+
+
+class Parts(HTMLParser):
+    """Tags with their attributes, and the text and the value of each number."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.values: list[tuple[str, str]] = []  # (as it is read, exact)
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        tag, attributes = self.tags[-1] if self.tags else ("", {})
+        if tag == "data" and len(self.values) < sum(name == "data" for name, _ in self.tags):
+            self.values.append((data, attributes["value"]))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.texts))

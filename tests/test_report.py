@@ -1,0 +1,286 @@
+"""The model report: the numbers that --json prints, words that follow from them, and text that can't become markup."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import tiny
+from report_pages import Parts, findings, of_the_world, pairs_of_lengths
+
+from rmlib import __main__ as cli
+from rmlib.course.report import report, verdict
+from rmlib.course.report.mistakes import LONGEST, MOST
+from rmlib.course.report.page import element, joined, markup, number, p_value, percent, picture, table
+from rmlib.data import read_pairs
+from rmlib.evaluation import nll
+from rmlib.model import RewardModel, score_pairs
+
+HOSTILE = [
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</div></details></main><h1>mine</h1>", "' onload='x",
+    "&lt;b&gt; &amp;amp; &#60;i&#62;", "<!-- <style>*{display:none}</style>", "\u202egnp.exe \x1b[31m $title ${body}",
+]
+TAGS = {
+    "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "article", "div", "p",
+    "h1", "h2", "h3", "ol", "ul", "li", "a", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th", "td",
+    "data", "figure", "figcaption", "img", "details", "summary", "strong", "code",
+}
+WORDS = "France egg sky grass capital sum hot cold blue green Paris London water minutes seven five".split()
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    """A model, and files of pairs and of validation pairs on which it is mostly, and not always, right."""
+    directory = tmp_path_factory.mktemp("report")
+    model = tiny.reward_model("distilbert")
+    model.save_pretrained(directory / "<i>model & co")
+    rows = [{"prompt": f"What is {one}? {HOSTILE[i % len(HOSTILE)]}", "chosen": f"The {one} {HOSTILE[-i % 7]} is {other}.",
+             "rejected": "I do not know " * (1 + i % 3)} for i, (one, other) in enumerate(2 * list(zip(WORDS, WORDS[1:])))]
+    for name, rows in (("<b>pairs</b>.jsonl", rows[::2]), ("validation.jsonl", rows[1::2])):
+        plain = directory / name.replace("/", "-")
+        write(plain, rows)
+        chosen, rejected = score_pairs(model, read_pairs(plain).pairs)
+        wrong = (chosen < rejected) ^ (np.arange(len(rows)) % 4 == 0)  # the model is wrong on every fourth
+        write(plain, [row | {"chosen": row["rejected"], "rejected": row["chosen"]} if swap else row
+                      for row, swap in zip(rows, wrong)])
+    with open(directory / "<b>pairs<-b>.jsonl", "a", encoding="utf-8") as file:
+        file.write("{garbage\n\n")
+    return directory
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def evaluate(room, tmp_path, capsys):
+    """Run the command: (exit code, stdout, stderr, the page or None)."""
+
+    def call(*arguments, pairs=room / "<b>pairs<-b>.jsonl"):
+        page = tmp_path / "out" / "report.html"
+        code = cli.main([str(part) for part in ("evaluate", room / "<i>model & co", pairs, "--report", page, *arguments)])
+        out, err = capsys.readouterr()
+        return code, out, err, page.read_text(encoding="utf-8") if page.exists() else None
+
+    return call
+
+
+def leaves(tree):
+    return [leaf for value in tree.values() for leaf in (leaves(value) if isinstance(value, dict) else [value])]
+
+
+def test_the_page_has_every_number_that_json_prints(evaluate, room):
+    code, out, err, page = evaluate("--validation", room / "validation.jsonl", "--json")
+    figures = json.loads(out)
+    assert code == 0 and "report in" in err and {"temperature", "calibrated", "validation_pairs"} < set(figures)
+    exact = {value for _, value in Parts(page).values}
+    assert [leaf for leaf in leaves(figures) if str(leaf) not in exact] == []
+    told = evaluate("--validation", room / "validation.jsonl")[1]
+    assert f"accuracy {figures['accuracy']:.3f}" in told and f"temperature {figures['temperature']:.3f}" in told
+
+
+def test_what_is_read_is_what_is_computed(evaluate, room):
+    page = evaluate("--validation", room / "validation.jsonl")[3]
+    values = Parts(page).values
+    assert len(values) > 60
+    for read, value in values:
+        shown = float(read.strip("%").replace(",", "").replace("\N{MINUS SIGN}", "-").replace("below 0.0001", "0.00005"))
+        digits = len(read.strip("%").partition(".")[2])
+        scale = 100 if read.endswith("%") else 1
+        least = 0.00005 if read == "below 0.0001" else 0.5 * 10**-digits
+        assert shown == pytest.approx(scale * float(value), abs=1.001 * least)
+
+
+def test_the_temperature_is_the_best_for_the_validation_pairs(evaluate, room):
+    figures = json.loads(evaluate("--validation", room / "validation.jsonl", "--json")[1])
+    model = RewardModel.from_pretrained(room / "<i>model & co")
+    margins = {}
+    for name in ("validation.jsonl", "<b>pairs<-b>.jsonl"):
+        chosen, rejected = score_pairs(model, read_pairs(room / name).pairs).astype(float)
+        margins[name] = chosen - rejected
+    best, fitted = figures["temperature"], margins["validation.jsonl"]
+    assert nll(fitted / best) < min(nll(fitted / (best * 1.01)), nll(fitted / (best / 1.01)))
+    assert figures["calibrated"]["nll"] == pytest.approx(nll(margins["<b>pairs<-b>.jsonl"] / best), abs=1e-6)
+    assert figures["validation_pairs"] == len(fitted)
+
+
+def test_validation_pairs_of_evaluated_conversations_are_told(evaluate, room):
+    _, _, err, _ = evaluate("--validation", room / "<b>pairs<-b>.jsonl")
+    assert "15 of the 15 pairs of --validation are of conversations that are evaluated" in err
+
+
+def test_text_of_pairs_and_names_stays_text(evaluate):
+    page = evaluate()[3]
+    parts = Parts(page)
+    assert {tag for tag, _ in parts.tags} <= TAGS
+    assert {key for _, attributes in parts.tags for key in attributes if key.startswith("on")} == set()
+    assert page.count("<h1>") == 1 and parts.text().count("<i>model & co on <b>pairs<-b>.jsonl") == 2
+    shown = [text for text in HOSTILE[:-1] if text in parts.text()]
+    assert len(shown) >= 3 and "\x1b" not in page
+    assert [tag for tag, _ in parts.tags if tag in ("script", "style")] == ["style"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_becomes_markup(text):
+    made = element("p", text, title=text)
+    parts = Parts(made)
+    assert [tag for tag, _ in parts.tags] == ["p"] and set(parts.all("p")[0]) == {"title"}
+    clean = text.replace("\x1b", "\ufffd")
+    assert "".join(parts.texts) == parts.all("p")[0]["title"] == clean
+    assert markup("\ud800") == "\ufffd" and joined(made, "<") == f"{made}&lt;"
+
+
+def test_the_same_evaluation_gives_the_same_page_and_no_place_or_day(evaluate, room, tmp_path):
+    first, second = (evaluate()[3] for _ in range(2))
+    assert first == second
+    assert str(room) not in first and str(tmp_path) not in first
+    assert not re.search(r"20\d\d-\d\d-\d\d|@import|url\(|https?:", first)
+
+
+def test_every_table_picture_and_part_says_what_it_is():
+    text = report(of_the_world(400))
+    parts = Parts(text)
+    assert len(parts.all("table")) == len(parts.all("caption")) >= 7
+    assert all(cell["scope"] in ("col", "row", "rowgroup") for cell in parts.all("th"))
+    assert len(parts.all("img")) == 4
+    for image in parts.all("img"):
+        assert len(image["alt"]) >= 60 and image["src"].startswith("data:image/png;base64,")
+        assert element("figcaption", image["alt"], **{"aria-hidden": "true"}) in text
+    names = [attributes["id"] for _, attributes in parts.tags if "id" in attributes]
+    assert len(names) == len(set(names))
+    assert [link["href"] for link in parts.all("a")] == [f"#{each['id']}" for each in parts.all("section")]
+    assert {each["aria-labelledby"] for each in parts.all("section")} <= set(names)
+    assert [tag for tag, _ in parts.tags if tag in ("h1", "h2")] == ["h1"] + ["h2"] * 9
+    assert "open" not in parts.all("details")[0]
+
+
+def test_the_gold_world_is_held_against_the_truth(room, evaluate, monkeypatch):
+    monkeypatch.setattr(cli, "WORLD_TEST", 60)
+    code, out, _, page = evaluate(pairs="world")
+    assert code == 0 and "the gold reward itself agrees" in out
+    text = Parts(page).text()
+    for told in ("Has it learned the true reward?", "Slope of learned on gold", "Family of the question", "capitals",
+                 "What decides in the gold reward", "which answer is right", "beyond what the gold reward explains"):
+        assert told in text
+    assert "Has it learned the true reward?" not in Parts(evaluate()[3]).text()
+
+
+def test_rows_that_were_not_used_are_counted(evaluate):
+    text = Parts(evaluate()[3]).text()
+    assert re.search(r"Rows read\s*17\s*Pairs used\s*15", text)
+    assert re.search(r"Rows skipped: not JSON\s*1\s*Rows skipped: blank line\s*1", text)
+
+
+@pytest.mark.parametrize("kind, margins, words", [
+    ("accuracy", [1.0] * 90 + [-1.0] * 10, "Better than a coin"),
+    ("accuracy", [-1.0] * 90 + [1.0] * 10, "Worse than a coin"),
+    ("accuracy", [-1.0] * 50 + [1.0] * 50, "Not shown to be better than a coin"),
+    ("against_rules", [1.0] * 90 + [-1.0] * 10, "Right more often than the best rule"),
+    ("against_rules", [-1.0] * 90 + [1.0] * 10, "Right less often than always the longer response"),
+    ("against_rules", [-1.0] * 45 + [1.0] * 55, "Not shown to differ"),
+    ("calibration", [2.2] * 90 + [-2.2] * 10, "Its confidence fits"),
+    ("calibration", [5.0] * 60 + [-5.0] * 40, "overconfident"),
+    ("calibration", [0.1] * 90 + [-0.1] * 10, "underconfident"),
+    ("calibration", [1.8] * 76 + [0.1] * 24 + [-1.8] * 1 + [-0.1] * 24, "right on average, and off in places"),
+])  # fmt: skip
+def test_a_verdict_follows_from_the_figures(kind, margins, words):
+    judged, text = getattr(verdict, kind)(findings(margins, uneven(len(margins))))
+    assert words in Parts(text).text()
+    good = ("Better than", "Right more", "Its confidence fits")
+    assert judged == (verdict.GOOD if words.startswith(good) else verdict.BAD)
+
+
+@pytest.mark.parametrize("preferred_longer, words", [
+    (96, "leans to long responses"), (61, "no more than the choices do"), (20, "leans to short responses"),
+])  # fmt: skip
+def test_a_lean_to_length_is_one_that_the_choices_do_not_share(preferred_longer, words):
+    pairs = uneven(100)
+    longer_chosen = np.array([len(pair.chosen) > len(pair.rejected) for pair in pairs])
+    prefers_longer = np.arange(100) < preferred_longer
+    _, text = verdict.length(findings(np.where(longer_chosen == prefers_longer, 1.0, -1.0), pairs))
+    told = Parts(text).text()
+    assert words in told and f"{preferred_longer}.0% of the pairs; in 60.0% the longer one was chosen" in told
+
+
+def uneven(n):
+    """n pairs, a multiple of ten, of which the longer response is chosen in six of ten."""
+    return pairs_of_lengths([5] * n, [2 if i % 10 < 6 else 9 for i in range(n)])
+
+
+def test_mistakes_are_the_surest_ones_first_and_no_more_than_fit():
+    margins = np.arange(30) - 20.5
+    pairs = pairs_of_lengths([3] * 30, [4] * 30)
+    text = Parts(report(findings(margins, pairs))).text()
+    told = re.findall(r"Mistake (\d+), line (\d+)", text)
+    assert told == [(str(rank), str(rank)) for rank in range(1, MOST + 1)]
+    assert "the 10 worst of 21 mistakes" in text and "Content note." in text
+    assert "There are none" in Parts(report(findings(np.ones(30), pairs))).text()
+
+
+def test_long_texts_are_cut_where_they_matter_least():
+    [pair] = pairs_of_lengths([3], [4])
+    long = type(pair)("first " + "word " * LONGEST + "last", "begun " + "word " * LONGEST + "ended", "no")
+    text = Parts(report(findings([-1.0], [long]))).text()
+    assert "… " in text and "word last" in text and "first word" not in text
+    assert "begun word" in text and "word ended" not in text
+    assert f"(its last {LONGEST:,} of {len(long.prompt):,} characters)" in text
+
+
+@pytest.mark.parametrize("margins", [[1.0], [-1.0], [0.0, 0.0], [1.0, 2.0], [0.0, -3.0], [1e-9, 1.0], [800.0, -800.0]])
+def test_few_pairs_and_odd_margins_have_a_page(margins):
+    parts = Parts(report(findings(margins, pairs_of_lengths([3] * len(margins), [4, 2][: len(margins)]))))
+    assert {"nan", "inf", "-inf"} & {value for _, value in parts.values} == set() and " nan" not in parts.text()
+
+
+def test_equal_lengths_are_no_length_bias():
+    text = Parts(report(findings([1.0, -1.0], pairs_of_lengths([3, 3], [3, 3])))).text()
+    assert text.count("there is no length bias to measure") == 2
+
+
+def test_parts_without_enough_pairs_are_marked():
+    text = Parts(report(findings(np.ones(40), uneven(40)))).text()
+    assert "rejected is longer, too few to tell" in text and "chosen is longer, too few" in text
+    assert re.search(r"by 3 words or less, too few to tell\s*24\s*100.0%.*by 4 words, too few to tell\s*16", text)
+
+
+def test_numbers_are_written_for_people_and_kept_for_programs():
+    assert number(-1234.5678, 1) == '<data value="-1234.5678">\N{MINUS SIGN}1,234.6</data>'
+    assert number(np.float64(0.25)) == '<data value="0.25">0.250</data>'
+    assert percent(1 / 3) == f'<data value="{1 / 3}">33.3%</data>'
+    assert p_value(0.0312) == '<data value="0.0312">0.031</data>' and ">below 0.0001<" in p_value(1e-30)
+    assert "<thead>" not in table("Names", [], [("", [("a", "b")])])
+
+
+def test_a_picture_needs_a_description():
+    from rmlib.course.plots import canvas
+
+    with pytest.raises(ValueError, match="a figure needs alt"):
+        picture(canvas()[0], "a plot")
+
+
+def test_a_place_that_can_t_be_written_is_told_before_the_work(room, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(RewardModel, "from_pretrained", lambda *_: pytest.fail("the model was loaded first"))
+    pairs = str(room / "validation.jsonl")
+    assert cli.main(["evaluate", str(room / "<i>model & co"), pairs, "--report", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"--report {tmp_path} is a directory; give a file" in err
+
+
+def test_where_nothing_can_be_evaluated_an_earlier_report_stays(evaluate, tmp_path):
+    earlier = tmp_path / "out" / "report.html"
+    earlier.parent.mkdir()
+    earlier.write_text("earlier")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{garbage\n")
+    code, out, err, page = evaluate(pairs=bad)
+    assert code == 2 and out == "" and "no row can be used" in err and page == "earlier"
+
+
+def test_without_a_best_temperature_the_message_says_why(evaluate, room, tmp_path):
+    rows = [json.loads(line) for line in (room / "validation.jsonl").read_text().splitlines()]
+    swapped = tmp_path / "swapped.jsonl"
+    write(swapped, [row | {"chosen": row["rejected"], "rejected": row["chosen"]} for row in rows])
+    code, out, err, page = evaluate("--validation", swapped)
+    assert code == 2 and out == "" and "no temperature fits" in err and page is None
+    assert math.isfinite(json.loads(evaluate("--json")[1])["nll"])
