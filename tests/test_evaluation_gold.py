@@ -108,6 +108,8 @@ def test_an_annotator_s_length_bias_is_found_in_a_model_trained_on_the_labels(bi
     assert error < 0.09
     assert found.slope_given_gold == pytest.approx(bias, abs=4 * error)
     assert found.gold_slope == pytest.approx(1 / temperature, rel=0.12)
+    timid = length_bias(TEST_FEATURES @ weights / 3, TEST_EXTRA, TEST_GOLD)
+    assert timid.slope_given_gold / timid.gold_slope == pytest.approx(bias * temperature, abs=5 * error * temperature)
     if bias:
         assert np.sign(found.slope_given_gold) == np.sign(bias) == np.sign(found.matched_longer_preferred - 0.5)
 

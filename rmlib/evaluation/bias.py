@@ -50,7 +50,8 @@ def length_bias(
     min(n_d+, n_d-) / n_d±. A model that is always right prefers the longer in half of them; one that errs, or whose
     labels are noisy, keeps there a part of what length deserves, so that this takes off too little.
     Given gold: the two coefficients of Δ = gold_slope · Δ* + slope_given_gold · w / 10 by least squares. An annotator
-    with σ(Δ*/temperature + length_bias · w / 10) makes them 1 / temperature and length_bias.
+    with σ(Δ*/temperature + length_bias · w / 10) makes them 1 / temperature and length_bias. A model whose margins
+    are too small has both too small: what ten words are worth to it in gold reward is their ratio.
 
     Raises ValueError where lengths of the arrays differ, no pair differs in length, or gold and length can't be told
     apart.
