@@ -168,7 +168,10 @@ def seen(box: Locator) -> tuple[str | None, str]:
     ))
 
 
-FAINT = """least => {
+NOTEBOOK_TEXTS = """.jp-NotebookPanel :is(.jp-RenderedHTMLCommon, .rmlib-explore, .rmlib-label)
+  :is(p, li, td, th, h1, h2, h3, summary, em, button, kbd, .widget-label, .widget-readout),
+  .jp-OutputArea-output > pre"""
+FAINT = """([texts, least]) => {
   const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const light = (colour) => {
     const [r, g, b] = parts(colour).slice(0, 3).map((c) => c / 255).map(
@@ -182,19 +185,16 @@ FAINT = """least => {
     }
     return "rgb(255, 255, 255)";
   };
-  const texts = document.querySelectorAll(`.jp-NotebookPanel :is(.jp-RenderedHTMLCommon, .rmlib-explore, .rmlib-label)
-    :is(p, li, td, th, h1, h2, h3, summary, em, button, kbd, .widget-label, .widget-readout),
-    .jp-OutputArea-output > pre`);
-  return [...texts].filter((e) => e.offsetParent && e.innerText.trim()).map((e) => {
+  return [...document.querySelectorAll(texts)].filter((e) => e.offsetParent && e.innerText.trim()).map((e) => {
     const [a, b] = [light(getComputedStyle(e).color), light(behind(e))];
     return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.innerText.slice(0, 60)];
   }).filter(([contrast]) => contrast < least).map(([contrast, text]) => `${contrast.toFixed(1)}: ${text}`);
 }"""
 
 
-def faint_texts(page: Page, least: float = 4.5) -> list[str]:
-    """Texts whose contrast to what is behind them is under `least` (WCAG 2.2, 1.4.3: 4.5 for plain text)."""
-    return page.evaluate(FAINT, least)
+def faint_texts(page: Page, texts: str = NOTEBOOK_TEXTS, least: float = 4.5) -> list[str]:
+    """Those of `texts`, a selector, whose contrast to what is behind them is under `least` (WCAG 2.2, 1.4.3)."""
+    return page.evaluate(FAINT, [texts, least])
 
 
 def set_theme(page: Page, name: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import tiny
@@ -17,11 +17,20 @@ from rmlib.model import RewardModel
 from rmlib.rows import PreferencePair
 from rmlib.world import World
 
+HOSTILE = [
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</div></details></main><h1>mine</h1>",
+    "' onload='x", "&lt;b&gt; &amp;amp; &#60;i&#62;", "<!-- <style>*{display:none}</style>",
+    "\u202egnp.exe \x1b[31m $title ${body}",
+]
+
+
+ROOM = TemporaryDirectory(prefix="rmlib-")  # taken away when the tests end
+
 
 @lru_cache(maxsize=1)
 def saved_model() -> tuple[RewardModel, Path]:
     """A tiny model and the directory, `first-try`, that it is saved in."""
-    directory = Path(mkdtemp(prefix="rmlib-")) / "first-try"
+    directory = Path(ROOM.name) / "first-try"
     model = tiny.reward_model("distilbert")
     model.save_pretrained(directory)
     return model, directory

@@ -7,24 +7,19 @@ import re
 import numpy as np
 import pytest
 import tiny
-from report_pages import Parts, findings, of_the_world, pairs_of_lengths
+from report_pages import HOSTILE, Parts, findings, pairs_of_lengths
 
 from rmlib import __main__ as cli
 from rmlib.course.report import report, verdict
 from rmlib.course.report.mistakes import LONGEST, MOST
-from rmlib.course.report.page import element, joined, markup, number, p_value, percent, picture, table
 from rmlib.data import read_pairs
 from rmlib.evaluation import nll
 from rmlib.model import RewardModel, score_pairs
 
-HOSTILE = [
-    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</div></details></main><h1>mine</h1>", "' onload='x",
-    "&lt;b&gt; &amp;amp; &#60;i&#62;", "<!-- <style>*{display:none}</style>", "\u202egnp.exe \x1b[31m $title ${body}",
-]
 TAGS = {
-    "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "article", "div", "p",
-    "h1", "h2", "h3", "ol", "ul", "li", "a", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th", "td",
-    "data", "figure", "figcaption", "img", "details", "summary", "strong", "code",
+    "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "article", "div",
+    "p", "h1", "h2", "h3", "ol", "ul", "li", "a", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th",
+    "td", "data", "figure", "figcaption", "img", "details", "summary", "strong", "code",
 }
 WORDS = "France egg sky grass capital sum hot cold blue green Paris London water minutes seven five".split()
 
@@ -35,8 +30,11 @@ def room(tmp_path_factory):
     directory = tmp_path_factory.mktemp("report")
     model = tiny.reward_model("distilbert")
     model.save_pretrained(directory / "<i>model & co")
-    rows = [{"prompt": f"What is {one}? {HOSTILE[i % len(HOSTILE)]}", "chosen": f"The {one} {HOSTILE[-i % 7]} is {other}.",
-             "rejected": "I do not know " * (1 + i % 3)} for i, (one, other) in enumerate(2 * list(zip(WORDS, WORDS[1:])))]
+    rows = [
+        {"prompt": f"What is {one}? {HOSTILE[i % 7]}", "chosen": f"The {one} {HOSTILE[-i % 7]} is {other}.",
+         "rejected": "I do not know " * (1 + i % 3)}
+        for i, (one, other) in enumerate(2 * list(zip(WORDS, WORDS[1:])))
+    ]
     for name, rows in (("<b>pairs</b>.jsonl", rows[::2]), ("validation.jsonl", rows[1::2])):
         plain = directory / name.replace("/", "-")
         write(plain, rows)
@@ -59,7 +57,8 @@ def evaluate(room, tmp_path, capsys):
 
     def call(*arguments, pairs=room / "<b>pairs<-b>.jsonl"):
         page = tmp_path / "out" / "report.html"
-        code = cli.main([str(part) for part in ("evaluate", room / "<i>model & co", pairs, "--report", page, *arguments)])
+        given = ("evaluate", room / "<i>model & co", pairs, "--report", page, *arguments)
+        code = cli.main(list(map(str, given)))
         out, err = capsys.readouterr()
         return code, out, err, page.read_text(encoding="utf-8") if page.exists() else None
 
@@ -85,7 +84,8 @@ def test_what_is_read_is_what_is_computed(evaluate, room):
     values = Parts(page).values
     assert len(values) > 60
     for read, value in values:
-        shown = float(read.strip("%").replace(",", "").replace("\N{MINUS SIGN}", "-").replace("below 0.0001", "0.00005"))
+        plain = read.strip("%").replace(",", "").replace("\N{MINUS SIGN}", "-")
+        shown = float(plain.replace("below 0.0001", "0.00005"))
         digits = len(read.strip("%").partition(".")[2])
         scale = 100 if read.endswith("%") else 1
         least = 0.00005 if read == "below 0.0001" else 0.5 * 10**-digits
@@ -121,38 +121,11 @@ def test_text_of_pairs_and_names_stays_text(evaluate):
     assert [tag for tag, _ in parts.tags if tag in ("script", "style")] == ["style"]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_becomes_markup(text):
-    made = element("p", text, title=text)
-    parts = Parts(made)
-    assert [tag for tag, _ in parts.tags] == ["p"] and set(parts.all("p")[0]) == {"title"}
-    clean = text.replace("\x1b", "\ufffd")
-    assert "".join(parts.texts) == parts.all("p")[0]["title"] == clean
-    assert markup("\ud800") == "\ufffd" and joined(made, "<") == f"{made}&lt;"
-
-
 def test_the_same_evaluation_gives_the_same_page_and_no_place_or_day(evaluate, room, tmp_path):
     first, second = (evaluate()[3] for _ in range(2))
     assert first == second
     assert str(room) not in first and str(tmp_path) not in first
     assert not re.search(r"20\d\d-\d\d-\d\d|@import|url\(|https?:", first)
-
-
-def test_every_table_picture_and_part_says_what_it_is():
-    text = report(of_the_world(400))
-    parts = Parts(text)
-    assert len(parts.all("table")) == len(parts.all("caption")) >= 7
-    assert all(cell["scope"] in ("col", "row", "rowgroup") for cell in parts.all("th"))
-    assert len(parts.all("img")) == 4
-    for image in parts.all("img"):
-        assert len(image["alt"]) >= 60 and image["src"].startswith("data:image/png;base64,")
-        assert element("figcaption", image["alt"], **{"aria-hidden": "true"}) in text
-    names = [attributes["id"] for _, attributes in parts.tags if "id" in attributes]
-    assert len(names) == len(set(names))
-    assert [link["href"] for link in parts.all("a")] == [f"#{each['id']}" for each in parts.all("section")]
-    assert {each["aria-labelledby"] for each in parts.all("section")} <= set(names)
-    assert [tag for tag, _ in parts.tags if tag in ("h1", "h2")] == ["h1"] + ["h2"] * 9
-    assert "open" not in parts.all("details")[0]
 
 
 def test_the_gold_world_is_held_against_the_truth(room, evaluate, monkeypatch):
@@ -242,21 +215,6 @@ def test_parts_without_enough_pairs_are_marked():
     text = Parts(report(findings(np.ones(40), uneven(40)))).text()
     assert "rejected is longer, too few to tell" in text and "chosen is longer, too few" in text
     assert re.search(r"by 3 words or less, too few to tell\s*24\s*100.0%.*by 4 words, too few to tell\s*16", text)
-
-
-def test_numbers_are_written_for_people_and_kept_for_programs():
-    assert number(-1234.5678, 1) == '<data value="-1234.5678">\N{MINUS SIGN}1,234.6</data>'
-    assert number(np.float64(0.25)) == '<data value="0.25">0.250</data>'
-    assert percent(1 / 3) == f'<data value="{1 / 3}">33.3%</data>'
-    assert p_value(0.0312) == '<data value="0.0312">0.031</data>' and ">below 0.0001<" in p_value(1e-30)
-    assert "<thead>" not in table("Names", [], [("", [("a", "b")])])
-
-
-def test_a_picture_needs_a_description():
-    from rmlib.course.plots import canvas
-
-    with pytest.raises(ValueError, match="a figure needs alt"):
-        picture(canvas()[0], "a plot")
 
 
 def test_a_place_that_can_t_be_written_is_told_before_the_work(room, tmp_path, capsys, monkeypatch):

@@ -98,8 +98,8 @@ def calibration(findings: Findings) -> Html:
                   "would show ", number(figures["ece_floor"]), " on average."),
         picture(figures_of.reliability_figure(margins), alt),
         table("Likelihood and calibration", columns, [("", rows)]),
-        paragraph("Likelihood and Brier score reward both at once, being right and being sure only where it is: their worst "
-                  "mistakes are confident ones. A coin is never sure."),
+        paragraph("Likelihood and Brier score judge both at once, being right and being sure where it is: a mistake "
+                  "costs the more the surer the model was. A coin is never sure."),
         *temperature,
     )
 
