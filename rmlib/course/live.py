@@ -59,7 +59,9 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
         yield on_step
     finally:
         for widget in (box, bar, words, picture):
-            widget.close()
+            for part in (getattr(widget, "style", None), widget.layout, widget):
+                if part is not None:
+                    part.close()
 
 
 def progress(record: dict, steps: int, seconds: float, here: int) -> str:

@@ -92,17 +92,18 @@ def settings(runs: Sequence[Mapping], limit: float) -> Figure:
 
 @styled
 def epochs(training: Sequence[float], nll: Sequence[float], accuracy: Sequence[float], limit: float) -> Figure:
-    """By epoch: left, NLL of the training pairs and of the validation pairs; right, validation accuracy."""
+    """By epochs done: left, NLL of the validation pairs from 0 on, and the mean of each epoch's training losses, drawn
+    at its end; right, validation accuracy from 0 on, below that of the gold reward."""
     figure, (left, right) = canvas(columns=2, height=4.4)
-    numbers = np.arange(1, len(nll) + 1)
-    left.plot(numbers, training, "s--", color=NEUTRAL, label="training pairs")
+    numbers = np.arange(len(nll))
+    left.plot(numbers[1:], training, "s--", color=NEUTRAL, label="training pairs")
     left.plot(numbers, nll, "o-", color=MODEL, label="validation pairs")
     left.axhline(np.log(2), color=FAINT, linewidth=1.8, zorder=0)
-    left.text(1, np.log(2), "log 2", ha="left", va="bottom")
-    left.set(title="NLL", xlabel="epochs", xticks=numbers, ylim=(0, None))
-    left.legend(loc="best")
+    left.text(numbers[-1], np.log(2), "log 2", ha="right", va="bottom")
+    left.set(title="NLL", xlabel="epochs", xticks=numbers, ylim=(0, 0.82))
+    left.legend(loc="lower left")
     right.plot(numbers, accuracy, "o-", color=MODEL)
     right.axhline(limit, color=THEORY, linewidth=1.8)
     right.text(numbers[-1], limit, "gold reward", ha="right", va="bottom")
-    right.set(title="validation accuracy", xlabel="epochs", xticks=numbers, ylim=(0.5, 0.86))
+    right.set(title="validation accuracy", xlabel="epochs", xticks=numbers, ylim=(0.45, 0.86))
     return figure
