@@ -35,7 +35,7 @@ def run_pytest(folder: Path, notebooks: dict[str, dict], *options: str, **settin
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}",
                "-p", "conftest", "-p", "no:cacheprovider", f"--junitxml={report}", *options]
     environment = os.environ | {"RMLIB_PROFILE": "full", "RMLIB_BACKBONE": "elsewhere", "RMLIB_PAIRS": "other.jsonl"}
-    environment |= settings
+    environment |= {"RMLIB_LABELS": str(folder / "labels of a reader.jsonl")} | settings
     paths = sorted(folder.glob("*.ipynb"))
     ran = subprocess.run([*command, *paths], cwd=ROOT, env=environment, capture_output=True, text=True)
     names = {(name, f"Cell {n}"): title for name, cells in notebooks.items() for n, title in enumerate(cells)}

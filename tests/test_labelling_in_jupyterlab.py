@@ -160,11 +160,23 @@ def test_keys_with_a_modifier_stay_jupyterlabs(page, folder):
     assert len(rows(folder)) == 10
 
 
+SECOND_CLICK = """button => new Promise((over) => {
+  new MutationObserver((_, observer) => {  // the next question has just come: here is the rest of the double click
+    observer.disconnect();
+    button.dispatchEvent(new MouseEvent("click", { bubbles: true, detail: 2 }));
+    over();
+  }).observe(document.querySelector(".rmlib-status"), { childList: true });
+  button.click();
+})"""
+
+
 def test_a_double_click_and_a_key_held_down_label_one_pair(page, folder):
-    button(page, "B is better").dblclick()
-    done(page, 11)
-    page.keyboard.press("u")
-    done(page, 10)
+    for double_click in (lambda b: b.dblclick(), lambda b: b.evaluate(SECOND_CLICK)):
+        double_click(button(page, "B is better"))
+        done(page, 11)
+        page.keyboard.press("u")  # the focus is on the button that was clicked
+        done(page, 10)
+    button(page, "B is better").focus()
     for _ in range(4):
         page.keyboard.down("Enter")
     page.keyboard.up("Enter")

@@ -28,6 +28,9 @@ GREEN = {
     "close numbers in html": cell("display({'text/html': '<p>falls to 0.5001</p>'}, raw=True)", outputs=[CAPTION]),
     "wrong answers to exercises raise": cell("import os; print(os.environ['RMLIB_STRICT_EXERCISES'])", "1\n"),
     "live widget, no view stored": cell("import ipywidgets; display(ipywidgets.IntSlider())"),
+    "labels of nobody": cell("from rmlib.course.labels import labels_path\n"
+                             "labels_path().write_text(labels_path().name + str(labels_path().exists()))\n"
+                             "print(labels_path().read_text())", "labels.jsonlFalse\n"),
     "expected exception": cell("1/0", outputs=[error("ZeroDivisionError", "division by zero")],
                                tags=["raises-exception"]),
 }

@@ -23,6 +23,7 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in run_notebooks.STORED_SETTINGS:
         monkeypatch.setenv(name, "of the reader")
     (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("RMLIB_LABELS", str(tmp_path / "labels of the reader.jsonl"))
     return tmp_path
 
 
@@ -69,6 +70,16 @@ def test_refresh_stores_the_quick_profiles_outputs_and_is_stable(course: Path):
     assert not [cell for cell in notebook.cells if cell.metadata]
     assert run(course, "--refresh") == 0
     assert stored.read_bytes() == first
+
+
+def test_every_notebook_begins_without_labels_and_leaves_none(course: Path):
+    source = "import os\nwith open(os.environ['RMLIB_LABELS'], 'x') as file: print(os.path.basename(file.name))"
+    for name in ("a.ipynb", "b.ipynb"):
+        write(course, name, source)
+    assert run(course) == run(course, "--refresh") == 0
+    assert [outputs(course / folder / name)[0].text for folder in ("copies", "notebooks")
+            for name in ("a.ipynb", "b.ipynb")] == ["labels.jsonl\n"] * 4
+    assert not [*course.rglob("*labels*")]
 
 
 @pytest.mark.parametrize("source, reason", [

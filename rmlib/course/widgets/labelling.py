@@ -16,7 +16,7 @@ from rmlib.rows import PreferencePair
 
 NAMES = {"A": "A is better", "B": "B is better", "tie": "tie", "skip": "skip"}
 MISSING = "To label here: %pip install anywidget, restart the kernel, reload the page, and run the cells again."
-CELL = 'style="width: 50%; text-align: left; vertical-align: top; white-space: pre-wrap"'
+CELL = 'style="width: 50%; text-align: left; vertical-align: top; white-space: pre-wrap; font-size: 1.1em"'
 
 
 def label(pairs: Iterable[PreferencePair], path: str | os.PathLike, seed: int = 0) -> None:
@@ -92,10 +92,10 @@ class Session:
 def _static(question: Question, total: int) -> str:
     prompt, left, right = map(html.escape, (question.prompt.strip(), question.left, question.right))
     return (f"<p><strong>Question 1 of {total}.</strong> Which response is better?</p>\n"
-            f'<p style="white-space: pre-wrap">{prompt}</p>\n'
-            f"<table><thead><tr><th {CELL}>A</th><th {CELL}>B</th></tr></thead>\n"
-            f"<tbody><tr><td {CELL}>{left}</td><td {CELL}>{right}</td></tr></tbody></table>\n"
-            f"<p><em>{', '.join(NAMES.values())}: run this cell in Jupyter, and these are buttons.</em></p>")
+            f'<table><thead><tr><th colspan="2" {CELL}>{prompt}</th></tr></thead>\n'
+            f"<tbody><tr><th {CELL}>A</th><th {CELL}>B</th></tr>\n"
+            f"<tr><td {CELL}>{left}</td><td {CELL}>{right}</td></tr></tbody></table>\n"
+            "<p><em>Run this cell in Jupyter to choose: A, B, tie or skip.</em></p>")
 
 
 def _plain(question: Question, total: int) -> str:
