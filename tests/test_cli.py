@@ -183,6 +183,18 @@ def test_the_gold_world_is_a_source_of_pairs(train, run, monkeypatch, tmp_path):
     assert code == 0 and json.loads(out)["pairs"] == 40
 
 
+def test_the_report_in_the_readme_is_what_train_says(run, monkeypatch, tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"-m rmlib (train world [^`]*) --out model` says:\n\n```\n([^`]*)```", readme)
+
+    def stop(*_, **__):
+        raise ValueError("the training would begin here")
+
+    monkeypatch.setattr(cli, "train", stop)
+    code, _, err = run(*shown[1].split(), "--out", tmp_path / "run")
+    assert code == 2 and "would begin here" in err and shown[2] in err
+
+
 def test_options_reach_the_model(train, tmp_path):
     assert train("--pooling", "mean", "--max-length", 20)[0] == 0
     model = RewardModel.from_pretrained(tmp_path / "run")
