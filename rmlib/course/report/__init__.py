@@ -50,6 +50,6 @@ def _section(name: str, title: str, content: Html) -> Html:
 
 def _how_it_was_made(findings: Findings) -> Html:
     validation = f" --validation {findings.validation}" if findings.validation else ""
-    command = f"python -m rmlib evaluate {findings.model_name} {findings.found.name}{validation} --report ..."
+    command = f"python -m rmlib evaluate {findings.model_name} {findings.found.name}{validation} --report FILE"
     return paragraph("Made by ", element("code", command), ". With ", element("code", "--json"), " the same command "
                      "prints the figures for programs. This page loads nothing from elsewhere and runs nothing.")

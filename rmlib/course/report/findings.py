@@ -24,7 +24,7 @@ from rmlib.world import World
 
 T = TypeVar("T")
 RULES = {"longer": 1, "shorter": -1}  # the sign with which a response's length is its reward
-WINDOW = "Room in the model's window"
+WINDOW = "Room in the model’s window"
 MANY_TURNS = 4
 
 
@@ -167,7 +167,7 @@ def _turns(pair: PreferencePair) -> Part:
 def _cut(pair: EncodedPair) -> Part:
     if pair.response_cut:
         return Part("a response is cut", 2)
-    return Part("the prompt's oldest tokens are cut", 1) if pair.prompt_cut else Part("everything fits", 0)
+    return Part("the prompt’s oldest tokens are cut", 1) if pair.prompt_cut else Part("everything fits", 0)
 
 
 def _decides(world: World, pair: PreferencePair) -> Part:

@@ -58,7 +58,7 @@ def accuracy(findings: Findings) -> tuple[str, Html]:
 
 def against_rules(findings: Findings) -> tuple[str, Html]:
     _, rule, test = best_rule(findings)
-    p = joined("(McNemar’s test, p ", "= " if test.p_value >= 1e-4 else "", p_value(test.p_value), ").")
+    p = joined("(McNemar’s test, p\u00a0", "=\u00a0" if test.p_value >= 1e-4 else "", p_value(test.p_value), ").")
     if test.p_value < SIGNIFICANT:
         if test.only_first > test.only_second:
             return GOOD, joined("Right more often than the best rule by length alone ", p)
