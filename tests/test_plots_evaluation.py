@@ -90,12 +90,6 @@ def test_long_texts_are_broken_between_words():
     assert max(column for column, _ in places) + len("word") <= figures.LINE
 
 
-def test_resamples_share_their_bins():
-    [axes] = lessons.resamples(MARGINS, 2 * MARGINS, 0.8).axes
-    assert sum(bar.get_height() for bar in axes.patches[:-1]) == len(MARGINS)
-    assert line(axes, 0)[0, 0] == 0.8
-
-
 def test_the_dot_of_a_price_stands_where_the_sliders_are():
     gaps = np.array([0.01, 0.02])
     [axes] = lessons.price_of_a_gap(gaps, 100 / gaps, 200 / gaps, (0.02, 5000.0)).axes
@@ -144,3 +138,16 @@ def test_every_judge_has_a_curve():
     np.testing.assert_allclose(line(axes, 0), np.stack([sizes, sizes / 2], axis=1))
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["gold", "model"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "4"]
+
+
+def test_answers_of_equal_worth_stand_in_the_row_of_their_group():
+    [axes] = lessons.same_worth({"capitals": np.array([1.0, 2.0]), "books": np.array([0.5])}, 1.6).axes
+    np.testing.assert_allclose(line(axes, 0)[:, 0], [1.0, 2.0])
+    assert np.abs(line(axes, 0)[:, 1] - 1).max() < 0.5 and abs(line(axes, 2)[0, 1]) < 0.5
+    assert line(axes, 4)[0, 0] == 1.6
+
+
+def test_a_weight_has_a_bar_for_either_side():
+    [axes] = lessons.weights(["courtesy", "rudeness"], np.array([0.5, -0.8]), np.array([0.4, -0.2])).axes
+    assert [bar.get_width() for bar in axes.patches] == [0.5, -0.8, 0.4, -0.2]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["courtesy", "rudeness"]

@@ -10,19 +10,6 @@ from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, RE
 
 
 @styled
-def resamples(by_pair: np.ndarray, by_prompt: np.ndarray, accuracy: float) -> Figure:
-    """Accuracies of resamples, (R,) each: of single pairs, of whole prompts; a line at the accuracy itself."""
-    figure, (axes,) = canvas(height=3.6)
-    edges = np.linspace(min(by_prompt.min(), by_pair.min()), max(by_prompt.max(), by_pair.max()), 45)
-    axes.hist(by_pair, edges, color=FAINT, edgecolor=NEUTRAL, label="pairs drawn one by one")
-    axes.hist(by_prompt, edges, histtype="step", color=MODEL, linewidth=2.8, label="whole prompts drawn")
-    axes.axvline(accuracy, color=THEORY, linestyle="--", linewidth=1.6)
-    axes.set(title="resamples", xlabel="accuracy")
-    axes.legend(loc="upper left")
-    return figure
-
-
-@styled
 def price_of_a_gap(gaps: np.ndarray, paired: np.ndarray, apart: np.ndarray, here: tuple[float, float]) -> Figure:
     """Pairs to tell two models apart, by the gap between them, (G,): on the same pairs, on others; a dot at `here`."""
     figure, (axes,) = canvas(height=4.2)
