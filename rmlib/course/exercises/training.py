@@ -14,12 +14,11 @@ def some_lengths(rng: np.random.Generator) -> tuple[list[int], int]:
     return lengths, int(rng.integers(2, 9)) * max(lengths)
 
 
-def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=True, rest=True):
+def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=1, rest=True):
     """The right sizes, or with an argument changed those of a mistake."""
     sizes, inside = [], []
     for length in sorted(lengths) if ordered else lengths:
-        together = [*inside, length] if newcomer else inside
-        tokens = rows * len(together) * max(together, default=0) if padded else rows * sum(together)
+        tokens = rows * (len(inside) + newcomer) * length if padded else rows * sum([*inside, length])
         if inside and (tokens >= budget if strict else tokens > budget):
             sizes.append(len(inside))
             inside = []
@@ -33,7 +32,7 @@ SIZES = {
     "padding counts too: every row is as long as the longest": lambda s, b: micro_batch_sizes(s, b, padded=False),
     "a micro-batch may hold exactly the budget": lambda s, b: micro_batch_sizes(s, b, strict=True),
     "the tokens are counted before the newcomer is in, so that it can overfill the batch":
-        lambda s, b: micro_batch_sizes(s, b, newcomer=False),
+        lambda s, b: micro_batch_sizes(s, b, newcomer=0),
     "the last micro-batch is lost: when the pairs run out, one is still open":
         lambda s, b: micro_batch_sizes(s, b, rest=False),
 }
