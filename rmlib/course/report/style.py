@@ -98,7 +98,9 @@ footer { margin-top: 3rem; padding-top: 1.25rem; border-top: 1px solid var(--lin
 @media print {
   :root { --paper: #ffffff; --raised: #ffffff; --line: #b9c0c7; --ink: #000000; --soft: #3d464e; --accent: #000000;
     --good: #000000; --bad: #000000; }
-  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  html { font-size: 9.5pt; }
+  body { max-width: none; padding: 0; }
+  .tiles { grid-template-columns: repeat(4, 1fr); }
   nav { display: none; }
   h2, h3, caption, summary { break-after: avoid; }
   figure, tr, .tiles, .note { break-inside: avoid; }
