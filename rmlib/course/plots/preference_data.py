@@ -76,7 +76,9 @@ def agreement_band(points: Mapping[str, tuple[float, float]], marked: Mapping[st
     axes.plot(agreement, agreement, color=THEORY, linestyle="--", label="some certain, all others coins")
     for marker, (name, point) in zip("osD^", points.items()):
         axes.plot(*point, marker, color=MODEL, markersize=10)
-        axes.annotate(name, point, xytext=(-11, 5), textcoords="offset points", color=MODEL, ha="right")
+        crowded = any(0 < share - point[0] < 0.05 for share in marked.values())  # a mark stands on its right
+        axes.annotate(name, point, xytext=(-12, -17) if crowded else (12, -12), textcoords="offset points",
+                      color=MODEL, ha="right" if crowded else "left")
     for name, share in marked.items():
         axes.plot([share, share], [share, (1 + np.sqrt(2 * share - 1)) / 2], color=REJECTED, linewidth=4)
         axes.annotate(name, (share, share), xytext=(8, -12), textcoords="offset points", color=REJECTED)
@@ -120,7 +122,7 @@ def leaks(splits: Mapping[str, Mapping[str, Interval]], limit: float) -> Figure:
     axes.axhline(limit, color=THEORY, linestyle="--")
     axes.annotate("gold reward", (0, limit), xycoords=("axes fraction", "data"), xytext=(6, 6),
                   textcoords="offset points")
-    axes.set(xticks=range(len(rules)), xlim=(-0.6, len(rules) - 0.4), ylim=(0.45, 0.95), ylabel="accuracy held out")
+    axes.set(xticks=range(len(rules)), xlim=(-0.6, len(rules) - 0.4), ylim=(0.42, 0.95), ylabel="accuracy held out")
     axes.set_xticklabels(rules)
     axes.legend(loc="upper right", ncols=2)
     return figure

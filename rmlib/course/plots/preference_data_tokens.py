@@ -97,7 +97,7 @@ def padded(batches: Sequence[Sequence[int]]) -> float:
 
 @styled
 def padding(panels: Mapping[str, Sequence[Sequence[int]]]) -> Figure:
-    """Batches as blocks: a line for each sequence, its tokens green and its pads red; a panel for each way to batch."""
+    """Batches as blocks: a line for each sequence, its tokens dark and its pads pale; a panel for each way to batch."""
     figure, panes = canvas(columns=len(panels), height=4.6)
     widest = max(max(batch) for batches in panels.values() for batch in batches)
     colours = ListedColormap(["white", MODEL, PADS])
