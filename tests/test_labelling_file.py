@@ -1,45 +1,23 @@
-"""The label file: every choice on the disk at once, undone whole, gone on with where it stopped, and never mixed up."""
+"""The label file: every choice on the disk at once, undone whole, gone on with where it stopped, never mixed up."""
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from rmlib.course.labels import VERDICTS, LabelFile, agreement, annotate, labels_path, questions
+from labelling_parts import OTHER, PAIRS, WORLD, label_first, rows
+from rmlib.course.labels import LabelFile, labels_path
+from rmlib.course.questions import questions
 from rmlib.data import read_pairs
-from rmlib.evaluation import wilson_interval
 from rmlib.rows import PreferencePair
 from rmlib.settings import read_settings
-from rmlib.world import Annotator, World
-
-ROOT = Path(__file__).resolve().parents[1]
-WORLD = World()
-PAIRS = WORLD.pairs(8, seed=5)
-OTHER = {"prompt": "Is it raining?", "chosen": "Yes.", "rejected": "No.", "id": 0}  # of another list; the id is taken
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "labels.jsonl"
-
-
-def label_first(file: LabelFile, verdicts: str | list[str]) -> None:
-    for verdict in verdicts:
-        file.add(file.waiting()[0], verdict)
-
-
-def rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_what_a_verdict_writes(path):
@@ -165,180 +143,3 @@ def test_an_undo_that_fails_leaves_the_file_as_it_was(path, monkeypatch):
     with pytest.raises(OSError, match="disk"):
         file.undo()
     assert path.read_bytes() == before
-
-
-# --- crashes and damage --------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("cut", [2, 30, 100])
-def test_a_torn_last_line_is_told_and_costs_one_label(path, cut):
-    file = LabelFile(path, PAIRS)
-    label_first(file, ["A", "tie", "B"])
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-cut])
-    assert "labels.jsonl was cut short" in file.damage()
-    assert [question.id for question in file.waiting()] == [2, 3, 4, 5, 6, 7]
-    assert path.read_bytes() == whole[:-cut]  # nothing is mended by looking
-    label_first(file, "B")
-    assert path.read_bytes() == whole and file.damage() == ""
-
-
-def test_a_last_line_without_its_end_is_a_label(path):
-    file = LabelFile(path, PAIRS)
-    label_first(file, ["A", "B"])
-    whole = path.read_bytes()
-    path.write_bytes(b"\xef\xbb\xbf" + whole[:-1])  # an editor's byte order mark does no harm either
-    assert len(file.answers()) == 2 and file.damage() == ""
-    label_first(file, "A")
-    assert path.read_bytes().startswith(whole) and len(rows(path)) == 3
-
-
-@pytest.mark.parametrize(("line", "told"), [
-    ('{"prompt": "p", "chosen"', "not JSON|column"), ("[]", "object"), ('{"prompt": "p", "chosen": "a"}', "rejected"),
-    ('{"prompt": "p", "responses": ["a", "b"], "label": "both"}', "label should be"), ("caf\xe9", "UTF-8"),
-])
-def test_a_line_that_is_no_label_stops_everything_and_is_named(path, line, told):
-    path.parent.mkdir()
-    before = (json.dumps(OTHER) + "\n" + line + "\n").encode("latin-1")
-    path.write_bytes(before)
-    file = LabelFile(path, PAIRS)
-    for act in (file.waiting, file.undo, file.summary, lambda: file.add(file.questions[0], "A")):
-        with pytest.raises(ValueError, match=rf"labels\.jsonl:2: .*({told}).*Mend or delete this line, or give"):
-            act()
-    assert path.read_bytes() == before
-
-
-def test_a_directory_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is a directory: give the path of a file"):
-        LabelFile(tmp_path, PAIRS).waiting()
-
-
-FOREVER = """import itertools, sys
-from rmlib.course.labels import LabelFile
-from rmlib.rows import PreferencePair
-file = LabelFile(sys.argv[1], [PreferencePair(f"question {n}", "a" * 5000, "b" * 5000, id=n) for n in range(400)])
-for count, question in enumerate(file.waiting(), start=1):
-    file.add(question, "AB"[count % 2])
-    print(count, flush=True)
-    if count % 5 == 0:
-        file.undo()
-        file.add(question, "tie")"""
-
-
-def test_a_process_that_is_killed_keeps_every_label_it_was_told_of(path):
-    told = 0
-    for lives in range(3):
-        with subprocess.Popen([sys.executable, "-c", FOREVER, str(path)], stdout=subprocess.PIPE, cwd=ROOT) as process:
-            for _ in range(4 + 3 * lives):
-                assert process.stdout.readline()
-            process.send_signal(signal.SIGKILL)
-            told += 4 + 3 * lives
-        file = LabelFile(path, [PreferencePair(f"question {n}", "a" * 5000, "b" * 5000, id=n) for n in range(400)])
-        kept = len(file.answers())
-        assert kept >= told - 1  # one may have been taken back, and not yet given again
-        assert [*file.answers()] == [question.key for question in file.questions[:kept]]
-        told = kept
-
-
-@contextmanager
-def a_file() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / "labels.jsonl"
-
-
-STEPS = st.one_of(
-    st.tuples(st.just("label"), st.integers(0, len(PAIRS) - 1), st.sampled_from(VERDICTS)),
-    st.tuples(st.just("undo")),
-    st.tuples(st.just("crash"), st.floats(0, 1, exclude_max=True)),  # of the last line this share is on the disk
-    st.tuples(st.just("other")),  # another program appends a row
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(STEPS, max_size=20), st.integers(0, 3))
-def test_after_any_steps_the_file_is_what_was_done(steps, seed):
-    """The model: a list of (question's number, verdict), where None stands for another program's row."""
-    model: list[tuple[int, str] | None] = []
-    with a_file() as path:
-        for step in steps:
-            file = LabelFile(path, PAIRS, seed)  # every step could be another process's
-            done = [each[0] for each in model if each]
-            match step:
-                case "label", number, verdict if number not in done:
-                    file.add(file.questions[number], verdict)
-                    model.append((number, verdict))
-                case ("undo",):
-                    taken = file.undo()
-                    assert (taken.id if taken else None) == (done[-1] if done else None)
-                    model = [each for each in model if not each or each[0] != done[-1]]
-                case "crash", share if model and path.read_bytes().endswith(b"\n"):
-                    *before, last = path.read_bytes().splitlines(keepends=True)
-                    path.write_bytes(b"".join(before) + last[: int(share * len(last))])
-                    if int(share * len(last)) < len(last) - 1:
-                        model.pop()
-                case ("other",) if not path.exists() or path.read_bytes().endswith(b"\n"):
-                    with path.open("a") as appended:
-                        appended.write(json.dumps(OTHER) + "\n")
-                    model.append(None)
-            expected = [file.questions[each[0]].row(each[1]) if each else OTHER for each in model]
-            lines = path.read_bytes().split(b"\n") if path.exists() else []
-            whole = [line for line in lines if line.endswith(b"}")]
-            assert [json.loads(line) for line in whole] == expected
-            assert [question.id for question in file.waiting()] == [
-                n for n in range(len(PAIRS)) if n not in [each[0] for each in model if each]]
-
-
-# --- the stand-in and the gold reward ------------------------------------------------------------------------------
-
-def test_the_stand_in_labels_as_the_annotator_would_and_says_so(path, capsys):
-    annotator = Annotator(temperature=2.0)
-    annotate(PAIRS, WORLD, path, annotator, seed=3)
-    assert capsys.readouterr().out == (
-        "labels.jsonl: nobody has labelled yet, so a seeded annotator stands in and labels all 8 pairs.\n")
-    expected = [(pair.prompt, pair.chosen, pair.rejected, pair.id) for pair in WORLD.relabel(PAIRS, annotator, 3)]
-    assert [(each.prompt, each.chosen, each.rejected, each.id) for each in read_pairs(path).pairs] == expected
-    assert all(row["by"] == "stand-in" for row in rows(path))
-    before = path.read_bytes()
-    annotate(PAIRS, WORLD, path, annotator, seed=3)
-    assert path.read_bytes() == before
-    annotate(PAIRS, WORLD, path, annotator, seed=4)
-    assert path.read_bytes() != before and len(rows(path)) == 8
-
-
-def test_the_stand_in_makes_way_for_a_person_and_does_not_come_back(path, capsys):
-    path.parent.mkdir()
-    path.write_text(json.dumps(OTHER) + "\n")
-    annotate(PAIRS, WORLD, path)
-    file = LabelFile(path, PAIRS)
-    assert len(file.waiting()) == 8 and len(rows(path)) == 9 and file.undo() is None
-    label_first(file, ["B", "skip"])
-    kept = rows(path)
-    assert kept[0] == OTHER and [row.get("by") for row in kept] == [None] * 3
-    capsys.readouterr()
-    annotate(PAIRS, WORLD, path)
-    assert rows(path) == kept
-    assert capsys.readouterr().out == ("labels.jsonl: 2 of 8 labelled: 1 choice, 1 skip. "
-                                       "These labels are a person's: no stand-in is needed.\n")
-
-
-def test_agreement_counts_choices_and_equal_responses_by_half(path):
-    pairs = WORLD.pairs(60, seed=11)
-    annotate(pairs, WORLD, path, seed=2)
-    gold = [(WORLD.reward(r["prompt"], r["chosen"]), WORLD.reward(r["prompt"], r["rejected"])) for r in rows(path)]
-    right = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in gold)
-    assert any(a == b for a, b in gold) and 30 < right < 60
-    found = agreement(path, WORLD)
-    assert found == pytest.approx((right / 60, *wilson_interval(right, 60), 60))
-    assert agreement(rows(path), WORLD) == found
-    assert str(found) == f"{right / 60:.2f} of 60 choices (95% interval {found.low:.2f} to {found.high:.2f})"
-
-
-def test_agreement_leaves_ties_and_skips_out_and_needs_a_choice(path):
-    file = LabelFile(path, PAIRS)
-    label_first(file, ["tie", "skip"])
-    with pytest.raises(ValueError, match="no row can be used.*2 rows left out"):
-        agreement(path, WORLD)
-    better = file.waiting()[0]
-    rewards = [WORLD.reward(better.prompt, response) for response in (better.left, better.right)]
-    file.add(better, "A" if rewards[0] > rewards[1] else "B")
-    share, _, high, n = agreement(path, WORLD)
-    assert (share, high, n) == (1.0, 1.0, 1)

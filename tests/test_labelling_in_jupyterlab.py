@@ -3,7 +3,6 @@
 The tests of this file are one story, told in order. Pictures of it are left in build/screens/labelling.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import Locator, Page, expect
 
 import lab_pages
+import labelling_parts
 from chromium import SCREENS, browser
 from rmlib.data import read_pairs
 
@@ -64,7 +64,7 @@ def page(folder: Path) -> Iterator[Page]:
 
 def rows(folder: Path) -> list[dict]:
     path = folder / "labels.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return labelling_parts.rows(path) if path.exists() else []
 
 
 def verdict(row: dict) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import nbformat
@@ -107,6 +109,14 @@ def test_buttons_reach_the_session_and_the_page_gets_its_answer(session):
     assert panel.view["done"] == 1 and panel.view == session.view
     panel._handle_custom_msg({}, [])
     assert panel.view["replies"] == 2 and labels(session) == [0]
+
+
+def test_what_the_page_needs_is_packed_with_the_code():
+    root = Path(__file__).resolve().parents[1]
+    packed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["rmlib"]
+    files = [path.relative_to(root / "rmlib") for path in (root / "rmlib/course/widgets").glob("*.*s*")]
+    assert {path.name for path in files} >= {"labelling.js", "labelling.css"}
+    assert [path for path in files if not any(fnmatch(str(path), pattern) for pattern in packed)] == []
 
 
 # --- on the page ---------------------------------------------------------------------------------------------------

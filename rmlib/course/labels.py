@@ -9,75 +9,25 @@ the labels of people or of a stand-in, never of both.
 """
 
 import codecs
-import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
+from rmlib.course.questions import Key, Question, Row, Verdict, question_of, questions, row_key
 from rmlib.data import Source, read_pairs
 from rmlib.files import atomic_write_text
 from rmlib.rows import PreferencePair, RowError, judge, parse
 from rmlib.world import Annotator, World, realised_agreement
 
-Verdict = Literal["A", "B", "tie", "skip"]
-Row = dict[str, Any]
-Key = tuple[str, str, frozenset[str]]
-
-VERDICTS: tuple[Verdict, ...] = ("A", "B", "tie", "skip")
 STAND_IN = {"by": "stand-in"}
 
 
 def labels_path() -> Path:
     """Where the reader's labels go: RMLIB_LABELS, or labels.jsonl in the working directory, a notebook's own folder."""
     return Path(os.environ.get("RMLIB_LABELS") or "labels.jsonl")
-
-
-@dataclass(frozen=True)
-class Question:
-    """Two responses to one prompt: A is on the left, B on the right."""
-
-    id: str | int
-    prompt: str
-    left: str
-    right: str
-
-    @property
-    def key(self) -> Key:
-        """What a row shares with the question it answers; which side a response stood on is no part of it."""
-        return _key(self.row("tie"))
-
-    def row(self, verdict: Verdict) -> Row:
-        """The file's row for a verdict. Raises ValueError for an unknown one."""
-        if verdict not in VERDICTS:
-            raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}, not {verdict!r}")
-        if verdict in ("tie", "skip"):
-            answer = {"responses": [self.left, self.right], "label": verdict}
-        elif verdict == "A":
-            answer = {"chosen": self.left, "rejected": self.right, "left": "chosen"}
-        else:
-            answer = {"chosen": self.right, "rejected": self.left, "left": "rejected"}
-        return {"prompt": self.prompt} | answer | {"id": self.id}
-
-
-def questions(pairs: Iterable[PreferencePair], seed: int = 0) -> list[Question]:
-    """A question for each pair, in order. Which response is on the left is drawn from `seed` and the two texts.
-
-    A pair without an id gets one that is made from its texts; of questions that are equal in all, the first is kept.
-    Raises ValueError for a pair that would be a bad row: an empty or a repeated response, an id that is no id.
-    """
-    found = {}
-    for number, pair in enumerate(pairs, start=1):
-        question = _question(pair, seed)
-        try:
-            judge(question.row("A"), number)
-        except RowError as fault:
-            raise ValueError(f"pair {number} can't be labelled: {fault}") from None
-        found.setdefault(question.key, question)
-    return [*found.values()]
 
 
 class LabelFile:
@@ -98,7 +48,7 @@ class LabelFile:
         """For each question that a person has labelled its row, by its key, in the order of the labels."""
         found: dict[Key, Row] = {}
         for row in (line.row for line in _read(self.path).lines if not _by_stand_in(line.row)):
-            if (key := _key(row)) in self._by_key:
+            if (key := row_key(row)) in self._by_key:
                 found.pop(key, None)  # of two labels of one question the later one counts, and in its place
                 found[key] = row
         return found
@@ -126,7 +76,7 @@ class LabelFile:
         if not done:
             return None
         last, _ = done.popitem()
-        _append(self.path, [], keep=lambda row: _key(row) != last)
+        _append(self.path, [], keep=lambda row: row_key(row) != last)
         return self._by_key[last]
 
     def stand_in(self, rows: Iterable[Row]) -> None:
@@ -146,6 +96,14 @@ class LabelFile:
             return ""
         return (f"The last line of {self.path.name} was cut short, as by a crash: it will be taken out, "
                 "and its question is asked again.")
+
+
+def has_choices(path: str | os.PathLike) -> bool:
+    """Whether a person has chosen in this file, of whatever pairs: a stand-in, ties and skips don't count.
+
+    Raises ValueError, with file and line, where a line holds no label.
+    """
+    return any("chosen" in line.row and not _by_stand_in(line.row) for line in _read(Path(path)).lines)
 
 
 class Agreement(NamedTuple):
@@ -188,7 +146,7 @@ def annotate(
         print(f"{file.path.name}: {file.summary()}. These labels are a person's: no stand-in is needed.")
         return
     labelled = world.relabel(pairs, annotator, seed)
-    chosen = {_question(pair, 0).key: pair.chosen for pair in labelled}
+    chosen = {question_of(pair, 0).key: pair.chosen for pair in labelled}
     file.stand_in(each.row("A" if each.left == chosen[each.key] else "B") for each in file.questions)
     print(f"{file.path.name}: nobody has labelled yet, so a seeded annotator stands in and labels all "
           f"{len(file.questions)} pairs.")
@@ -244,23 +202,5 @@ def _append(path: Path, rows: list[Row], keep: Callable[[Row], bool]) -> None:
         atomic_write_text(path, "".join(line.decode() + "\n" for line in [*kept, *new]))
 
 
-def _key(row: Row) -> Key:
-    shown = row["responses"] if "chosen" not in row else [row["chosen"], row["rejected"]]
-    texts = shown if isinstance(shown, list) else [shown]  # rows about other pairs may hold what they like
-    return json.dumps(row.get("id")), json.dumps(row.get("prompt")), frozenset(map(json.dumps, texts))
-
-
 def _by_stand_in(row: Row) -> bool:
     return row.get("by") == STAND_IN["by"]
-
-
-def _question(pair: PreferencePair, seed: int) -> Question:
-    responses = sorted((pair.chosen, pair.rejected))
-    name = _digest(pair.prompt, *responses) if pair.id is None else pair.id
-    is_swapped = int(_digest(seed, name, pair.prompt, *responses), 16) % 2
-    left, right = reversed(responses) if is_swapped else responses
-    return Question(name, pair.prompt, left, right)
-
-
-def _digest(*parts: str | int) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

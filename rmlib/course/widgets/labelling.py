@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from IPython.display import display
 
-from rmlib.course.labels import LabelFile, Question
+from rmlib.course.labels import LabelFile
+from rmlib.course.questions import Question
 from rmlib.course.widgets.view import show_live
 from rmlib.rows import PreferencePair
 
