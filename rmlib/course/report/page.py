@@ -88,7 +88,7 @@ def table(caption: str, columns: Sequence[str], groups: Sequence[tuple[str, Sequ
                  for first, *rest in rows)
         bodies.append(element("tbody", *([heading] if name else []), *cells))
     whole = element("table", element("caption", caption), *([head] if columns else []), *bodies)
-    return element("div", whole, class_="wide", tabindex=0, role="region", **{"aria-label": caption})
+    return element("div", whole, class_="wide")
 
 
 def picture(figure: Figure, alt: str) -> Html:
@@ -97,8 +97,7 @@ def picture(figure: Figure, alt: str) -> Html:
     width, height = (round(inches * DPI) for inches in figure.get_size_inches())
     source = f"data:image/png;base64,{base64.b64encode(png_bytes(figure)).decode()}"
     image = element("img", src=source, alt=alt, width=width, height=height)
-    framed = element("div", image, class_="wide", tabindex=0, role="region", **{"aria-label": "figure"})
-    return element("figure", framed, element("figcaption", alt, **{"aria-hidden": "true"}))
+    return element("figure", element("div", image, class_="wide"), element("figcaption", alt, **{"aria-hidden": "true"}))
 
 
 def fold(summary: object, *contents: object) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from rmlib.course.plots import evaluation as figures_of
@@ -11,7 +12,7 @@ from rmlib.course.report.page import Html, element, joined, number, p_value, par
 from rmlib.course.report.verdict import best_rule, counted
 from rmlib.world import realised_agreement
 
-COIN = {"nll": 0.6931471805599453, "brier": 0.25}
+COIN = {"nll": math.log(2), "brier": 0.25}
 MEASURES = {
     "nll": "Negative log-likelihood", "brier": "Brier score", "ece": "Calibration error",
     "ece_floor": "Calibration error by luck",
@@ -157,8 +158,7 @@ def margins(findings: Findings) -> Html:
     alt = (f"A histogram of the reward differences, chosen less rejected: {(values > 0).mean():.1%} of the pairs are "
            f"to the right of zero, where the model agrees with the choice, and {(values < 0).mean():.1%} to the left.")
     columns, row = zip(*((name, number(value)) for name, value in quantiles(values)))
-    sure = 1.3862943611198906  # log 4, where σ is 0.8
-    wrong = int((values < -sure).sum())
+    wrong = int((values < -math.log(4)).sum())  # σ(log 4) is 0.8
     return joined(
         paragraph("A margin is the reward of the chosen response less that of the rejected one. Only such differences "
                   "mean anything, and only between responses to one prompt: a single reward does not. On ",
