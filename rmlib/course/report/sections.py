@@ -8,7 +8,7 @@ from collections import Counter
 from rmlib.course.plots import evaluation as figures_of
 from rmlib.course.report.findings import WINDOW, Findings, quantiles
 from rmlib.course.report.mistakes import mistakes
-from rmlib.course.report.page import Html, element, joined, number, p_value, paragraph, percent, picture, table
+from rmlib.course.report.page import Html, joined, number, p_value, paragraph, percent, picture, table
 from rmlib.course.report.verdict import best_rule, counted
 from rmlib.world import realised_agreement
 
