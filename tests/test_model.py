@@ -369,6 +369,16 @@ def test_what_is_not_the_saved_model_is_refused(saved, damage, words):
         RewardModel.from_pretrained(saved)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 1.0])
+def test_one_corrupt_byte_anywhere_is_refused(saved, name, place):
+    data = bytearray((saved / name).read_bytes())
+    data[round(place * (len(data) - 1))] ^= 1
+    (saved / name).write_bytes(data)
+    with pytest.raises(ValueError, match=f"{name}: missing, or changed since the model was saved"):
+        RewardModel.from_pretrained(saved)
+
+
 def test_without_a_manifest_there_is_no_model(saved, tmp_path):
     (saved / "reward_model.json").unlink()
     for directory in (saved, tmp_path / "nowhere"):
