@@ -102,6 +102,17 @@ def test_each_baseline_is_judged_on_the_same_pairs_as_the_model(validate):
     assert seed["against"]["bag of words, no prompt"]["accuracy"] == 1.0
 
 
+def test_baselines_are_fitted_to_what_the_model_is_trained_on_and_to_nothing_else(validate, monkeypatch):
+    trained, fitted, train = [], [], cross_validate.trained_fold
+    monkeypatch.setattr(cross_validate, "trained_fold", lambda *given: trained.append(given[:2]) or train(*given))
+    monkeypatch.setattr(cross_validate, "null_baselines",
+                        lambda *parts: fitted.append(parts) or {"coin": np.zeros(len(parts[1]))})
+    [seed] = validate()[1]["seeds"]
+    assert fitted == trained and len(fitted) == 3
+    assert all(not set(training) & set(held_out) for training, held_out in fitted)
+    assert seed["against"]["coin"]["ties"] == 24 and seed["against"]["coin"]["accuracy"] == 0.5
+
+
 def test_mcnemar_s_test_is_of_the_model_against_the_baseline():
     row = cross_validate.compare(np.array([1.0, 2, 3, 4, 5, -1]), np.array([-1.0, -2, -3, -4, 0, 1]))
     assert (row["only_model"], row["only_baseline"], row["ties"]) == (5, 1, 1)
