@@ -1,0 +1,52 @@
+"""The studies that notebook 06 shows: every run that is planned is there, failures too, and judged on validation."""
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import training_studies  # noqa: E402
+
+STORED = ROOT / "rmlib/assets/studies"
+
+
+@pytest.mark.parametrize("name", training_studies.STUDIES)
+def test_what_is_stored_holds_every_run_that_the_command_makes(name: str):
+    study = json.loads((STORED / f"{name}.json").read_text(encoding="utf-8"))
+    planned = [(start, pairs, config.learning_rate, config.batch_size, config.seed)
+               for start, pairs, config in training_studies.STUDIES[name](Namespace(seeds=[0, 1, 2]))]
+    stored = [tuple(row[key] for key in ("start", "pairs", "learning_rate", "batch_size", "seed"))
+              for row in study["runs"]]
+    assert stored == planned and len(set(planned)) == len(planned)
+    assert all(0 <= row["accuracy"] <= 1 and row["nll"] > 0 for row in study["runs"] if "failed" not in row)
+    assert study["command"] == f"python benchmarks/training_studies.py {name}" and study["validation_pairs"] == 2_000
+
+
+def test_a_study_writes_its_runs_as_they_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training_studies, "SIZES", {"pretrained": (16,), "random": (16, 32)})
+    asked = []
+    real = training_studies.evaluate
+    monkeypatch.setattr(training_studies, "evaluate", lambda model, pairs: asked.append(pairs) or real(model, pairs))
+    out = tmp_path / "sizes.json"
+    assert training_studies.main(["sizes", "--seeds", "0", "--validation-pairs", "20", "--json", str(out)]) == 0
+    study = json.loads(out.read_text(encoding="utf-8"))
+    found = [(row["start"], row["pairs"]) for row in study["runs"]]
+    assert found == [("pretrained", 16), ("random", 16), ("random", 32)]
+    assert study["runs"] == [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    world = training_studies.World()
+    assert all(pairs == world.pairs(20, "validation", seed=0) for pairs in asked) and len(asked) == 3
+
+
+def test_a_run_that_fails_is_reported(monkeypatch):
+    def diverges(*_, **__):
+        raise ValueError("3 of 20 pairs have rewards that are not finite numbers")
+
+    monkeypatch.setattr(training_studies, "evaluate", diverges)
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    row = training_studies.run(training_studies.World(), "pretrained", 8, config, [])
+    assert "not finite" in row["failed"] and row["pairs"] == 8 and "accuracy" not in row
