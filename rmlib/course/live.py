@@ -40,7 +40,8 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     display({WIDGET_VIEW: view, "text/plain": "While the cell runs, its progress shows here."}, raw=True)
     history: list[dict] = []
-    began, told, drawn, cost = time.perf_counter(), 0.0, 0.0, 0.0
+    began = drawn = time.perf_counter()
+    told, cost = 0.0, 0.0
 
     def on_step(record: dict) -> None:
         nonlocal told, drawn, cost
@@ -49,7 +50,8 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
         if now - told >= SECONDS:
             told = now
             bar.value = record["step"]
-            words.value = progress(record, steps, now - began, len(history))
+            line = html.escape(progress(record, steps, now - began, len(history)))
+            words.value = f'<span style="font-size: 16px">{line}</span>'
         if draw and now - drawn >= max(1.0, cost / DRAWING_SHARE):
             picture.value = image(draw(history))
             drawn = time.perf_counter()
@@ -67,8 +69,8 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
 def progress(record: dict, steps: int, seconds: float, here: int) -> str:
     """One line: the step, pairs a second, time left; `here` steps were taken in `seconds`, others before a resume."""
     left = round((steps - record["step"]) * seconds / here)
-    return html.escape(f"step {record['step']:,} of {steps:,}, {record['pairs_per_second']:,.0f} pairs/s, "
-                       f"{left // 60}:{left % 60:02d} left")
+    return (f"step {record['step']:,} of {steps:,}, {record['pairs_per_second']:,.0f} pairs/s, "
+            f"{left // 60}:{left % 60:02d} left")
 
 
 @styled
