@@ -76,9 +76,9 @@ def agreement_band(points: Mapping[str, tuple[float, float]], marked: Mapping[st
     axes.plot(agreement, agreement, color=THEORY, linestyle="--", label="some certain, all others coins")
     for marker, (name, point) in zip("osD^", points.items()):
         axes.plot(*point, marker, color=MODEL, markersize=10)
-        crowded = any(0 < share - point[0] < 0.05 for share in marked.values())  # a mark stands on its right
-        axes.annotate(name, point, xytext=(-12, -17) if crowded else (12, -12), textcoords="offset points",
-                      color=MODEL, ha="right" if crowded else "left")
+        crowded = any(0 < point[0] - share < 0.05 for share in marked.values())  # a mark stands on its left
+        axes.annotate(name, point, xytext=(12, -12) if crowded else (-12, -14), textcoords="offset points",
+                      color=MODEL, ha="left" if crowded else "right")
     for name, share in marked.items():
         axes.plot([share, share], [share, (1 + np.sqrt(2 * share - 1)) / 2], color=REJECTED, linewidth=4)
         axes.annotate(name, (share, share), xytext=(8, -12), textcoords="offset points", color=REJECTED)
