@@ -204,6 +204,22 @@ def test_bad_row_of_an_iterable(row, reason, words):
     assert (bad.line, bad.reason) == (1, reason) and words in bad.message
 
 
+@pytest.mark.parametrize("row, responses", [
+    (GOOD | {"rejected": " "}, ("Paris.", "")),
+    (GOOD | {"prompt": ""}, ("Paris.", "London.")),
+    (GOOD | {"rejected": "Paris."}, ("Paris.", "Paris.")),
+    (GOOD | {"margin": "1"}, ("Paris.", "London.")),
+    (GOOD | {"id": 1.5}, ("Paris.", "London.")),
+    ({"chosen": ASKED + " a", "rejected": ASKED.replace("Hi", "Ho") + " b "}, ("a", "b")),
+    ({"prompt": "Else?", "chosen": [*TALK, PARIS], "rejected": [*TALK, LONDON]}, ("Paris.", "London.")),
+    (GOOD | {"rejected": None}, None),
+    ({"chosen": ASKED + " a", "rejected": "\n\nHuman: Hi"}, None),
+])  # fmt: skip
+def test_bad_row_keeps_its_responses_where_both_can_be_read(row, responses):
+    [bad] = iter_rows([row])
+    assert isinstance(bad, BadRow) and bad.responses == responses
+
+
 def test_every_reason_is_tried():
     assert {reason for _, reason, _ in BAD} == set(typing.get_args(Reason))
 
