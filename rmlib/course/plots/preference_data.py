@@ -68,7 +68,7 @@ def agreement_band(points: Mapping[str, tuple[float, float]], marked: Mapping[st
 
     points: worlds where both are known, (agreement, best accuracy). marked: agreements found with people.
     """
-    agreement = np.linspace(0.5, 1, 200)
+    agreement = 0.5 + 0.5 * np.linspace(0, 1, 200) ** 2  # dense where the curve is steep
     figure, [axes] = canvas(height=5.0)
     highest = (1 + np.sqrt(2 * agreement - 1)) / 2
     axes.fill_between(agreement, agreement, highest, color=FAINT, alpha=0.6, linewidth=0)
@@ -77,7 +77,7 @@ def agreement_band(points: Mapping[str, tuple[float, float]], marked: Mapping[st
     for marker, (name, point) in zip("osD^", points.items()):
         axes.plot(*point, marker, color=MODEL, markersize=10)
         crowded = any(0 < point[0] - share < 0.05 for share in marked.values())  # a mark stands on its left
-        axes.annotate(name, point, xytext=(12, -12) if crowded else (-12, -14), textcoords="offset points",
+        axes.annotate(name, point, xytext=(12, -12) if crowded else (-12, -18), textcoords="offset points",
                       color=MODEL, ha="left" if crowded else "right")
     for name, share in marked.items():
         axes.plot([share, share], [share, (1 + np.sqrt(2 * share - 1)) / 2], color=REJECTED, linewidth=4)
