@@ -121,6 +121,18 @@ def test_a_question_is_labelled_once(path):
     assert len(rows(path)) == 1
 
 
+def test_of_two_labels_of_one_question_the_later_counts_and_undo_takes_both(path):
+    file = LabelFile(path, PAIRS)
+    first, second = file.questions[:2]
+    path.parent.mkdir()  # as when two files were joined
+    path.write_text("".join(json.dumps(each.row(verdict)) + "\n" for each, verdict in
+                            [(first, "A"), (second, "tie"), (first, "B")]))
+    assert [*file.answers().values()] == [second.row("tie"), first.row("B")]
+    assert file.summary() == "2 of 8 labelled: 1 choice, 1 tie"
+    assert file.undo() == first and file.waiting()[0] == first
+    assert rows(path) == [second.row("tie")]
+
+
 def test_rows_of_other_pairs_are_kept_and_not_counted(path):
     path.parent.mkdir()
     strange = [OTHER, {"prompt": "p", "responses": 5, "label": "tie"},
