@@ -1,4 +1,4 @@
-"""Human comparisons: from a file to `PreferencePair`s, and an account of all that was in it.
+"""Human comparisons: from a file to `PreferencePair`s, an account of all that was in it, and a look before training.
 
 The forms a row may have are told in `rmlib.rows`. Every row is accounted for: it becomes one PreferencePair, one BadRow
 that says why it can't be used, or one LeftOut.

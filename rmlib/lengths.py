@@ -102,9 +102,10 @@ def summarise_lengths(lengths: np.ndarray, edges: Sequence[int]) -> Lengths:
 
 
 def bin_edges(longest: int, window: int) -> list[int]:
-    """Edges of at most BINS bins, equally wide but for the last; where anything is longer than `window`, it is one.
+    """Edges of at most BINS bins of one width; where anything is longer than `window`, that is one of the edges.
 
-    So the bars to the right of the window hold what does not fit, all of it and nothing else. They end at two windows.
+    So the bins to its right hold all that does not fit, and nothing else. The last edge is at two windows or earlier,
+    up to a bin's width.
     """
     reach = min(longest, 2 * window)
     width = -(-reach // (BINS - 2)) or 1
