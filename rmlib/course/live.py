@@ -19,7 +19,7 @@ from rmlib.course.plots.style import DPI, styled
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SECONDS = 0.25  # between two changes of the bar
-DRAWING_SHARE = 0.05  # of the time, at most, goes into pictures
+DRAWING_SHARE = 0.03  # of the time, at most, goes into pictures
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
     """Show a training of `steps` steps while the block runs; yields the function to be called with each step's record.
 
     That is what `rmlib.training.train` takes as on_step; a record has at least `step` and `pairs_per_second`.
-    draw: makes the picture of all records so far; it is called as often as 5% of the time allow.
+    draw: makes the picture of all records so far; it is called as often as 3% of the time allow.
 
     Raises ValueError for a training without steps.
     """

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+from rmlib.course.plots.style import FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 from rmlib.course.plots.training import LOOKS
 
 STARTS = {"pretrained": (MODEL, "o"), "random": (REJECTED, "s")}
@@ -34,7 +34,7 @@ def against_the_limit(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]
     for name, (seen, accuracy) in curves.items():
         colour, marker = STARTS[name]
         axes.plot(seen, accuracy, f"{marker}-", color=colour, label=f"{name} backbone")
-    limits_on(axes, expected, realised, at=0.7 * most)
+    limits_on(axes, expected, realised, at=0.36 * most)
     axes.axhline(0.5, color=FAINT, linewidth=1.6, zorder=0)
     axes.set(xlabel="pairs seen", ylabel="validation accuracy", ylim=(0.45, 0.86))
     axes.legend(loc="center right")
@@ -42,9 +42,8 @@ def against_the_limit(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]
 
 
 @styled
-def learning_curve(runs: Sequence[Mapping], expected: float, realised: float, here: tuple[int, float]) -> Figure:
-    """Validation accuracy by number of training pairs: a mark for each run, a line through the means of the seeds;
-    `here` is the run that the reader has just seen, (pairs, accuracy)."""
+def learning_curve(runs: Sequence[Mapping], expected: float, realised: float) -> Figure:
+    """Validation accuracy by number of training pairs: a mark for each run, a line through the means of the seeds."""
     figure, [axes] = canvas(height=5.0)
     for start, (colour, marker) in STARTS.items():
         found = defaultdict(list)
@@ -55,7 +54,6 @@ def learning_curve(runs: Sequence[Mapping], expected: float, realised: float, he
             axes.plot([size] * len(values), values, marker, color=colour, alpha=0.75, markersize=7)
         sizes = sorted(found)
         axes.plot(sizes, [np.mean(found[size]) for size in sizes], "-", color=colour, label=f"{start} backbone")
-    axes.plot(*here, "D", color=LIT_EDGE, markersize=12, markeredgecolor=THEORY, label="the run above", zorder=3)
     limits_on(axes, expected, realised, at=900)
     axes.set_xscale("log", base=4)
     sizes = sorted({row["pairs"] for row in runs})
