@@ -25,7 +25,8 @@ def words(texts: list[str]) -> list[list[str]]:
 
 
 def talk(*turns: str) -> str:
-    return "".join(f"\n\nHuman: {turn}\n\nAssistant: ok" for turn in turns[:-1]) + f"\n\nHuman: {turns[-1]}\n\nAssistant:"
+    *earlier, last = turns
+    return "".join(f"\n\nHuman: {turn}\n\nAssistant: ok" for turn in earlier) + f"\n\nHuman: {last}\n\nAssistant:"
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------

@@ -62,8 +62,9 @@ def _problems_on(axes: Axes, shares: dict[str, float]) -> None:
     for row, (name, share) in enumerate(shares.items()):
         axes.barh(row, share, height=0.3, color=LIT_EDGE)
         axes.text(0, row - 0.21, name, va="bottom")
-        axes.annotate(_percent(share), (share, row), xytext=(6 if share else 0, 0), textcoords="offset points", va="center",
-                      color=THEORY if share else NEUTRAL)
+        colour, gap = (THEORY, 6) if share else (NEUTRAL, 0)
+        axes.annotate(_percent(share), (share, row), xytext=(gap, 0), textcoords="offset points", va="center",
+                      color=colour)
     axes.set(title="what to look at", xlim=(0, 1.3 * scale), ylim=(len(shares) - 0.6, -0.95))
     axes.axis("off")
 
