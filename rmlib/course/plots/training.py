@@ -127,8 +127,8 @@ def missing(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], win
     for height, name in ((1, "a coin"), (0, "the gold reward")):
         axes.axhline(height, color=THEORY, linestyle="--", linewidth=1.8, zorder=0)
         axes.text(0, height, name, ha="left", va="bottom")
-    axes.set(xlabel="pairs seen", ylabel="still missing", ylim=(-0.08, 1.4))
-    axes.legend(loc="upper right", handlelength=2.2)
+    axes.set(xlabel="pairs seen", ylabel="still missing", ylim=(-0.08, 1.3))
+    axes.legend(loc="upper right", ncols=len(curves), handlelength=2.2)
     return figure
 
 
@@ -149,7 +149,7 @@ def swallowed(start: float, exact: np.ndarray, rounded: np.ndarray, gap: float) 
 
 
 @styled
-def running_loss(losses: Sequence[float], size: int, limit: float | None = None, window: int = 512) -> Figure:
+def running_loss(losses: Sequence[float], size: int, limit: float | None = None, window: int = 1024) -> Figure:
     """The training loss by pairs seen, `size` a step, as a mean over the last `window` pairs, on top of the single steps;
     `limit`, if given, is the loss of the gold reward on the same pairs."""
     figure, [axes] = canvas(height=4.2)
@@ -160,6 +160,6 @@ def running_loss(losses: Sequence[float], size: int, limit: float | None = None,
     log_two(axes, seen[-1])
     if limit is not None:
         axes.axhline(limit, color=THEORY, linewidth=1.8)
-        axes.text(seen[-1], limit, "the gold reward's own loss ", ha="right", va="top")
+        axes.text(seen[0], limit - 0.01, "the gold reward's own loss", ha="left", va="top")
     axes.set(xlabel="pairs seen", ylabel="training loss", ylim=(0, 1.05 * max(0.8, np.percentile(losses, 99))))
     return figure
