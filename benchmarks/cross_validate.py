@@ -40,8 +40,9 @@ from rmlib.splits import folds_by_conversation
 from rmlib.training import TrainingConfig, train
 
 POOLING = "mean"
-HEADER = "seed  fold  train  held out  accuracy  95% interval       NLL  seconds"
-BASELINES_HEADER = "                baseline   right  95% interval    model alone  it alone  McNemar p"
+FOLDS = "| seed | fold | trained on | held out | accuracy | 95% interval | NLL | seconds |"
+SEEDS = "| seed | pairs | accuracy | 95%, pairs independent | 95%, whole conversations | NLL | Brier | ECE (by luck) |"
+BASELINES = "| seed | baseline | accuracy | 95% interval | only the model right | only the baseline right | McNemar p |"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,14 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     try:
         found = read_pairs(options.pairs, limit=options.limit)
-        print(f"{found.summary()}\n{HEADER}", flush=True)
+        print(f"{found.summary()}\n\n{heading(FOLDS)}", flush=True)
         seeds = [one_seed(found.pairs, seed, options) for seed in options.seeds]
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     report = {"over_seeds": over_seeds(seeds), "seeds": seeds, "settings": settings(options), "rows": count_rows(found),
               **machine()}
-    print(told_over_seeds(report["over_seeds"]))
+    print(tables(report))
     if options.json:
         atomic_write_text(options.json, json.dumps(report, indent=2) + "\n")
     return 0
@@ -75,15 +76,13 @@ def one_seed(pairs: list[PreferencePair], seed: int, options: argparse.Namespace
         held_out += held
         evaluation = asdict(summarise(*rewards[-1], held))
         rows.append({"fold": number, "training_pairs": len(training), **fold, **evaluation})
-        print(line(seed, str(number), len(training), rows[-1]), flush=True)
+        print(line(seed, number, f"{len(training):,}", len(held), f"{evaluation['accuracy']:.3f}", interval(evaluation),
+                   f"{evaluation['nll']:.3f}", round(fold["seconds"])), flush=True)
         for name, margins in null_baselines(training, held).items():
             baselines.setdefault(name, []).append(margins)
     chosen, rejected = np.concatenate(rewards, axis=1)
     pooled = {**asdict(summarise(chosen, rejected, held_out)), "seconds": sum(row["seconds"] for row in rows)}
-    print(line(seed, "all", None, pooled))
-    print(f"whole conversations, 95%:              {pooled['clustered_low']:.3f} to {pooled['clustered_high']:.3f}")
     against = {name: compare(chosen - rejected, np.concatenate(parts)) for name, parts in baselines.items()}
-    print(BASELINES_HEADER, *(baseline_line(name, row) for name, row in against.items()), sep="\n")
     return {"seed": seed, "pooled": pooled, "against": against, "folds": rows}
 
 
@@ -145,22 +144,33 @@ def over_seeds(seeds: list[dict]) -> dict:
     }
 
 
-def told_over_seeds(figures: dict) -> str:
-    worst = max(figures["largest_p_value"].values())
-    return (f"mean accuracy over the seeds {figures['accuracy_mean']:.3f} ({figures['accuracy_min']:.3f} to "
-            f"{figures['accuracy_max']:.3f}), NLL {figures['nll_mean']:.3f}; largest McNemar p {worst:.1e}")
+def tables(report: dict) -> str:
+    """What all seeds came to: a table of the model, and one of the baselines beside it."""
+    model, baselines = [], []
+    for seed in report["seeds"]:
+        pooled = seed["pooled"]
+        model.append(line(seed["seed"], f"{pooled['pairs']:,}", f"{pooled['accuracy']:.3f}", interval(pooled),
+                          interval(pooled, "clustered"), f"{pooled['nll']:.3f}", f"{pooled['brier']:.3f}",
+                          f"{pooled['ece']:.3f} ({pooled['ece_floor']:.3f})"))
+        baselines += [line(seed["seed"], name, f"{row['accuracy']:.3f}", interval(row), row["only_model"],
+                           row["only_baseline"], f"{row['p_value']:.2g}") for name, row in seed["against"].items()]
+    overall = report["over_seeds"]
+    mean = (f"Mean accuracy {overall['accuracy_mean']:.3f} ({overall['accuracy_min']:.3f} to "
+            f"{overall['accuracy_max']:.3f}), mean NLL {overall['nll_mean']:.3f}.")
+    return "\n".join(["", heading(SEEDS), *model, "", heading(BASELINES), *baselines, "", mean])
 
 
-def line(seed: int, fold: str, training: int | None, row: dict) -> str:
-    """One row of the table under HEADER."""
-    return (f"{seed:>4}  {fold:>4}  {training or '':>5}  {row['pairs']:>8}  {row['accuracy']:>8.3f}  "
-            f"{row['accuracy_low']:.3f} to {row['accuracy_high']:.3f}  {row['nll']:>6.3f}  {row['seconds']:>7.0f}")
+def heading(names: str) -> str:
+    """The first two lines of a Markdown table."""
+    return f"{names}\n|{'---:|' * (names.count('|') - 1)}"
 
 
-def baseline_line(name: str, row: dict) -> str:
-    """One row of the table under BASELINES_HEADER."""
-    return (f"{name:>24}  {row['accuracy']:>6.3f}  {row['accuracy_low']:.3f} to {row['accuracy_high']:.3f}  "
-            f"{row['only_model']:>11}  {row['only_baseline']:>8}  {row['p_value']:>9.1e}")
+def line(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def interval(figures: dict, name: str = "accuracy") -> str:
+    return f"{figures[f'{name}_low']:.3f} to {figures[f'{name}_high']:.3f}"
 
 
 def settings(options: argparse.Namespace) -> dict:

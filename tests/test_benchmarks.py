@@ -86,8 +86,9 @@ def test_cross_validation_holds_each_pair_out_once_with_each_seed_and_tells_of_a
         assert seed["pooled"]["accuracy"] * 24 == pytest.approx(right)
     accuracies = [seed["pooled"]["accuracy"] for seed in report["seeds"]]
     assert report["over_seeds"]["accuracy_mean"] == pytest.approx(sum(accuracies) / 2)
-    told = capsys.readouterr().out
-    assert len(told.splitlines()) == 2 + 2 * (3 + 2 + 1 + 4) + 1
+    rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines() if row.startswith("| ")]
+    assert [len(row) for row in rows] == [8] * (1 + 2 * 3) + [8] * (1 + 2) + [7] * (1 + 2 * 4)
+    assert rows[8][:3] == ["| 0", "24", f"{accuracies[0]:.3f}"] and rows[-1][1] == "bag of words, no prompt"
     assert "What is" not in json.dumps(report) and "backbone" not in report["settings"]
 
 
