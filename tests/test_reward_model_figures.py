@@ -21,13 +21,13 @@ SMALL, LARGE = 3 * STDS**2, 2 * STDS - 0.7
 EFFECTS = np.linspace(-1, 1, len(TOKENS))
 MOVES = {side: {name: [0.0, 1.0 * i, 2.0 * i] for i, name in enumerate(padding.LOOKS)} for side in ("right", "left")}
 BY_COLUMN = np.array([[1.0, 0.0, 2.0], [0.0, 0.5, -1.0]])
-CHANGES = {"padding on the right": np.array([1e-7, -2e-6, 0.0]), "swapped": np.zeros(3), "more words": np.array([-2.0, 1])}
+CHANGES = {"on the right": np.array([1e-7, -2e-6, 0.0]), "swapped": np.zeros(3), "more words": np.array([-2.0, 1.0])}
 COUNTS = {name: dict(zip(figures.PARTS, parts)) for name, parts in
           {"ours": (60, 20, 15, 4, 1), "another": (2e7, 3e7, 4.9e7, 1e6, 0)}.items()}
 
 DRAWN = {
     "way": figures.the_way,
-    "rows": lambda: figures.rows_of_a_batch([["[PAD]", "[PAD]", "a", "b"], ["a", "capital", "c", "d"]], MASK, POSITIONS),
+    "rows": lambda: figures.rows_of_a_batch([["[PAD]"] * 2 + ["a", "b"], ["a", "capital", "c", "d"]], MASK, POSITIONS),
     "attention": lambda: figures.attention(SHARES, TOKENS, "block 3, head 4"),
     "masks": lambda: figures.who_may_see_whom(TOKENS, {"encoder": SEEN, "decoder": np.tril(SEEN)}),
     "effect": lambda: figures.attention_and_effect(TOKENS, np.full(len(TOKENS), 0.1), EFFECTS),

@@ -1,4 +1,4 @@
-"""Exercises of notebook 05 around the head: its first weights, the shape of its scores, and how many weights there are."""
+"""Exercises of notebook 05 around the head: its first weights, the shape of its scores, and how wide a model can be."""
 
 from collections.abc import Callable
 
