@@ -97,7 +97,8 @@ def picture(figure: Figure, alt: str) -> Html:
     width, height = (round(inches * DPI) for inches in figure.get_size_inches())
     source = f"data:image/png;base64,{base64.b64encode(png_bytes(figure)).decode()}"
     image = element("img", src=source, alt=alt, width=width, height=height)
-    return element("figure", element("div", image, class_="wide"), element("figcaption", alt, **{"aria-hidden": "true"}))
+    caption = element("figcaption", alt, **{"aria-hidden": "true"})
+    return element("figure", element("div", image, class_="wide"), caption)
 
 
 def fold(summary: object, *contents: object) -> Html:
