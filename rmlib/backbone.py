@@ -134,13 +134,18 @@ def window(backbone: nn.Module, max_length: int | None) -> int:
 
 
 def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """One vector a sequence, (B, T, H) -> (B, H), found from the mask and so on either side of the padding."""
+    """One vector a sequence, (B, T, H) -> (B, H), found from the mask and so on either side of the padding.
+
+    pooling: "cls" (the first real token), "mean" (over the real ones) or "last". Raises ValueError for another.
+    """
     if pooling == "mean":
         # bfloat16 can't count beyond 256 tokens, nor add them up.
         mask = attention_mask.unsqueeze(-1).to(torch.promote_types(hidden.dtype, torch.float32))  # (B, T, 1)
         return (hidden * mask).sum(1) / mask.sum(1)
     if pooling == "cls":
         index = attention_mask.argmax(1)  # (B,) the first real token
-    else:
+    elif pooling == "last":
         index = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)  # (B,) the last real token
+    else:
+        raise ValueError(f'pooling must be "cls", "mean" or "last", got {pooling!r}')
     return hidden[torch.arange(len(hidden), device=hidden.device), index]

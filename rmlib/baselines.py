@@ -84,7 +84,10 @@ def null_baselines(train: Sequence[PreferencePair], held_out: Sequence[Preferenc
 
 
 def length_baselines(pairs: Sequence[PreferencePair]) -> dict[str, float]:
-    """How often two rules that read nothing would be right: always the longer, always the shorter (in characters)."""
+    """How often two rules that read nothing would be right: always the longer, always the shorter (in characters).
+
+    Neither is right where both are equally long, so the two shares and that of the ties add up to 1.
+    """
     longer = extra_characters(pairs)
     return {"longer": float((longer > 0).mean()), "shorter": float((longer < 0).mean())}
 

@@ -101,10 +101,13 @@ class EncodedPair:
         return np.array_equal(self.chosen, self.rejected)
 
 
-def encode(tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec, overlong: str = "keep_response"):
+def encode(
+    tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec, overlong: str = "keep_response"
+) -> list[EncodedPair]:
     """Encode pairs so that the response survives and both responses see the same cut of the prompt.
 
-    The cut must be the same for both, or the prompt's own effect on the score would no longer cancel in the margin.
+    The cut must be the same for both, or an offset that depends on it would no longer cancel in the margin. So, where a
+    prompt is cut, the longer response decides how far, and the reward of the other one depends on its partner.
     overlong: "keep_response" cuts the oldest prompt tokens (and, only where a response alone overfills the window,
     that response's end); "drop" leaves pairs that do not fit out; "error" raises ValueError at the first of them.
 
@@ -163,7 +166,10 @@ def collate(pairs: Sequence[EncodedPair], spec: EncodingSpec, pad_id: int = 0, p
     """Pad P pairs to one batch of 2P rows, the chosen responses first, then the rejected ones.
 
     Returns input_ids and attention_mask, and token_type_ids where the template has two segments, each int64 (2P, T).
+    Raises ValueError for a pad_side that is neither "right" nor "left".
     """
+    if pad_side not in ("right", "left"):
+        raise ValueError(f'pad_side must be "right" or "left", got {pad_side!r}')
     rows = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
     starts = [pair.response_start for pair in pairs] * 2
     longest = max(len(row) for row in rows)

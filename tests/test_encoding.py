@@ -213,6 +213,12 @@ def test_collate_puts_chosen_first_and_pads_outside_the_mask(side):
     assert all(tensor.shape == (4, max(map(len, rows))) for tensor in batch.values())
 
 
+def test_a_misspelt_pad_side_is_refused():
+    encoded, spec, _ = one("bert", PAIR)
+    with pytest.raises(ValueError, match="'Left'"):
+        collate([encoded], spec, pad_side="Left")
+
+
 def test_token_ids_are_kept_small():
     encoded, *_ = one("bert", PAIR)
     assert encoded.chosen.dtype == encoded.rejected.dtype == np.int32

@@ -144,6 +144,20 @@ def test_pooling_reads_the_mask(mask):
     torch.testing.assert_close(pool(hidden, mask, "mean"), torch.stack([row.mean(0) for row in real]))
 
 
+def test_a_misspelt_pooling_is_refused():
+    with pytest.raises(ValueError, match="'CLS'"):
+        pool(torch.zeros(1, 2, 3), torch.ones(1, 2, dtype=torch.long), "CLS")
+
+
+def test_the_head_begins_small():
+    torch.manual_seed(0)
+    backbone, tokenizer = tiny.build("bert")
+    heads = [RewardModel(backbone=backbone, tokenizer=tokenizer).head for _ in range(50)]
+    weights = torch.cat([head.weight for head in heads])  # (50, 32)
+    assert abs(weights.std().item() / 0.02 - 1) < 0.1  # of 1,600 draws: more than five standard errors
+    assert not any(head.bias.item() for head in heads)
+
+
 def test_the_mean_of_bfloat16_vectors_is_taken_in_float32():
     hidden = torch.ones(1, 301, 2, dtype=torch.bfloat16)
     hidden[:, 0] = 332
