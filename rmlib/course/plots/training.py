@@ -150,8 +150,8 @@ def swallowed(start: float, exact: np.ndarray, rounded: np.ndarray, gap: float) 
 
 @styled
 def running_loss(losses: Sequence[float], size: int, limit: float | None = None, window: int = 1024) -> Figure:
-    """The training loss by pairs seen, `size` a step, as a mean over the last `window` pairs, on top of the single steps;
-    `limit`, if given, is the loss of the gold reward on the same pairs."""
+    """The training loss by pairs seen, `size` a step: each step's, and the mean over the last `window` pairs; `limit`, if
+    given, is the loss of the gold reward on the same pairs."""
     figure, [axes] = canvas(height=4.2)
     losses = np.asarray(losses, dtype=float)
     seen = size * np.arange(1, len(losses) + 1)
