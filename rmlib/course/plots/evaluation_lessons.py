@@ -31,7 +31,7 @@ def perfect_models(errors: np.ndarray, marked: Mapping[str, tuple[float, str]]) 
     for name, (error, colour) in marked.items():
         axes.axvline(error, color=colour, label=name)
     axes.set(title="simulations", xlabel="calibration error (ECE)", xlim=(0, None))
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.57, 1))  # between the perfect models and one far off
     return figure
 
 
