@@ -1,50 +1,11 @@
-"""What the exercises of notebook 04 ask: transcripts, limits, agreement, a cut, pads, ties, and a split that leaks."""
+"""What the exercises of notebook 04 ask: limits, agreement, a cut, pads, ties; the rest is in preference_data_rows."""
 
 import math
 
 import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
-
-MARKER = "\n\nAssistant:"
-SAID = ("Hi!", "What is the capital of Japan?", "Tokyo.", "Thank you.", "Is it far?", "That depends on where you are.")
-
-
-def draw_transcript(rng):
-    turns = rng.choice(SAID, size=2 * rng.integers(1, 4)).tolist()
-    text = "".join(f"\n\n{who}: {said}" for who, said in zip(("Human", "Assistant") * len(turns), turns, strict=False))
-    return (text + rng.choice(["", " ", "\n"]),)
-
-
-def cut_at(transcript, cut=str.rpartition, prompt=1, response=0):
-    """(prompt, response), cut by one of str's partitions; prompt, response: how many markers each of them keeps."""
-    before, marker, after = cut(transcript, MARKER)
-    if not marker:
-        raise ValueError("no turn of the assistant")
-    return before + prompt * marker, response * marker + after.strip()
-
-
-def without_a_guard(transcript):
-    before, marker, response = transcript.rpartition(MARKER)
-    return before + marker, response
-
-
-SPLIT_TRANSCRIPT = Exercise(
-    "4.1",
-    answer=cut_at,  # words are compared but for white space around them
-    draw=draw_transcript,
-    edges=(("No one has spoken.",), ("\n\nHuman: Hi!\n\nAssistant: Hello!\n\nHuman: Sing.\n\nAssistant: La, la. ",)),
-    mistakes={
-        "cut at the first turn of the assistant; the response follows the last":
-            lambda transcript: cut_at(transcript, str.partition),
-        "the marker is missing at the end of the prompt": lambda transcript: cut_at(transcript, prompt=0),
-        "the marker belongs to the prompt, not to the response":
-            lambda transcript: cut_at(transcript, prompt=0, response=1),
-        "the marker stands in both; it belongs to the prompt": lambda transcript: cut_at(transcript, response=1),
-        "a text without the marker has to be a ValueError": without_a_guard,
-    },
-)
-
+from rmlib.course.exercises.preference_data_rows import HOLD_OUT, SPLIT_TRANSCRIPT
 
 def entropy(p):
     q = np.clip([p, 1 - np.asarray(p)], np.finfo(float).tiny, 1)
@@ -68,14 +29,19 @@ BEST_SCORES = Exercise(
             lambda p: three(p, brier=(np.minimum(p, 1 - p) ** 2).mean()),
         "twice p(1-p) counts both responses' errors; one probability is forecast":
             lambda p: three(p, brier=2 * (p * (1 - p)).mean()),
+        "(1-p)² is paid when the first is chosen; the other is chosen, too":
+            lambda p: three(p, brier=((1 - p) ** 2).mean()),
         "the likelier response is named for each pair anew: the maximum comes before the mean":
             lambda p: three(p, accuracy=max(p.mean(), 1 - p.mean())),
         "always naming the first response is right with probability p; the better of the two is wanted":
             lambda p: three(p, accuracy=p.mean()),
+        "this is how often the first is the likelier one; how often the likelier one is chosen is wanted":
+            lambda p: three(p, accuracy=(p > 0.5).mean()),
         "half of the entropy is missing: the other response is chosen, too":
             lambda p: three(p, nll=-(p * np.log(np.where(p > 0, p, 1))).mean()),
         "in bits: the NLL is in nats, with the natural logarithm":
             lambda p: three(p, nll=entropy(p).mean() / np.log(2)),
+        "-log p is paid when the first is chosen; the other is chosen, too": lambda p: three(p, nll=-np.log(p).mean()),
         "the entropy of the mean; the mean of the entropies is wanted": lambda p: three(p, nll=entropy(p.mean())),
         "-log max(p, 1-p) is paid when the likelier one is chosen; the other is chosen, too":
             lambda p: three(p, nll=-np.log(np.maximum(p, 1 - p)).mean()),
@@ -93,7 +59,9 @@ BEST_ACCURACY = Exercise(
         "the smaller solution: p is at least one half": lambda a: (1 - math.sqrt(2 * a - 1)) / 2,
         "this is |2p - 1|; p itself is wanted": lambda a: math.sqrt(2 * a - 1),
         "the agreement itself is the lower edge, where some pairs are certain and the others coins": lambda a: a,
-        "the square root is missing": lambda a: (2 * a - 1) / 2 + 1 / 4,
+        "2a - 1 is |2p - 1| squared: take its root, add 1 and halve": lambda a: 2 * a - 1,
+        "a stands where the root of 2a - 1 should": lambda a: (1 + a) / 2,
+        "under the root stands 2a - 1, not a": lambda a: (1 + math.sqrt(a)) / 2,
         "half of it: add 1 before dividing by 2": lambda a: math.sqrt(2 * a - 1) / 2,
         "this is the agreement of two such annotators; its inverse is wanted": lambda a: a**2 + (1 - a) ** 2,
     },
@@ -140,10 +108,12 @@ CUT_PAIR = Exercise(
     "4.4",
     answer=cut_pair,
     draw=draw_tokens,
-    edges=(([1, 2, 3], [4, 5, 6], [7], 3), ([1, 2, 3, 4], [5, 6], [7], 4), ([1, 2], [3], [4], 8)),
+    edges=(([1, 2, 3], [4, 5, 6], [7], 3), ([1, 2, 3], [4], [5], 6), ([1, 2, 3, 4], [5, 6], [7], 4), ([1, 2], [3], [4], 8)),
     mistakes={
         "the bug is still there: prompt[-0:] is the whole prompt":
             cut_like(beside_the_longer, lambda prompt, keep: prompt[-keep:]),
+        "where all of the prompt fits and more would, len(prompt) - keep is negative, and counts from the end":
+            cut_like(beside_the_longer, lambda prompt, keep: prompt[len(prompt) - keep :]),
         "each response has a cut of its own; the prompt's part has to be the same in both": each_its_own,
         "the newest tokens are cut; the oldest should be":
             cut_like(beside_the_longer, lambda prompt, keep: prompt[:keep]),
@@ -212,38 +182,6 @@ ACCURACY = Exercise(
 )
 
 
-def judge_split(function, rng):
-    """A split that keeps equal keys together, for several sets of keys, and differs with rng."""
-    for _ in range(8):
-        groups, share = int(rng.integers(8, 20)), rng.uniform(0.2, 0.5)
-        names = [f"conversation {number}" for number in range(groups)]
-        keys = rng.permutation(np.repeat(names, rng.integers(1, 6, size=groups)))
-        held = [function(keys.copy(), share, np.random.default_rng(int(seed))) for seed in rng.integers(2**31, size=6)]
-        for one in held:
-            if complaint := wrong_with(keys, share, one):
-                return complaint
-        if all(np.array_equal(held[0], one) for one in held):
-            return "Six different rng hold out the same rows: which conversations it takes has to be drawn from rng."
-    few = np.array(["one", "one", "two"])
-    return wrong_with(few, 0.1, function(few.copy(), 0.1, np.random.default_rng(0)), tolerance=1.0)
-
-
-def wrong_with(keys, share, held, tolerance=0.25):
-    """What is wrong with the rows that are held out, or None."""
-    if not (isinstance(held, np.ndarray | list | tuple) and np.shape(held) == keys.shape
-            and np.asarray(held).dtype == bool):
-        return f"For {len(keys)} rows {len(keys)} truth values are wanted, True for a row that is held out."
-    held = np.asarray(held)
-    both = sorted(set(keys[held]) & set(keys[~held]))
-    if both:
-        return f"{both[0]!r} is on both sides: {(keys[held] == both[0]).sum()} of its rows are held out, others not."
-    if held.all() or not held.any():
-        return f"Of {len(keys)} rows {held.sum()} are held out: both sides have to have rows."
-    if abs(held.mean() - share) > tolerance:
-        return f"A share of {held.mean():.2f} is held out, where about {share:.2f} was asked for."
-    return None
-
-
 EXERCISES = [
-    SPLIT_TRANSCRIPT, BEST_SCORES, BEST_ACCURACY, CUT_PAIR, SHARE_OF_PADS, ACCURACY, Exercise("4.7", judge=judge_split),
+    SPLIT_TRANSCRIPT, BEST_SCORES, BEST_ACCURACY, CUT_PAIR, SHARE_OF_PADS, ACCURACY, HOLD_OUT,
 ]
