@@ -82,7 +82,8 @@ def gradient_norms(norms: Sequence[float], most: float) -> Figure:
     axes.vlines(np.arange(1, len(norms) + 1), np.minimum(norms, most), norms, color=REJECTED, linewidth=2)
     axes.plot(np.arange(1, len(norms) + 1), norms, "o", color=MODEL, markersize=5)
     axes.axhline(most, color=THEORY, linestyle="--", linewidth=2)
-    axes.text(0.4, most, "clipped to this", ha="left", va="bottom")
+    axes.text(0.4, most, "clipped to this", ha="left", va="bottom",
+              bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     axes.set(xlabel="step", ylabel="norm of the gradient", ylim=(0, 1.08 * max(most, norms.max())),
              xticks=range(2, len(norms) + 1, 2))
     return figure
@@ -150,16 +151,16 @@ def swallowed(start: float, exact: np.ndarray, rounded: np.ndarray, gap: float) 
 
 @styled
 def running_loss(losses: Sequence[float], size: int, limit: float | None = None, window: int = 1024) -> Figure:
-    """The training loss by pairs seen, `size` a step: each step's, and the mean over the last `window` pairs; `limit`, if
-    given, is the loss of the gold reward on the same pairs."""
+    """The training loss by pairs seen, `size` a step, as a mean over the last `window` pairs; `limit`, if given, is the
+    loss of the gold reward on the same pairs."""
     figure, [axes] = canvas(height=4.2)
     losses = np.asarray(losses, dtype=float)
     seen = size * np.arange(1, len(losses) + 1)
-    axes.plot(seen, losses, ".", color=FAINT, markersize=4, zorder=0)
-    axes.plot(seen, smoothed(losses, max(1, window // size)), color=MODEL)
+    mean = smoothed(losses, max(1, window // size))
+    axes.plot(seen, mean, color=MODEL)
     log_two(axes, seen[-1])
     if limit is not None:
         axes.axhline(limit, color=THEORY, linewidth=1.8)
         axes.text(seen[0], limit - 0.01, "the gold reward's own loss", ha="left", va="top")
-    axes.set(xlabel="pairs seen", ylabel="training loss", ylim=(0, 1.05 * max(0.8, np.percentile(losses, 99))))
+    axes.set(xlabel="pairs seen", ylabel="training loss", ylim=(0, max(0.85, 1.05 * mean.max())))
     return figure
