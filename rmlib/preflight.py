@@ -38,7 +38,7 @@ class Preflight:
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{reason} {n}" for reason, n in (self.bad | self.left_out).items())
-        return tabulate({self.name: self}) + (f"\nrows that are no pair: {reasons}" if reasons else "")
+        return tabulate({"count": self}) + (f"\nrows that are no pair: {reasons}" if reasons else "")
 
 
 def tabulate(reports: Mapping[str, Preflight]) -> str:
@@ -72,7 +72,7 @@ def _told(report: Preflight) -> dict[str, str]:
         "  of prompt and longer response": tokens(report.whole),
         f"longer than {report.max_length:,} tokens": count(report.overlong),
         "  a response alone": count(report.response_overlong),
-        "identical if the end is cut off": count(report.identical_cut_right),
+        "identical if the end were cut off": count(report.identical_cut_right),
         "  if the prompt is cut instead": count(report.identical_kept),
         "repeat of an earlier pair": count(report.duplicates),
         "same texts as another, opposite choice": count(report.contradictions),
@@ -80,6 +80,8 @@ def _told(report: Preflight) -> dict[str, str]:
         "  is an earlier turn of another's": count(report.earlier_turns),
         "held-out pairs whose prompt is here": count(report.leaked_prompts, report.held_out),
         "  whose conversation is": count(report.leaked_conversations, report.held_out),
-        "chosen is longer, shorter, equal": f"{report.chosen_longer / compared:7.1%}  "
-        f"{report.chosen_shorter / compared:6.1%}  {report.equal_length:6,}",
+        "rows whose two responses can be read": count(compared, None),
+        "  chosen is longer": count(report.chosen_longer, compared),
+        "  chosen is shorter": count(report.chosen_shorter, compared),
+        "  both are equally long": count(report.equal_length, compared),
     }

@@ -137,7 +137,7 @@ def test_train_looks_its_pairs_over_before_it_trains(train, tmp_path):
     report = told[next(i for i, line in enumerate(told) if line.split() == ["training", "held", "out"]) :]
     lines = {line[:38].strip(): line[38:].split() for line in report}
     assert lines["rows"] == ["7", "2"] and lines["bad"] == ["1", "14.3%", "0"]
-    assert lines["longer than 17 tokens"] == lines["identical if the end is cut off"] == ["1", "16.7%", "0"]
+    assert lines["longer than 17 tokens"] == lines["identical if the end were cut off"] == ["1", "16.7%", "0"]
     assert lines["if the prompt is cut instead"] == ["0", "0"]
     assert lines["repeat of an earlier pair"] == ["1", "16.7%", "0"]
     assert lines["held-out pairs whose prompt is here"] == lines["whose conversation is"] == ["1", "50.0%"]

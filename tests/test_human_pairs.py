@@ -33,6 +33,7 @@ def test_the_quick_profile_has_none_and_says_how_to_get_them(capsys):
 def test_the_readers_own_file_goes_first(file, profile, capsys):
     found = human.human_pairs(settings(profile, str(file)))
     assert len(found.pairs) == 2 and len(found.bad_rows) == 1
+    assert len(human.human_pairs(settings(profile, str(file)), limit=1).pairs) == 1
     assert capsys.readouterr().out == ""
 
 

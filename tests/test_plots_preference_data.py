@@ -56,10 +56,15 @@ def test_each_rule_has_its_share_beside_a_coin_and_the_limit(limit, lines):
 
 
 def test_a_leak_stands_beside_the_honest_split():
-    [axes] = figures.leaks({"rows": ROWS, "conversations": {name: (0.5, 0.4, 0.6) for name in ROWS}}, 0.82).axes
+    tied = {name: (0.5, 0.5, 0.5) for name in ROWS}
+    [axes] = figures.leaks({"rows": ROWS, "conversations": tied}, {"rows": 0.82, "conversations": 0.77}).axes
     by_rows, by_conversation = (next(line for line in axes.lines if line.get_marker() == mark) for mark in "os")
     assert by_rows.get_ydata().tolist() == [0.45, 0.6] and by_conversation.get_ydata().tolist() == [0.5, 0.5]
     assert np.all(by_rows.get_xdata() < by_conversation.get_xdata())
+    level = {line.get_ydata()[0]: line.get_color() for line in axes.lines if line.get_linestyle() == "--"}
+    assert level == {0.82: by_rows.get_color(), 0.77: by_conversation.get_color()}
+    arms = [sum(len(bar) > 1 for bar in bars.get_segments()) for bars in axes.collections]
+    assert arms == [2, 0], "no interval where all are ties"
     assert [label.get_text() for label in axes.get_xticklabels()] == list(ROWS)
 
 

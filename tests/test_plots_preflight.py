@@ -37,7 +37,8 @@ def test_bars_beyond_the_window_hold_the_pairs_that_are_too_long(window):
     assert all(bar.get_x() >= window for bar in beyond)
     texts = [text.get_text() for text, _ in boxes]
     assert f"window: {window:,}" + (" →" if window > 44 else "") in texts
-    assert ("and longer" in texts) == (report.whole.longest > report.edges[-1])
+    beyond_all = f"{report.whole.histogram[-1]:,} longer than {report.edges[-2]:,}"
+    assert (beyond_all in texts) == (report.whole.longest > report.edges[-1])
     assert len(lengths.lines) == (window <= report.edges[-1])
 
 
@@ -47,7 +48,7 @@ def test_problems_are_drawn_as_shares():
     assert problems(report) == {
         "rows that are bad": 1 / 51,
         "longer than the window": 23 / 50,
-        "identical if the end is cut off": 23 / 50,
+        "identical if the end were cut off": 23 / 50,
         "repeat of an earlier pair": 10 / 50,
         "same texts, opposite choice": 0,
         "an earlier turn of another's prompt": 0,
@@ -58,6 +59,14 @@ def test_problems_are_drawn_as_shares():
     texts = [text.get_text() for text, _ in boxes]
     assert [text for text in texts if "%" in text] == ["2.0%", "46.0%", "46.0%", "20.0%", "66.7%"]
     assert texts.count("none") == 2 and set(problems(report)) <= set(texts)
+
+
+def test_a_long_tail_in_one_bar_leaves_room_for_the_others():
+    long = [PreferencePair("word " * 99, CHOSEN, REJECTED)] * 500
+    lengths, _, boxes = drawn(preflight([*PAIRS, *long], words, 22))
+    *others, last = (bar.get_height() for bar in lengths.patches)
+    assert last >= 500 and lengths.get_ylim()[1] == 2 * max(others)
+    assert any(text.get_text().startswith(f"{last:.0f} longer than ") for text, _ in boxes)
 
 
 def test_without_held_out_pairs_nothing_is_said_of_them():

@@ -210,7 +210,7 @@ def test_the_report_tells_what_the_encoding_will_do(name):
 
 def test_the_report_as_text():
     assert str(preflight(read_pairs(ROWS), words, 7, HELD_OUT)).splitlines() == [
-        "                                            rows",
+        "                                           count",
         "rows                                          10",
         "  bad                                          4   40.0%",
         "  left out, nobody won                         1   10.0%",
@@ -221,7 +221,7 @@ def test_the_report_as_text():
         "  of prompt and longer response                6      16      16",
         "longer than 7 tokens                           1   20.0%",
         "  a response alone                             1   20.0%",
-        "identical if the end is cut off                1   20.0%",
+        "identical if the end were cut off              1   20.0%",
         "  if the prompt is cut instead                 1   20.0%",
         "repeat of an earlier pair                      1   20.0%",
         "same texts as another, opposite choice         3   60.0%",
@@ -229,7 +229,10 @@ def test_the_report_as_text():
         "  is an earlier turn of another's              1   20.0%",
         "held-out pairs whose prompt is here            1   25.0%",
         "  whose conversation is                        3   75.0%",
-        "chosen is longer, shorter, equal           25.0%   50.0%       2",
+        "rows whose two responses can be read           8",
+        "  chosen is longer                             2   25.0%",
+        "  chosen is shorter                            4   50.0%",
+        "  both are equally long                        2   25.0%",
         "rows that are no pair: empty response 1, bad margin 1, bad id 1, missing key 1, tie 1",
     ]
 

@@ -16,18 +16,19 @@ ABSENT = ("no human comparisons here: set RMLIB_PAIRS to a file of them before J
           'read_settings("full") above, which downloads those of HH-RLHF')
 
 
-def human_pairs(settings: Settings, part: str = "train") -> PairSet | None:
+def human_pairs(settings: Settings, part: str = "train", limit: int | None = None) -> PairSet | None:
     """The pairs of settings.pairs; without, in the full profile those of HH-RLHF's harmless-base; else None, and a line.
 
-    part: "train" or "test" of HH-RLHF. What is downloaded is told first, with its size.
+    part: "train" or "test" of HH-RLHF. limit: no more than its first pairs. What is downloaded is told first, with its
+    size.
     Raises what `read_pairs` raises, and OSError where the hub can't be asked.
     """
     if settings.pairs:
-        return read_pairs(settings.pairs)
+        return read_pairs(settings.pairs, limit=limit)
     if settings.profile != "full":
         print(ABSENT)
         return None
-    return read_pairs(_from_hub(f"harmless-base/{part}.jsonl.gz"))
+    return read_pairs(_from_hub(f"harmless-base/{part}.jsonl.gz"), limit=limit)
 
 
 def _from_hub(name: str) -> str:

@@ -42,6 +42,8 @@ BEST_SCORES = Exercise(
         "in bits: the NLL is in nats, with the natural logarithm":
             lambda p: three(p, nll=entropy(p).mean() / np.log(2)),
         "-log p is paid when the first is chosen; the other is chosen, too": lambda p: three(p, nll=-np.log(p).mean()),
+        "it is paid as if the likelier one were chosen always; the other is chosen, too":
+            lambda p: three(p, nll=-np.log(np.maximum(p, 1 - p)).mean(), brier=(np.minimum(p, 1 - p) ** 2).mean()),
         "the entropy of the mean; the mean of the entropies is wanted": lambda p: three(p, nll=entropy(p.mean())),
         "-log max(p, 1-p) is paid when the likelier one is chosen; the other is chosen, too":
             lambda p: three(p, nll=-np.log(np.maximum(p, 1 - p)).mean()),
@@ -108,11 +110,12 @@ CUT_PAIR = Exercise(
     "4.4",
     answer=cut_pair,
     draw=draw_tokens,
-    edges=(([1, 2, 3], [4, 5, 6], [7], 3), ([1, 2, 3], [4], [5], 6), ([1, 2, 3, 4], [5, 6], [7], 4), ([1, 2], [3], [4], 8)),
+    edges=(([1, 2, 3], [4, 5, 6], [7], 3), ([1, 2, 3], [4], [5], 6), ([1, 2, 3, 4], [5, 6], [7], 4),
+           ([1, 2], [3], [4], 8)),
     mistakes={
         "the bug is still there: prompt[-0:] is the whole prompt":
             cut_like(beside_the_longer, lambda prompt, keep: prompt[-keep:]),
-        "where all of the prompt fits and more would, len(prompt) - keep is negative, and counts from the end":
+        "where there is room for more than the prompt, len(prompt) - keep is negative, and counts from the end":
             cut_like(beside_the_longer, lambda prompt, keep: prompt[len(prompt) - keep :]),
         "each response has a cut of its own; the prompt's part has to be the same in both": each_its_own,
         "the newest tokens are cut; the oldest should be":
@@ -122,6 +125,8 @@ CUT_PAIR = Exercise(
         "it cuts on the right, and with it the responses":
             lambda prompt, chosen, rejected, room: ((prompt + chosen)[:room], (prompt + rejected)[:room]),
         "the prompt is dropped altogether": lambda prompt, chosen, rejected, room: (chosen, rejected),
+        "a token of the prompt is kept where there is room for none":
+            cut_like(lambda chosen, rejected, room: max(1, beside_the_longer(chosen, rejected, room)), newest),
         "one token too few of the prompt is kept":
             cut_like(lambda chosen, rejected, room: beside_the_longer(chosen, rejected, room) - 1, newest),
         "nothing is cut": lambda prompt, chosen, rejected, room: (prompt + chosen, prompt + rejected),
@@ -151,6 +156,9 @@ SHARE_OF_PADS = Exercise(
             lambda lengths, size: rectangle(lengths, size) / sum(lengths) - 1,
         "the last batch counts as a full one; it has as many rows as are left":
             lambda lengths, size: 1 - sum(lengths) / sum(size * max(b) for b in in_batches(lengths, size)),
+        "the last batch is left out where it is smaller; it counts, too":
+            lambda lengths, size: 1 - sum(lengths[: len(lengths) // size * size])
+            / max(1, rectangle(lengths[: len(lengths) // size * size], size)),
         "the lengths are sorted first; take them in the order in which they come":
             lambda lengths, size: 1 - sum(lengths) / rectangle(sorted(lengths), size),
         "this is the share of tokens; that of pads is wanted":

@@ -7,7 +7,8 @@ from rmlib.course.exercises.values import Raised, outcome, shown
 
 MARKER = "\n\nAssistant:"
 SAID = ("Hi!", "What is the capital of Japan?", "Tokyo.", "Thank you.", "Is it far?", "That depends on where you are.")
-ALWAYS = ("\n\nHuman: Hi!\n\nAssistant: Hello!\n\nHuman: Sing.\n\nAssistant: La, la. ", "No one has spoken.")
+ALWAYS = ("\n\nHuman: Hi!\n\nAssistant: Hello!\n\nHuman: Sing.\n\nAssistant: La, la. ",
+          "\n\nHuman: Who?\n\nAssistant: Assistant: that is me.", "No one has spoken.")
 
 
 def draw_transcript(rng):
@@ -95,7 +96,7 @@ def wrong_with(keys, share, held, tolerance=0.15):
             and np.asarray(held).dtype == bool):
         return f"For {len(keys)} rows {len(keys)} truth values are wanted, True for a row that is held out."
     held = np.asarray(held)
-    both = sorted(set(keys[held]) & set(keys[~held]))
+    both = sorted(map(str, set(keys[held]) & set(keys[~held])))
     if both:
         return f"{both[0]!r} is on both sides: {(keys[held] == both[0]).sum()} of its rows are held out, others not."
     if held.all() or not held.any():

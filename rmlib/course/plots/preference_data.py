@@ -41,7 +41,9 @@ def limits(better: np.ndarray, temperatures: np.ndarray, accuracy: np.ndarray, h
     figure, (left, right) = canvas(columns=2)
     left.hist(better, bins=np.linspace(0.5, 1, 21), weights=np.full(len(better), 100 / len(better)), color=CHOSEN)
     left.axvline(better.mean(), color=THEORY, linestyle="--")
-    left.set(title="how often the better one wins", xlabel="max(p, 1 − p)", ylabel="% of pairs", ylim=(0, 60))
+    left.annotate("mean", (better.mean(), 1), xycoords=("data", "axes fraction"), xytext=(-6, -6), ha="right", va="top",
+                  textcoords="offset points")
+    left.set(title="how often the better one wins", xlabel="max(p, 1 − p)", ylabel="% of pairs", ylim=(0, 100))
     right.plot(temperatures, accuracy, color=MODEL)
     right.plot([here], [better.mean()], "o", color=LIT_EDGE, markersize=13)
     right.set(title="best accuracy", xlabel="temperature", ylim=(0.5, 1.0))
@@ -74,11 +76,11 @@ def agreement_band(points: Mapping[str, tuple[float, float]], marked: Mapping[st
     axes.fill_between(agreement, agreement, highest, color=FAINT, alpha=0.6, linewidth=0)
     axes.plot(agreement, highest, color=THEORY, label="all pairs equally hard")
     axes.plot(agreement, agreement, color=THEORY, linestyle="--", label="some certain, all others coins")
-    for marker, (name, point) in zip("osD^", points.items()):
-        axes.plot(*point, marker, color=MODEL, markersize=10)
-        crowded = any(0 < point[0] - share < 0.05 for share in marked.values())  # a mark stands on its left
-        axes.annotate(name, point, xytext=(12, -12) if crowded else (-12, -18), textcoords="offset points",
-                      color=MODEL, ha="left" if crowded else "right")
+    for marker, (name, (x, y)) in zip("osD^", points.items()):
+        axes.plot(x, y, marker, color=MODEL, markersize=10)
+        above = (x - 0.015, (1 + np.sqrt(2 * x - 1)) / 2 + 0.02)  # the free side of the upper curve
+        leader = {"arrowstyle": "-", "color": MODEL}
+        axes.annotate(name, (x, y), xytext=above, color=MODEL, ha="right", arrowprops=leader)
     for name, share in marked.items():
         axes.plot([share, share], [share, (1 + np.sqrt(2 * share - 1)) / 2], color=REJECTED, linewidth=4)
         axes.annotate(name, (share, share), xytext=(8, -12), textcoords="offset points", color=REJECTED)
@@ -108,20 +110,24 @@ def intervals(rows: Mapping[str, Interval], limit: float | None = None) -> Figur
 
 
 @styled
-def leaks(splits: Mapping[str, Mapping[str, Interval]], limit: float) -> Figure:
-    """For each rule its accuracy on held-out rows under each split, side by side, beside a coin and the limit."""
+def leaks(splits: Mapping[str, Mapping[str, Interval]], limits: Mapping[str, float]) -> Figure:
+    """For each rule its accuracy on held-out rows under each split, side by side, beside a coin and each split's limit.
+
+    An interval without a width, as of a rule that ties all pairs, is not drawn.
+    """
     figure, [axes] = canvas(height=4.4)
     rules = list(next(iter(splits.values())))
     looks = zip((REJECTED, CHOSEN), "os", (-0.09, 0.09), strict=False)
     for (colour, marker, shift), (name, found) in zip(looks, splits.items(), strict=False):
         share, low, high = np.array([found[rule] for rule in rules]).T
-        places = np.arange(len(rules)) + shift
-        axes.errorbar(places, share, yerr=[share - low, high - share], fmt=marker, color=colour, capsize=6,
-                      markersize=11, label=name)
+        places, arms = np.arange(len(rules)) + shift, np.where(high > low, [share - low, high - share], np.nan)
+        axes.errorbar(places, share, yerr=arms, fmt=marker, color=colour, capsize=6, markersize=11, label=name)
+        axes.axhline(limits[name], color=colour, linestyle="--")
     axes.axhline(0.5, color=NEUTRAL, linestyle=":")
-    axes.axhline(limit, color=THEORY, linestyle="--")
-    axes.annotate("gold reward", (0, limit), xycoords=("axes fraction", "data"), xytext=(6, 6),
-                  textcoords="offset points")
+    axes.annotate("a coin", (1, 0.5), xycoords=("axes fraction", "data"), xytext=(-6, 6), textcoords="offset points",
+                  ha="right", color=NEUTRAL)
+    axes.annotate("gold reward, of each split", (0, max(limits.values())), xycoords=("axes fraction", "data"),
+                  xytext=(6, 6), textcoords="offset points")
     axes.set(xticks=range(len(rules)), xlim=(-0.6, len(rules) - 0.4), ylim=(0.42, 0.95), ylabel="accuracy held out")
     axes.set_xticklabels(rules)
     axes.legend(loc="upper right", ncols=2)

@@ -24,7 +24,7 @@ def problems(report: Preflight) -> dict[str, float]:
     counts = {
         "rows that are bad": (sum(report.bad.values()), report.rows),
         "longer than the window": (report.overlong, report.pairs),
-        "identical if the end is cut off": (report.identical_cut_right, report.pairs),
+        "identical if the end were cut off": (report.identical_cut_right, report.pairs),
         "repeat of an earlier pair": (report.duplicates, report.pairs),
         "same texts, opposite choice": (report.contradictions, report.pairs),
         "an earlier turn of another's prompt": (report.earlier_turns, report.pairs),
@@ -39,10 +39,11 @@ def _lengths_on(axes: Axes, report: Preflight) -> None:
     fits = [low < window for low in edges[:-1]]
     axes.bar(edges[:-1], heights, width=edges[1] - edges[0], align="edge", edgecolor="white", linewidth=0.8,
              color=[FAINT if whole else LIT_EDGE for whole in fits])
-    reach = edges[-1]
-    if report.whole.longest > reach:
-        axes.annotate("and longer", (reach, heights[-1]), xytext=(0, 6), textcoords="offset points", ha="right")
-    top = 1.3 * max(heights)
+    reach, top = edges[-1], 1.3 * max(heights)
+    if report.whole.longest > reach:  # the last bar holds all of them: where it towers above the others it is cut off
+        top = min(top, 2 * max(heights[:-1], default=0) or top)
+        axes.annotate(f"{heights[-1]:,} longer than {edges[-2]:,}", (edges[-2], min(heights[-1], 0.75 * top)),
+                      xytext=(-4, 6), textcoords="offset points", ha="right")
     if window <= reach:
         axes.axvline(window, color=THEORY, linestyle="--", linewidth=1.8)
         on_the_right = window < reach / 2
