@@ -51,21 +51,40 @@ BEST_SCORES = Exercise(
     },
 )
 
+def draw_agreement(rng):
+    certain, p = rng.uniform(0.05, 0.7), rng.uniform(0.55, 0.98)
+    return certain + (1 - certain) * (p**2 + (1 - p) ** 2), certain
+
+
+def hard(a):
+    """The better response's probability where two equal annotators agree on a share a."""
+    return (1 + math.sqrt(2 * a - 1)) / 2
+
+
+def mixed(of_others=hard):
+    """The best accuracy, if on the pairs that are not certain it is `of_others(agreement on them)`."""
+    return lambda a, certain: certain + (1 - certain) * of_others((a - certain) / (1 - certain))
+
+
 BEST_ACCURACY = Exercise(
     "4.3",
-    answer=lambda agreement: (1 + math.sqrt(2 * agreement - 1)) / 2,
-    draw=lambda rng: (rng.uniform(0.52, 0.99),),
-    edges=((0.5,), (1.0,)),
+    answer=mixed(),
+    draw=draw_agreement,
+    edges=((0.745, 0.0), (0.75, 0.5), (1.0, 0.25)),
     mistakes={
-        "the square root of the agreement: they also agree when both are wrong": math.sqrt,
-        "the smaller solution: p is at least one half": lambda a: (1 - math.sqrt(2 * a - 1)) / 2,
-        "this is |2p - 1|; p itself is wanted": lambda a: math.sqrt(2 * a - 1),
-        "the agreement itself is the lower edge, where some pairs are certain and the others coins": lambda a: a,
-        "2a - 1 is |2p - 1| squared: take its root, add 1 and halve": lambda a: 2 * a - 1,
-        "a stands where the root of 2a - 1 should": lambda a: (1 + a) / 2,
-        "under the root stands 2a - 1, not a": lambda a: (1 + math.sqrt(a)) / 2,
-        "half of it: add 1 before dividing by 2": lambda a: math.sqrt(2 * a - 1) / 2,
-        "this is the agreement of two such annotators; its inverse is wanted": lambda a: a**2 + (1 - a) ** 2,
+        "the agreement is over all pairs; on those that are not certain it is lower":
+            lambda a, certain: certain + (1 - certain) * hard(a),
+        "this is the accuracy on the others alone; the certain pairs count, too":
+            lambda a, certain: hard((a - certain) / (1 - certain)),
+        "as if no pair were certain": lambda a, certain: hard(a),
+        "the certain pairs' part is missing in the sum": lambda a, certain: mixed()(a, certain) - certain,
+        "the square root of the agreement: they also agree when both are wrong": mixed(math.sqrt),
+        "the smaller solution: p is at least one half": mixed(lambda a: 1 - hard(a)),
+        "this is |2p - 1|; p itself is wanted": mixed(lambda a: math.sqrt(2 * a - 1)),
+        "the agreement itself is the lower edge, where the others are coins": lambda a, certain: a,
+        "2a - 1 is |2p - 1| squared: take its root, add 1 and halve": mixed(lambda a: 2 * a - 1),
+        "a stands where the root of 2a - 1 should": mixed(lambda a: (1 + a) / 2),
+        "under the root stands 2a - 1, not a": mixed(lambda a: (1 + math.sqrt(a)) / 2),
     },
 )
 

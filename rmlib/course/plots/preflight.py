@@ -42,7 +42,7 @@ def _lengths_on(axes: Axes, report: Preflight) -> None:
     reach, top = edges[-1], 1.3 * max(heights)
     if report.whole.longest > reach:  # the last bar holds all of them: where it towers above the others it is cut off
         top = min(top, 2 * max(heights[:-1], default=0) or top)
-        axes.annotate(f"{heights[-1]:,} longer than {edges[-2]:,}", (edges[-2], min(heights[-1], 0.75 * top)),
+        axes.annotate(f"{heights[-1]:,} longer →", (edges[-2], min(heights[-1], 0.75 * top)),
                       xytext=(-4, 6), textcoords="offset points", ha="right")
     if window <= reach:
         axes.axvline(window, color=THEORY, linestyle="--", linewidth=1.8)
