@@ -10,6 +10,8 @@ from exercise_cells import is_definition, parsed
 from notebook_rules import load
 
 from rmlib.backbone import position_ids
+from rmlib.course.model_parts import count_at_full_size, count_by_part, of_full_size
+from rmlib.model import RewardModel
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks/05_reward_model.ipynb"
 
@@ -73,5 +75,27 @@ def test_weights_by_formula_and_by_count(by_hand, name):
     model = tiny.reward_model(name)
     segments = 2 if name == "bert" else 0
     formula = by_hand["number_of_weights"](len(model.tokenizer), tiny.POSITIONS, segments, 32, 64, 2)
-    assert by_hand["counted"](model.named_parameters()) == formula
+    assert count_by_part(model.named_parameters()) == formula
     assert sum(formula.values()) == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_parameter_of_no_part_is_refused():
+    with pytest.raises(ValueError, match="gate.weight belongs to none"):
+        count_by_part([("head.weight", torch.zeros(3)), ("gate.weight", torch.zeros(2))])
+
+
+@pytest.mark.parametrize(("name", "blocks", "weights"), [("distilbert", 6, 66_363_649), ("bert", 12, 108_892_417)])
+def test_full_size_is_the_released_models_size(name, blocks, weights):
+    assert sum(count_at_full_size(name).values()) == weights
+    backbone, given = of_full_size(name)
+    assert backbone.config.num_hidden_layers == blocks and not backbone.training
+    assert given["attention_mask"].sum(1).tolist() == [24, 15] and ("token_type_ids" in given) == (name == "bert")
+
+
+def test_a_fresh_head_is_as_small_as_the_notebook_says():
+    heads = []
+    for seed in range(10):
+        torch.manual_seed(seed)
+        backbone, tokenizer = tiny.build("distilbert")[:2]
+        heads.append(RewardModel(backbone=backbone, tokenizer=tokenizer).head.weight)
+    assert torch.cat(heads).std().item() == pytest.approx(0.02, rel=0.2)  # 320 numbers: 4 standard errors are 16%

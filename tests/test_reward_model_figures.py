@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from rmlib.course.plots import reward_model as figures
+from rmlib.course.plots import reward_model_block as worked
 from rmlib.course.plots import reward_model_padding as padding
 from rmlib.course.plots import style
 
@@ -20,7 +21,9 @@ STDS = np.geomspace(0.002, 8, 9)
 SMALL, LARGE = 3 * STDS**2, 2 * STDS - 0.7
 EFFECTS = np.linspace(-1, 1, len(TOKENS))
 MOVES = {side: {name: [0.0, 1.0 * i, 2.0 * i] for i, name in enumerate(padding.LOOKS)} for side in ("right", "left")}
-BY_COLUMN = np.array([[1.0, 0.0, 2.0], [0.0, 0.5, -1.0]])
+BY_COLUMN = np.array([[[1.0, 0.0, 2.0, 1.0]], [[0.0, 0.5, -1.0, 0.0]]])  # (2, pairs, alone and 3 pads)
+BY_MASK = np.ones((2, 1, 4)) * [[[0.2]], [[0.7]]]
+KEYS, VALUES = np.array([[1, 0], [0, 0], [1, 2]]), np.array([[1, 0], [0, 1], [3, 2]])
 CHANGES = {"on the right": np.array([1e-7, -2e-6, 0.0]), "swapped": np.zeros(3), "more words": np.array([-2.0, 1.0])}
 COUNTS = {name: dict(zip(figures.PARTS, parts)) for name, parts in
           {"ours": (60, 20, 15, 4, 1), "another": (2e7, 3e7, 4.9e7, 1e6, 0)}.items()}
@@ -34,8 +37,11 @@ DRAWN = {
     "first loss": lambda: figures.first_loss(STDS, np.minimum(SMALL, 2 * STDS), SMALL, LARGE,
                                              {"ours, 0.02": 0.02, "torch’s": 0.05}),
     "weights": lambda: figures.where_the_weights_are(COUNTS),
-    "pooling": lambda: padding.naive_pooling([0, 8, 16], MOVES),
-    "drift": lambda: padding.drift([0, 4, 8], BY_COLUMN, np.ones((2, 3)) * [[0.2], [0.7]]),
+    "pooling": lambda: padding.naive_pooling(["alone", "batch", "+8"], MOVES),
+    "drift": lambda: padding.drift([0, 4, 8], BY_COLUMN, BY_MASK),
+    "one token": lambda: worked.one_token_looks(["capital", "of", "a"], np.array([1, 2]), KEYS, VALUES,
+                                                np.array([0.7, 0.0, 3.5]), np.array([0.25, 0.0, 0.75])),
+    "block": worked.one_block,
     "moves": lambda: padding.what_moves_a_reward(CHANGES, tolerance=1e-5, harmless=2),
 }
 
@@ -107,11 +113,28 @@ def test_poolings_keep_their_colours_on_both_sides():
         assert drawn == {name: (padding.LOOKS[name][0], MOVES["right"][name]) for name in padding.LOOKS}
 
 
-def test_rewards_by_column_and_by_mask_share_an_axis():
+def test_rewards_by_column_and_by_mask_share_an_axis_that_begins_with_the_response_alone():
     by_column, by_mask = DRAWN["drift"]().axes
-    assert [line.get_ydata().tolist() for line in by_column.lines] == BY_COLUMN.tolist()
-    assert [line.get_ydata().tolist() for line in by_mask.lines] == [[0.2] * 3, [0.7] * 3]
+    assert [line.get_ydata().tolist() for line in by_column.lines] == BY_COLUMN[:, 0].tolist()
+    assert [line.get_color() for line in by_column.lines] == [style.CHOSEN, style.REJECTED]
+    assert [line.get_ydata().tolist() for line in by_mask.lines] == [[0.2] * 4, [0.7] * 4]
     assert by_column.get_ylim() == by_mask.get_ylim() and by_mask.get_ylim()[0] < -1 and by_mask.get_ylim()[1] > 2
+    alone, *pads = by_column.lines[0].get_xdata()
+    assert alone < 0 and pads == [0, 4, 8] and by_column.get_xticklabels()[0].get_text() == "alone"
+
+
+def test_what_one_token_takes_in_are_the_values_in_its_shares():
+    axes = DRAWN["one token"]().axes[0]
+    told = [text.get_text() for text in axes.texts]
+    assert {"q = (1, 2)", "0.70", "0.25", "0.75", "(3, 2)", "(2.50, 1.50)"} <= set(told)
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.375, 0, 1.125])
+
+
+def test_a_block_has_two_sums_and_a_norm_after_each():
+    names = {text.get_text(): text.get_position()[0] for text in DRAWN["block"]().axes[0].texts}
+    assert names["attention"] < names["feed-\nforward"] < names["norm"]
+    both = [text.get_text() for text in DRAWN["block"]().axes[0].texts if text.get_text()]
+    assert both.count("+") == both.count("norm") == both.count("what was there") == 2
 
 
 def test_a_change_is_a_line_from_its_median_to_its_largest_move():

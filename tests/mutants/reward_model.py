@@ -2,11 +2,16 @@
 
 MUTANTS = {
     "5.1": [
+        (" / np.sqrt(query.shape[-1])", "", "not divided by √D"),
+        ("np.sqrt(query.shape[-1])", "query.shape[-1]", "divided by D; it is √D"),
+        ("query @ key.T", "key @ query.T", "queries and keys are exchanged"),
         ("np.where(seen, scores, -np.inf)", "np.where(seen, scores, 0)", "a score of 0 is no mask"),
+        ("np.where(seen, scores, -np.inf)", "np.where(seen, scores, -100)", "-100 is no minus infinity"),
         ("np.where(seen, scores, -np.inf)", "np.where(seen, -np.inf, scores)", "the mask is turned round"),
         ("scores = np.where(seen, scores, -np.inf)", "pass", "the mask is not used"),
         (" - scores.max(axis=-1, keepdims=True)", "", "subtract the row's largest"),
-        ("axis=-1", "axis=0", "each row has to add up to 1"),
+        ("scores.max(axis=-1, keepdims=True)", "scores.max()", "one maximum for the whole table"),
+        ("powers.sum(axis=-1, keepdims=True)", "powers.sum(axis=0, keepdims=True)", "not right yet"),
     ],
     "5.2": [
         ("z.reshape(rows, length, heads, width // heads).transpose(0, 2, 1, 3)",
@@ -42,19 +47,26 @@ MUTANTS = {
         ("mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)", "mask.sum(axis=1) - 1", "only where the padding is on"),
         ("mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)", "mask.argmax(axis=1)", "the first real token"),
         ("mask.shape[1] - 1 -", "mask.shape[1] - 2 -", "one token too early"),
+        ("mask.shape[1] - 1 - mask", "mask", "turn it back"),
+        ("hidden[np.arange(len(hidden)), last]", "hidden[:, 0]", "the first column"),
     ],
     "5.7": [
-        ("mask.cumsum(axis=1) - 1", "np.arange(mask.shape[1])", "the columns' numbers"),
+        ("mask.cumsum(axis=1) - 1", "0 * mask + np.arange(mask.shape[1])", "the columns' numbers"),
         ("mask.cumsum(axis=1) - 1", "mask.cumsum(axis=1)", "one too high"),
         (" + first", "", "`first` is not used"),
-        ("np.where(mask == 1, before, 0)", "np.where(mask == 1, before, -1)", "a position before `first`"),
-        ("np.where(mask == 1, before, 0)", "np.maximum(before, 0)", "goes on through the padding"),
+        ("axis=1", "axis=0", "the tokens are axis 1"),
+        (", 0) + first", ", -1) + first", "padding gets the position 1"),
+        (" + first", " + 1.0 * first", "whole numbers, not float64"),
     ],
     "5.8": [
         ("4 * (width + 64)", "width + 64", "H wide inside"),
         ("vocabulary, positions, 0", "0, 0, 0", "tables of words and positions"),
         ("vocabulary, positions, 0", "vocabulary, 0, 0", "the positions' table"),
         ("return width", "return width + 64", "a step too far"),
+        (" <= ", " < ", "exactly `budget` weights will do"),
+        (".values())", ".values()) - (2 * blocks + 1) * 2 * (width + 64)", "the layer norms"),
+        (".values())", ".values()) - blocks * 9 * (width + 64)", "the biases"),
+        (".values())", ".values()) - (width + 65)", "the head is not counted"),
         ("blocks).values", "1).values", "a single block"),
     ],
 }

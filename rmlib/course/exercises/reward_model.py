@@ -1,24 +1,28 @@
 """Exercises of notebook 05: the parts of a transformer, and what padding does to them."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.exercises.reward_model_head import BROADCAST, HEAD_STD, WIDEST_MODEL
+from rmlib.course.exercises.reward_model_positions import POSITIONS
 
 
-def padding(rng: np.random.Generator, rows: int, side: str | None = None) -> np.ndarray:
+def padding(rng: np.random.Generator, rows: int) -> np.ndarray:
     """An attention mask (rows, T), int64, padded on one side; one row is full, one at least is not."""
-    length = int(rng.integers(5, 9))
+    length = int(rng.integers(4, 7))
     real = rng.integers(2, length, size=rows)
     real[rng.integers(rows)] = length
     mask = (np.arange(length) < real[:, None]).astype(np.int64)
-    return mask[:, ::-1].copy() if (side or rng.choice(["left", "right"])) == "left" else mask
+    return mask[:, ::-1].copy() if rng.random() < 0.5 else mask
 
 
-# 5.1: softmax over what may be seen
+# 5.1: one head of attention
 
 
-def masked_softmax(scores, seen):
+def shares(scores, seen):
+    """Softmax over what may be seen: scores (T, T), seen (T,) bool."""
     powers = np.exp(scores - np.max(scores, axis=-1, keepdims=True, where=seen, initial=-np.inf), where=seen,
                     out=np.zeros_like(scores))
     return powers / powers.sum(axis=-1, keepdims=True)
@@ -29,34 +33,58 @@ def softmax(scores, axis=-1):
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
-def scores_and_seen(rng: np.random.Generator) -> tuple:
-    seen = padding(rng, rows=int(rng.integers(2, 4))).astype(bool)
-    return 2 * rng.normal(size=seen.shape), seen
+def scaled(query, key):
+    return query @ key.T / np.sqrt(query.shape[-1])
 
 
-def unshifted(scores, seen):
-    powers = np.where(seen, np.exp(scores), 0)
+def attention(query, key, value, seen):
+    return shares(scaled(query, key), seen) @ value
+
+
+def vectors_and_seen(rng: np.random.Generator) -> tuple:
+    [seen] = padding(rng, rows=2)[:1].astype(bool)
+    seen[rng.choice(np.flatnonzero(seen)[1:])] = False  # one is hidden at least, one seen
+    size = len(seen), int(rng.choice([2, 3, 5]))
+    return *(rng.integers(-2, 3, size=size).astype(float) for _ in range(3)), seen
+
+
+def shifted(scores, seen, by):
+    powers = np.where(seen, np.exp(scores - by), 0)
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def shifted_by_all(scores, seen):
-    powers = np.where(seen, np.exp(scores - scores.max(axis=-1, keepdims=True)), 0)
-    return powers / powers.sum(axis=-1, keepdims=True)
+def instead(weigh: Callable) -> Callable:
+    """Attention whose shares are made by weigh(scores, seen)."""
+    return lambda q, k, v, seen: weigh(scaled(q, k), seen) @ v
 
 
-MASKED_SOFTMAX = {
+ATTENTION = {
+    "the scores are not divided by √D": lambda q, k, v, m: shares(q @ k.T, m) @ v,
+    "the scores are divided by D; it is √D": lambda q, k, v, m: shares(q @ k.T / q.shape[-1], m) @ v,
+    "queries and keys are exchanged: row i belongs to query i": lambda q, k, v, m: shares(scaled(k, q), m) @ v,
     "the mask comes too late: cut out after the softmax, what is left no longer adds up to 1":
-        lambda s, m: softmax(s) * m,
+        instead(lambda s, m: softmax(s) * m),
     "a score of 0 is no mask: exp(0) = 1 takes its share; a hidden score is minus infinity":
-        lambda s, m: softmax(np.where(m, s, 0)),
-    "the mask is turned round: what may not be seen gets everything": lambda s, m: masked_softmax(s, ~m),
-    "the mask is not used": lambda s, m: softmax(s),
-    "it is taken over the wrong axis: each row has to add up to 1, not each column":
-        lambda s, m: softmax(np.where(m, s, -np.inf), axis=0),
-    "exp overflows or vanishes: subtract the row's largest seen score first": unshifted,
-    "the largest score that is subtracted is one that is not seen, and beside it all others vanish": shifted_by_all,
+        instead(lambda s, m: softmax(np.where(m, s, 0))),
+    "-100 is no minus infinity: where the seen scores lie below it, all goes to the hidden ones":
+        instead(lambda s, m: softmax(np.where(m, s, -100))),
+    "the mask is turned round: what may not be seen gets everything": instead(lambda s, m: shares(s, ~m)),
+    "the mask is not used": instead(lambda s, m: softmax(s)),
+    "the softmax goes over the wrong axis: each row has to add up to 1, not each column":
+        instead(lambda s, m: softmax(np.where(m, s, -np.inf), axis=0)),
+    "exp overflows or vanishes: subtract the row's largest seen score first": instead(lambda s, m: shifted(s, m, 0)),
+    "the largest score that is subtracted is one that is not seen, and beside it all others vanish":
+        instead(lambda s, m: shifted(s, m, s.max(axis=-1, keepdims=True))),
+    "one maximum for the whole table is not enough: a row far below it vanishes":
+        instead(lambda s, m: shifted(s, m, np.where(m, s, -np.inf).max())),
 }
-SEEN = np.array([[True, True, False]])
+SEEN = np.array([True, True, False])
+VALUES = np.array([[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+
+
+def edge(*keys: float) -> tuple:
+    """Two queries that see these keys as scores, one that sees them with the other sign; D = 1."""
+    return np.array([[1.0], [1.0], [-1.0]]), np.array(keys)[:, None], VALUES, SEEN
 
 
 # 5.2: heads, cut out of a vector
@@ -68,8 +96,9 @@ def split_heads(x, heads):
 
 
 def vectors_and_heads(rng: np.random.Generator) -> tuple:
-    heads, size = int(rng.integers(2, 4)), int(rng.integers(2, 4))
-    return rng.normal(size=(2, int(rng.choice([5, 7])), heads * size)), heads
+    rows, length, heads, size = (int(rng.integers(low, low + 2)) for low in (1, 2, 2, 1))
+    numbers = rng.permutation(rows * length * heads * size) + 1.0
+    return numbers.reshape(rows, length, heads * size), heads
 
 
 SPLIT_HEADS = {
@@ -98,8 +127,8 @@ def last_real(hidden, mask):
 
 
 def hidden_and_mask(rng: np.random.Generator) -> tuple:
-    mask = padding(rng, rows=3)
-    return rng.normal(size=(*mask.shape, 4)), mask
+    mask = padding(rng, rows=2)
+    return rng.integers(-9, 10, size=(*mask.shape, 2)).astype(float), mask
 
 
 MEAN_OF_REAL = {
@@ -111,47 +140,30 @@ MEAN_OF_REAL = {
         lambda h, m: (h * m[:, :, None]).sum(axis=1) / m.sum(),
     "it averages what is padding: the mask is turned round": lambda h, m: np.array(
         [(row * (1 - real)[:, None]).sum(axis=0) / max((1 - real).sum(), 1) for row, real in zip(h, m)]),
+    "the first n tokens are averaged, n the number of real ones: with padding on the left these are others":
+        lambda h, m: np.array([row[: real.sum()].mean(axis=0) for row, real in zip(h, m)]),
     "it averages over the rows; the tokens are axis 1": lambda h, m: (h * m[:, :, None]).sum(0) / m.sum(0)[:, None],
 }
 LAST_REAL = {
     "the last column is padding where the padding is on the right: hidden[:, -1]": lambda h, m: h[:, -1],
     "counting the tokens finds the last one only where the padding is on the right":
         lambda h, m: h[np.arange(len(h)), m.sum(axis=1) - 1],
+    "this is the first column, which is the first token or padding": lambda h, m: h[:, 0],
+    "argmax of the reversed mask counts from the end: turn it back, T - 1 minus it":
+        lambda h, m: h[np.arange(len(h)), m[:, ::-1].argmax(axis=1)],
     "argmax of the mask finds the first real token, not the last": lambda h, m: h[np.arange(len(h)), m.argmax(axis=1)],
     "it is one token too early": lambda h, m: h[np.arange(len(h)), [np.flatnonzero(real)[-1] - 1 for real in m]],
     "all tokens up to the last are averaged; the last one alone is wanted": mean_of_real,
 }
 
 
-# 5.7: positions
-
-
-def positions(mask, first):
-    counted = np.array([[first + int(row[:t].sum()) for t in range(len(row))] for row in mask])
-    return np.where(mask == 1, counted, first)
-
-
-POSITIONS = {
-    "these are the columns' numbers: padding on the left shifts every token": lambda m, f:
-        np.where(m == 1, np.arange(m.shape[1]) + f, f),
-    "it counts from one too high: the first real token has the position `first`":
-        lambda m, f: np.where(m == 1, m.cumsum(axis=1) + f, f),
-    "`first` is not used: RoBERTa starts at 2": lambda m, f: positions(m, 0),
-    "padding on the left gets a position before `first`, which the table may not have": lambda m, f:
-        np.where(m == 1, positions(m, f), f - 1),
-    "the count goes on through the padding": lambda m, f: np.maximum(m.cumsum(axis=1) - 1, 0) + f,
-    "it counts down the rows: the tokens are axis 1": lambda m, f: np.where(m == 1, m.cumsum(axis=0) - 1 + f, f),
-}
-
 EXERCISES = [
-    Exercise("5.1", masked_softmax, scores_and_seen, MASKED_SOFTMAX,
-             edges=((np.array([[900.0, 899.0, 0.0]]), SEEN), (np.array([[1.0, 0.0, 2000.0]]), SEEN))),
+    Exercise("5.1", attention, vectors_and_seen, ATTENTION, edges=(edge(900.0, 899.0, 0.0), edge(1.0, 0.0, 2000.0))),
     Exercise("5.2", split_heads, vectors_and_heads, SPLIT_HEADS),
     HEAD_STD,
     BROADCAST,
     Exercise("5.5", mean_of_real, hidden_and_mask, MEAN_OF_REAL),
     Exercise("5.6", last_real, hidden_and_mask, LAST_REAL),
-    Exercise("5.7", positions, lambda rng: (padding(rng, 3), int(rng.integers(1, 4))), POSITIONS,
-             edges=((np.array([[0, 0, 1, 1]]), 0),)),
+    POSITIONS,
     WIDEST_MODEL,
 ]

@@ -71,20 +71,33 @@ BROADCAST = Exercise("5.4", judge=judge_broadcast)
 # 5.8: how wide can a model of so many weights be?
 
 
-def weights(width, vocabulary, positions, blocks, inner=4):
-    embeddings = (vocabulary + positions + 2) * width
-    return embeddings + blocks * ((4 + 2 * inner) * width**2 + (9 + inner) * width) + width + 1
+def by_part(width, vocabulary, positions, blocks, inner=4):
+    return {"words": vocabulary * width, "positions": positions * width, "head": width + 1,
+            "norms": (2 * blocks + 1) * 2 * width, "biases": blocks * (5 + inner) * width,
+            "matrices": blocks * (4 + 2 * inner) * width**2}
 
 
-def widest(budget, vocabulary, positions, blocks, inner=4):
-    wide = [64 * k for k in range(200) if weights(64 * k, vocabulary, positions, blocks, inner) <= budget]
-    return max(wide)
+def weights(width, *sizes, inner=4, without=()):
+    return sum(count for part, count in by_part(width, *sizes, inner).items() if part not in without)
+
+
+def widest(budget, *sizes, inner=4, without=()):
+    return max(64 * k for k in range(400) if weights(64 * k, *sizes, inner=inner, without=without) <= budget)
+
+
+def forgotten(*parts):
+    return lambda w, v, p, n: widest(w, v, p, n, without=parts)
 
 
 WIDEST = {
     "a step too far: this width is the first that breaks the budget": lambda w, v, p, n: widest(w, v, p, n) + 64,
-    "the tables of words and positions are not counted": lambda w, v, p, n: widest(w, 0, 0, n),
-    "the positions' table is not counted": lambda w, v, p, n: widest(w, v, 0, n),
+    "at most means that a model of exactly `budget` weights will do": lambda w, v, p, n: widest(w - 1, v, p, n),
+    "the tables of words and positions are not counted": forgotten("words", "positions"),
+    "the words' table is not counted": forgotten("words"),
+    "the positions' table is not counted": forgotten("positions"),
+    "the layer norms are not counted": forgotten("norms"),
+    "the biases of the linear layers are not counted": forgotten("biases"),
+    "the head is not counted": forgotten("head"),
     "a single block is counted": lambda w, v, p, n: widest(w, v, p, 1),
     "the feed-forward net is H wide inside; 4H is asked for": lambda w, v, p, n: widest(w, v, p, n, inner=1),
     "the width has to be a multiple of 64": lambda w, v, p, n:
@@ -93,13 +106,21 @@ WIDEST = {
 }
 
 
+PARTS = (("head",), ("norms",), ("biases",), ("positions",), ("words",), ("words", "positions"))
+
+
+def edges(sizes):
+    """Budgets at which two widths change hands: for the right count, and for counts without one part."""
+    width = 64 * (1 + sizes[-1] % 3)
+    whole = weights(width, *sizes)
+    short = [weights(width, *sizes, without=parts) for parts in PARTS]  # enough for this width only without these
+    return tuple((budget, *sizes) for budget in (whole, whole - 1, *short, *(count - 1 for count in short)))
+
+
 def budget(rng: np.random.Generator) -> tuple:
-    vocabulary, blocks = int(rng.integers(20_000, 60_000)), int(rng.integers(4, 25))
+    sizes = int(rng.integers(20_000, 60_000)), 64 * int(rng.integers(32, 128)), int(rng.integers(4, 25))
     width = 64 * int(rng.integers(6, 20))
-    sizes = vocabulary, 64 * int(rng.integers(32, 128)), blocks
-    low, high = weights(width, *sizes), weights(width + 64, *sizes)
-    return int(rng.choice([low, low - 1, rng.integers(low, high)])), *sizes  # at the edge, where little things count
+    return int(rng.integers(weights(width, *sizes), weights(width + 64, *sizes))), *sizes
 
 
-WIDEST_MODEL = Exercise("5.8", widest, budget, WIDEST,
-                        edges=((weights(128, 643, 512, 4), 643, 512, 4), (weights(128, 643, 512, 4) - 1, 643, 512, 4)))
+WIDEST_MODEL = Exercise("5.8", widest, budget, WIDEST, edges=(*edges((643, 512, 4)), *edges((3000, 2048, 12))))

@@ -61,7 +61,7 @@ def _pooled(axes: Axes, x: float, y: float) -> None:
 
 _PICTOGRAMS = (
     lambda axes, x, y: axes.text(x, y, "France’s\ncapital?\nParis.", ha="center", va="center", fontsize=14),
-    lambda axes, x, y: axes.text(x, y, "2   71  28\n18  28  3\n45  9   3", ha="center", va="center", fontsize=14),
+    lambda axes, x, y: axes.text(x, y, "2   71\n28   9\n3", ha="center", va="center", fontsize=14),
     lambda axes, x, y: _grid(axes, x, y, 5),
     _blocks,
     _pooled,
@@ -93,7 +93,7 @@ def rows_of_a_batch(rows: Sequence[Sequence[str]], mask: np.ndarray, positions: 
 @styled
 def attention(shares: np.ndarray, tokens: Sequence[str], title: str) -> Figure:
     """Shares (T, T) of one head: in row i, how token i divides its attention over the tokens."""
-    figure, [axes] = canvas(height=5.6)
+    figure, [axes] = canvas(height=5.1)
     image = axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
     _token_axes(axes, tokens)
     axes.set(title=title, ylabel="who looks")
