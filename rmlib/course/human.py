@@ -17,7 +17,7 @@ ABSENT = ("no human comparisons here: set RMLIB_PAIRS to a file of them before J
 
 
 def human_pairs(settings: Settings, part: str = "train", limit: int | None = None) -> PairSet | None:
-    """The pairs of settings.pairs; without, in the full profile those of HH-RLHF's harmless-base; else None, and a line.
+    """The pairs of settings.pairs; without, in the full profile those of HH-RLHF's harmless-base; else None and a line.
 
     part: "train" or "test" of HH-RLHF. limit: no more than its first pairs. What is downloaded is told first, with its
     size.
