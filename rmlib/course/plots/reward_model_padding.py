@@ -63,7 +63,8 @@ def what_moves_a_reward(changes: Mapping[str, np.ndarray], tolerance: float, har
     axes.axvline(tolerance, color=THEORY, linestyle="--", linewidth=1.8)
     axes.axhline(harmless - 0.5, color=FAINT, linewidth=1.4)
     axes.set_xscale("log")
-    axes.set(xlim=(FLOOR / 2, 20), ylim=(len(changes) - 0.4, -0.6), xlabel="rewards move by (line from the median move to the largest)")
+    axes.set(xlim=(FLOOR / 2, 20), ylim=(len(changes) - 0.4, -0.6),
+             xlabel="rewards move by (line from the median move to the largest)")
     ticks = [FLOOR, 1e-7, 1e-5, 1e-3, 1e-1, 10]
     axes.set_xticks(ticks, ["0", *(f"$10^{{{np.log10(tick):.0f}}}$" for tick in ticks[1:])])
     axes.xaxis.set_minor_locator(NullLocator())
