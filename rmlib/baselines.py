@@ -86,10 +86,10 @@ def null_baselines(train: Sequence[PreferencePair], held_out: Sequence[Preferenc
 def length_baselines(pairs: Sequence[PreferencePair]) -> dict[str, float]:
     """How often two rules that read nothing would be right: always the longer, always the shorter (in characters).
 
-    Neither is right where both are equally long, so the two shares and that of the ties add up to 1.
+    Where both are equally long, either is half right, as a reward model is at a tie: the two shares add up to 1.
     """
-    longer = extra_characters(pairs)
-    return {"longer": float((longer > 0).mean()), "shorter": float((longer < 0).mean())}
+    longer = np.sign(extra_characters(pairs))
+    return {"longer": float((1 + longer).mean() / 2), "shorter": float((1 - longer).mean() / 2)}
 
 
 def extra_characters(pairs: Sequence[PreferencePair]) -> np.ndarray:

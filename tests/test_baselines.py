@@ -147,10 +147,11 @@ def test_null_baselines_are_margins_of_the_held_out_pairs():
     assert not np.allclose(found["bag of words"], found["bag of words, no prompt"])
 
 
-def test_length_baselines_count_only_strictly_longer_and_shorter():
+def test_length_baselines_count_equal_lengths_as_half_right():
     lengths = list(product((1, 2, 3), repeat=2))
     pairs = [PreferencePair("Why?", "a" * one, "b" * other) for one, other in lengths]
-    assert length_baselines(pairs) == {"longer": 3 / 9, "shorter": 3 / 9}
+    assert length_baselines(pairs) == {"longer": 0.5, "shorter": 0.5}
+    assert length_baselines(pairs[:3]) == pytest.approx({"longer": 1 / 6, "shorter": 5 / 6})  # 1-1, 1-2 and 1-3
     assert extra_characters(pairs).tolist() == [one - other for one, other in lengths]
     # characters, not bytes
     assert length_baselines([PreferencePair("Why?", "日本", "abc")]) == {"longer": 0, "shorter": 1}

@@ -9,7 +9,9 @@ import pytest
 import tiny
 
 from rmlib.data import PreferencePair
-from rmlib.evaluation import bias, occlusion, rightness, seeds_table, slices, summarise, wilson_interval
+from rmlib.evaluation import (
+    bias, clustered_bootstrap, extra_words, occlusion, rightness, seeds_table, slices, summarise, wilson_interval,
+)
 from rmlib.model import score_pairs
 
 PROMPT = "What is the capital of France?"
@@ -35,6 +37,34 @@ def test_a_slice_of_few_pairs_says_so():
     assert str(rows[1]).endswith("(too few pairs to tell)")
     name, pairs, accuracy, low, high = rows[1]
     assert (name, pairs, accuracy, high) == ("few", 29, 1, 1) and low < 0.9
+
+
+def test_intervals_of_slices_cover_where_pairs_of_one_fact_are_alike():
+    """Each fact is known, with probability 0.7, or not; Wilson's interval takes its eight pairs as eight witnesses."""
+    rng, covered = np.random.default_rng(0), {"pairs": 0, "facts": 0}
+    facts = np.repeat(np.arange(60), 8)  # 30 facts in either part
+    for _ in range(150):
+        right = (rng.random(60) < 0.7).astype(float)[facts]
+        for name, clusters in (("pairs", None), ("facts", facts)):
+            covered[name] += sum(row.low <= 0.7 <= row.high for row in slices(right, (facts < 30).tolist(), clusters))
+    assert covered["pairs"] < 0.7 * 300 and covered["facts"] > 0.88 * 300  # 95% but for the few facts
+
+
+def test_an_interval_of_a_slice_is_the_wider_one_at_each_end():
+    right, facts = np.repeat([1.0, 0.0, 1.0, 1.0], 10), np.repeat(["a", "b", "c", "d"], 10)
+    [row] = slices(right, ["all"] * 40, facts)
+    assert (row.low, row.high) == clustered_bootstrap(right, facts)
+    [alone] = slices(right, ["all"] * 40, ["a"] * 40)
+    assert (alone.low, alone.high, alone.accuracy) == (0, 1, 0.75)
+    [equal] = slices(np.ones(40), ["all"] * 40, facts)  # the bootstrap's has no width
+    assert (equal.low, equal.high) == wilson_interval(40, 40)
+    with pytest.raises(ValueError, match="40 values, 39 labels"):
+        slices(right, ["all"] * 40, facts[1:])
+
+
+def test_extra_words_are_those_of_the_chosen_response():
+    pairs = [PreferencePair(PROMPT, "One  two\nthree.", "One."), PreferencePair(PROMPT, "a", "b c")]
+    assert extra_words(pairs).tolist() == [2, -1]
 
 
 @pytest.mark.parametrize("right, names, words", [

@@ -11,7 +11,7 @@ import numpy as np
 
 from rmlib.data import PreferencePair
 from rmlib.evaluation.gold import gold_regression
-from rmlib.evaluation.intervals import groups, numbers, rightness, wilson_interval
+from rmlib.evaluation.intervals import clustered_bootstrap, groups, numbers, rightness, wilson_interval
 from rmlib.model import RewardModel, score_pairs
 
 FEW = 30  # pairs of a slice below which its accuracy is not worth reading
@@ -94,7 +94,7 @@ def _with_gold(margins: np.ndarray, tens: np.ndarray, gold_margins: np.ndarray) 
 
 
 class Slice(NamedTuple):
-    """A part of the pairs with its accuracy and that accuracy's 95% interval (Wilson)."""
+    """A part of the pairs with its accuracy and that accuracy's 95% interval, as `slices` makes it."""
 
     name: Hashable
     pairs: int
@@ -113,18 +113,35 @@ class Slice(NamedTuple):
                 f"{warning}")
 
 
-def slices(right: np.ndarray, names: Sequence[Hashable]) -> list[Slice]:
+def slices(
+    right: np.ndarray, names: Sequence[Hashable], clusters: Sequence[Hashable] | None = None
+) -> list[Slice]:
     """Accuracy of each part of the pairs, largest part first. right: (N,) from `rightness`; names: each pair's part.
 
+    clusters: what each pair belongs to, its conversation for one, if pairs may be alike. Without them intervals are
+    Wilson's. With them each end is the wider one of Wilson's and of `clustered_bootstrap` within the part: a part may
+    have few clusters, of which the bootstrap alone makes too little, and from one cluster nothing is known.
     Of twenty slices of an even model one is expected to have an interval that misses the overall accuracy.
-    Raises ValueError where the numbers of pairs and names differ, or a value is not in [0, 1].
+    Raises ValueError where the numbers of pairs, names and clusters differ, or a value is not in [0, 1].
     """
     right = numbers(right, "values")
     index = groups(names, right)
-    total, count = np.bincount(index, weights=right), np.bincount(index)
-    rows = [Slice(name, n, s / n, *wilson_interval(s, n))
-            for name, s, n in zip(dict.fromkeys(names), total.tolist(), count.tolist())]
+    cluster = None if clusters is None else groups(clusters, right)
+    rows = []
+    for number, name in enumerate(dict.fromkeys(names)):
+        inside = index == number
+        part = right[inside]
+        low, high = wilson_interval(float(part.sum()), len(part))
+        if cluster is not None:
+            drawn_low, drawn_high = clustered_bootstrap(part, cluster[inside].tolist())
+            low, high = max(0.0, min(low, drawn_low)), min(1.0, max(high, drawn_high))
+        rows.append(Slice(name, len(part), float(part.mean()), low, high))
     return sorted(rows, key=lambda row: -row.pairs)
+
+
+def extra_words(pairs: Sequence[PreferencePair]) -> np.ndarray:
+    """Words of the chosen response less words of the rejected one, int64 (N,); words are what stands between spaces."""
+    return np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in pairs], dtype=np.int64)
 
 
 def occlusion(

@@ -34,7 +34,7 @@ class Evaluation:
     brier: float  # 0.25 is a coin's
     ece: float
     ece_floor: float  # what a perfect model with the same confidences would show, by luck
-    baselines: dict[str, float]  # share of pairs whose chosen response is strictly longer, shorter, in characters
+    baselines: dict[str, float]  # accuracy of always the longer, always the shorter response, in characters
 
     def __str__(self) -> str:
         return (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,18 +14,40 @@ from rmlib.baselines import extra_characters
 from rmlib.data import PairSet
 from rmlib.encoding import EncodedPair, encode
 from rmlib.evaluation import (
-    GoldRegression, LengthBias, McNemar, Slice, confidences, gold_regression, length_bias, mcnemar,
-    perfect_model_errors, rightness, slices, wilson_interval,
+    GoldRegression, LengthBias, McNemar, Slice, clustered_bootstrap, confidences, extra_words, fit_temperature,
+    gold_regression, length_bias, mcnemar, perfect_model_errors, rightness, slices,
 )
 from rmlib.files import sha256
 from rmlib.model import WEIGHTS, RewardModel
 from rmlib.rows import HUMAN, PreferencePair
+from rmlib.splits import conversation_key
 from rmlib.world import World
 
 T = TypeVar("T")
 RULES = {"longer": 1, "shorter": -1}  # the sign with which a response's length is its reward
 WINDOW = "Room in the model’s window"
 MANY_TURNS = 4
+NEVER_WRONG = 1e-12  # the temperature of a model that is wrong on no pair: no other would suit as well as the smallest
+
+
+class Rule(NamedTuple):
+    """A rule by length: its accuracy, McNemar's test of the model against it, and the model's lead, 95%, paired."""
+
+    name: str
+    accuracy: Slice
+    test: McNemar
+    lead_low: float
+    lead_high: float
+
+
+class Longer(NamedTuple):
+    """Of pairs that differ in words: how often the longer is chosen, is expected to be, and the excess, 95%, paired."""
+
+    pairs: int
+    chosen: float
+    expected: float
+    excess_low: float
+    excess_high: float
 
 
 @dataclass(frozen=True)
@@ -63,18 +85,29 @@ class Findings:
 
     @cached_property
     def extra_words(self) -> np.ndarray:
-        """Words of the chosen response less words of the rejected one, int64 (N,)."""
-        return np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in self.pairs])
+        return extra_words(self.pairs)
 
     @cached_property
-    def rules(self) -> list[tuple[str, Slice, McNemar]]:
-        """The rules that look at length alone: their accuracy with its interval, and the model's test against each."""
-        characters = extra_characters(self.pairs)
+    def conversations(self) -> list[Hashable]:
+        """Of each pair the conversation that it belongs to: what intervals draw whole."""
+        return [conversation_key(pair) for pair in self.pairs]
+
+    @cached_property
+    def rules(self) -> list[Rule]:
+        """The rules that look at length alone, and the model against each."""
+        characters, right = extra_characters(self.pairs), rightness(self.margins)
         rows = []
         for name, sign in RULES.items():
-            [accuracy] = slices(rightness(sign * characters), [f"always the {name} response"] * len(self.pairs))
-            rows.append((name, accuracy, mcnemar(self.margins, sign * characters)))
+            rule = rightness(sign * characters)
+            [accuracy] = slices(rule, [f"always the {name} response"] * len(rule), self.conversations)
+            ahead = self.interval(right - rule)
+            rows.append(Rule(name, accuracy, mcnemar(self.margins, sign * characters), *ahead))
         return rows
+
+    def interval(self, values: np.ndarray) -> tuple[float, float]:
+        """95% interval of the mean of values in [-1, 1], over whole conversations; from one nothing is known."""
+        low, high = clustered_bootstrap(values, self.conversations)
+        return max(-1.0, low), min(1.0, high)
 
     @cached_property
     def perfect(self) -> np.ndarray:
@@ -86,14 +119,36 @@ class Findings:
         return float(confidences(self.margins).mean())
 
     @cached_property
+    def overconfidence(self) -> tuple[float, float]:
+        """95% interval of the mean confidence less the share right; the two are of the same pairs, so it is paired."""
+        return self.interval(confidences(self.margins) - rightness(self.margins))
+
+    @cached_property
     def length(self) -> LengthBias | str:
         return _or_reason(lambda: length_bias(self.margins, self.extra_words, self.gold))
 
     @cached_property
-    def longer_chosen(self) -> tuple[float, float, float]:
-        """Of pairs whose responses differ in words, the share in which the longer was chosen, and its interval."""
-        chosen, uneven = int((self.extra_words > 0).sum()), int((self.extra_words != 0).sum())
-        return (chosen / uneven, *wilson_interval(chosen, uneven))
+    def longer(self) -> Longer | str:
+        """How often the longer response is chosen, and how often the model's probabilities say it will be.
+
+        The probabilities, and not the model's choices, are comparable with the labels: of a noisy annotator who has
+        no taste for length the labels lie nearer to one half than the choices even of the true reward. They are taken
+        at the temperature that suits these pairs, one number that knows nothing of length: or a model that is too sure
+        of itself would seem to lean. What is left is the score of a logistic model with the margin as its offset and
+        the longer response as its only feature; it is 0 in expectation where length tells nothing more.
+        """
+        return _or_reason(self._longer)
+
+    def _longer(self) -> Longer:
+        uneven = self.extra_words != 0
+        if not uneven.any():
+            raise ValueError("all responses are as long as their partners: there is no length bias to measure")
+        longer = np.sign(self.extra_words[uneven])
+        margins = self.margins[uneven] / (fit_temperature(self.margins) if self.margins.min() < 0 else NEVER_WRONG)
+        expected = _sigmoid(margins * longer)  # P(the longer one is preferred)
+        chosen = (longer + 1) / 2
+        low, high = clustered_bootstrap(expected - chosen, [self.conversations[i] for i in np.flatnonzero(uneven)])
+        return Longer(int(uneven.sum()), float(chosen.mean()), float(expected.mean()), max(-1.0, low), min(1.0, high))
 
     @cached_property
     def against_gold(self) -> GoldRegression | str:
@@ -113,7 +168,7 @@ class Findings:
             groups["Family of the question"] = [world.fact(pair.prompt).family for pair in self.pairs]
             groups["What decides in the gold reward"] = [_decides(world, pair) for pair in self.pairs]
         right = rightness(self.margins)
-        found = {name: sorted(slices(right, parts), key=_place) for name, parts in groups.items()}
+        found = {name: sorted(slices(right, parts, self.conversations), key=_place) for name, parts in groups.items()}
         return {name: rows for name, rows in found.items() if len(rows) > 1}
 
     @cached_property
@@ -121,6 +176,10 @@ class Findings:
         """Indices of the pairs on which the model is wrong, the surest mistake first."""
         order = np.argsort(self.margins, kind="stable")
         return order[self.margins[order] < 0].tolist()
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -z))
 
 
 def _or_reason(compute: Callable[[], T]) -> T | str:

@@ -56,11 +56,10 @@ def accuracy(findings: Findings) -> Html:
 
 
 def rules(findings: Findings) -> Html:
-    strictly, rows = findings.figures["baselines"], []
-    for name, rule, test in findings.rules:
-        rows.append((name.capitalize(), percent(rule.accuracy), _to(rule.low, rule.high), number(test.only_first, 0),
-                     number(test.only_second, 0), p_value(test.p_value)))
-    _, _, test = best_rule(findings)
+    rows = [(rule.name.capitalize(), percent(rule.accuracy.accuracy), _to(rule.accuracy.low, rule.accuracy.high),
+             _to(rule.lead_low, rule.lead_high), number(rule.test.only_first, 0), number(rule.test.only_second, 0),
+             p_value(rule.test.p_value)) for rule in findings.rules]
+    test = best_rule(findings).test
     return joined(
         paragraph("People may prefer short answers, or long ones. Two rules that read nothing and count characters, "
                   "always the longer response and always the shorter, show how far that alone leads. A model is worth "
@@ -70,10 +69,12 @@ def rules(findings: Findings) -> Html:
                   "often a coin would be as one-sided as this. Against the better rule, the model alone is right on ",
                   number(test.only_first, 0), " pairs, and the rule alone on ", number(test.only_second, 0), "."),
         table("Two rules by length, and the model against each", [
-            "Rule", "Right", "95% interval", "Model alone right", "Rule alone right", "p"], [("", rows)]),
-        paragraph("Where both responses have as many characters, a rule counts as half right. The chosen response is "
-                  "strictly longer in ", percent(strictly["longer"]), " of the pairs, and strictly shorter in ",
-                  percent(strictly["shorter"]), "."),
+            "Rule", "Right", "95% interval", "Lead of the model", "Model alone right", "Rule alone right", "p"],
+            [("", rows)]),
+        paragraph("Where both responses have as many characters, a rule counts as half right. The better of the two "
+                  "rules was found on these very pairs, which is to its advantage. McNemar’s test takes pairs as "
+                  "independent; the interval of the lead draws whole conversations, and says what to go by where "
+                  "the two differ. Rules that count words are missing: they would need pairs to learn from."),
     )
 
 
@@ -109,9 +110,14 @@ def length(findings: Findings) -> Html:
     bias = findings.length
     if isinstance(bias, str):
         return paragraph(bias)
-    share, low, high = findings.longer_chosen
-    rows = [
-        ("The longer response was chosen", joined(percent(share), " (", _to(low, high), ")")),
+    rows = []
+    if not isinstance(findings.longer, str):
+        longer = findings.longer
+        rows += [("The longer response was chosen", percent(longer.chosen)),
+                 ("By the model’s probabilities, at a temperature that suits, it is expected in",
+                  percent(longer.expected)),
+                 ("Difference, 95% interval, whole conversations", _to(longer.excess_low, longer.excess_high))]
+    rows += [
         ("The model prefers the longer response",
          joined(percent(bias.longer_preferred), " (", _to(bias.longer_low, bias.longer_high), ")")),
         ("Reward difference for ten more words", number(bias.slope)),
@@ -128,6 +134,8 @@ def length(findings: Findings) -> Html:
                   "they are long. Matching helps to tell the two apart: for each difference in length as many pairs "
                   "are counted in which the longer response was chosen as in which the shorter was. In what is left "
                   "length says nothing, and a model that goes by length alone is right on half."),
+        paragraph("Choices of a model lean further than noisy labels do, even where the model is perfect. So the "
+                  "verdict above goes by the model’s probabilities: on average they should be what the labels are."),
         table("Length, in words", [], [("", rows)]),
     )
 

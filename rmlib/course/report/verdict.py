@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rmlib.course.report.findings import Findings
+from rmlib.course.report.findings import Findings, Rule
 from rmlib.course.report.page import Html, element, joined, number, p_value, percent
 
 SIGNIFICANT = 0.05
@@ -14,7 +14,7 @@ GOOD, BAD, OPEN = "good", "bad", "open"
 def at_a_glance(findings: Findings) -> Html:
     """Tiles with the main figures, and the verdicts below them."""
     figures = findings.figures
-    _, rule, _ = best_rule(findings)
+    rule = best_rule(findings).accuracy
     low, high = interval(figures)
     tiles = element("dl", *(
         element("div", element("dt", name), element("dd", value), element("dd", remark)) for name, value, remark in (
@@ -36,9 +36,9 @@ def interval(figures: dict) -> tuple[float, float]:
     return figures[f"{name}_low"], figures[f"{name}_high"]
 
 
-def best_rule(findings: Findings):
-    """The rule by length with the highest accuracy, as in Findings.rules."""
-    return max(findings.rules, key=lambda row: row[1].accuracy)
+def best_rule(findings: Findings) -> Rule:
+    """The rule by length with the highest accuracy: chosen on these very pairs, which favours the rule."""
+    return max(findings.rules, key=lambda rule: rule.accuracy.accuracy)
 
 
 def counted(count: int, noun: str) -> str:
@@ -57,40 +57,46 @@ def accuracy(findings: Findings) -> tuple[str, Html]:
 
 
 def against_rules(findings: Findings) -> tuple[str, Html]:
-    _, rule, test = best_rule(findings)
-    p = joined("(McNemar’s test, p\u00a0", "=\u00a0" if test.p_value >= 1e-4 else "", p_value(test.p_value), ").")
-    if test.p_value < SIGNIFICANT:
-        if test.only_first > test.only_second:
-            return GOOD, joined("Right more often than the best rule by length alone ", p)
-        return BAD, joined("Right less often than ", rule.name, " would be ", p)
-    return BAD, joined("Not shown to differ from the best rule by length alone ", p)
+    rule = best_rule(findings)
+    p = rule.test.p_value
+    told = joined("(lead ", percent(rule.lead_low), " to ", percent(rule.lead_high), "; McNemar’s test, p\u00a0",
+                  "=\u00a0" if p >= 1e-4 else "", p_value(p), ").")
+    if p < SIGNIFICANT and rule.lead_low > 0:
+        return GOOD, joined("Right more often than the best rule by length alone ", told)
+    if p < SIGNIFICANT and rule.lead_high < 0:
+        return BAD, joined("Right less often than ", rule.accuracy.name, " would be ", told)
+    return BAD, joined("Not shown to differ from the best rule by length alone ", told)
 
 
 def calibration(findings: Findings) -> tuple[str, Html]:
-    highest = float(np.quantile(findings.perfect, 1 - SIGNIFICANT))
-    if findings.figures["ece"] <= highest:
-        return GOOD, joined("Its confidence fits: a calibration error of ", number(findings.figures["ece"]),
-                            " is within what luck makes of a perfectly calibrated model.")
-    low, high = interval(findings.figures)
-    sure = findings.mean_confidence
-    if low <= sure <= high:
-        return BAD, joined("Its confidence is right on average, and off in places: a calibration error of ",
-                           number(findings.figures["ece"]), " is more than luck makes of a perfectly calibrated model.")
-    return BAD, joined("It is ", "over" if sure > high else "under", "confident: ", percent(sure),
-                       " sure on average, and right on ", percent(findings.figures["accuracy"]), ".")
+    ece = findings.figures["ece"]
+    luck = joined("of perfectly calibrated models one in twenty would show more than ",
+                  number(highest := float(np.quantile(findings.perfect, 1 - SIGNIFICANT))))
+    if ece <= highest:
+        return GOOD, joined("Its confidence fits, as far as ", number(findings.figures["pairs"], 0), " pairs can tell: "
+                            "its calibration error is ", number(ece), "; ", luck, ".")
+    low, high = findings.overconfidence
+    mended = [] if "calibrated" not in findings.figures else [
+        " At the temperature of the validation pairs the error is ", number(findings.figures["calibrated"]["ece"]), "."]
+    if low <= 0 <= high:
+        return BAD, joined("Its confidence is right on average, and off in places: its calibration error is ",
+                           number(ece), "; ", luck, ".", *mended)
+    return BAD, joined("It is ", "over" if low > 0 else "under", "confident: ", percent(findings.mean_confidence),
+                       " sure on average, and right on ", percent(findings.figures["accuracy"]),
+                       "; its calibration error is ", number(ece), ", and ", luck, ".", *mended)
 
 
 def length(findings: Findings) -> tuple[str, Html]:
-    bias = findings.length
-    if isinstance(bias, str):
-        return OPEN, joined("Whether it favours length can’t be told. ", bias)
-    share, low, high = findings.longer_chosen
-    told = joined("it prefers the longer of two responses in ", percent(bias.longer_preferred),
-                  " of the pairs; in ", percent(share), " the longer one was chosen.")
-    if bias.longer_low > high:
-        return BAD, joined("It leans to long responses: ", told)
-    if bias.longer_high < low:
-        return BAD, joined("It leans to short responses: ", told)
+    longer = findings.longer
+    if isinstance(longer, str):
+        return OPEN, joined("Whether it favours length can’t be told. ", longer)
+    told = joined("by its probabilities the longer of two responses is the better one in ", percent(longer.expected),
+                  " of the pairs; it was chosen in ", percent(longer.chosen), " (the difference: ",
+                  percent(longer.excess_low), " to ", percent(longer.excess_high), ").")
+    if longer.excess_low > 0:
+        return BAD, joined("It leans to long responses, more than the choices do: ", told)
+    if longer.excess_high < 0:
+        return BAD, joined("It leans to short responses, more than the choices do: ", told)
     return GOOD, joined("It leans to long or short responses no more than the choices do: ", told)
 
 
