@@ -2,8 +2,9 @@
 
 MUTANTS = {
     "7.1": [
-        ("-1.0], 4", "-1.0], 5", "the mean of their means is the mean"),
+        ("-1.0], 4", "-1.0, 1.0], 3", "the mean of their means is the mean"),
         ("-1.0], 4", "-1.0], 1", "In batches of one she is right"),
+        ("-1.0], 4", "-1.0], 9", "All pairs are in one batch"),
         ("-1.0], 4", "0.0], 4", "There are ties among them"),
         ("-1.0], 4", "-1.0], 3", "0.3 is wanted"),
         ("-1.0], 4", "-1.0]", "a batch size"),
@@ -13,6 +14,7 @@ MUTANTS = {
         ("np.concatenate([right[prompts == each] for each in drawn])",
          "np.array([right[prompts == each].mean() for each in drawn])", "the mean of the prompts' own accuracies"),
         ("np.concatenate([right[prompts == each] for each in drawn])", "right[drawn]", "taken for numbers of rows"),
+        ("values.mean()", "np.median(values)", "this is a median"),
         ("values.mean()", "values.sum() / len(right)", "divided by the number of rows"),
         ("values.mean()", "values.sum() / len(drawn)", "divided by the number of prompts drawn"),
     ],
@@ -28,6 +30,7 @@ MUTANTS = {
         ("inv_cdf(0.975)", "inv_cdf(0.95)", "one-sided"),
         ("math.ceil(root**2)", "math.ceil(abs(root))", "forgets to square"),
         ("math.ceil(root**2)", "math.floor(root**2)", "rounds down"),
+        ("math.ceil(root**2)", "round(root**2)", "rounds to the nearest"),
         ("math.sqrt(disagree) + z_power * math.sqrt(disagree - gap**2)",
          "math.sqrt(disagree - gap**2) + z_power * math.sqrt(disagree)", "the two variances are exchanged"),
         ("z_power * math.sqrt(disagree - gap**2)", "0", "it forgets the power"),
@@ -46,12 +49,14 @@ MUTANTS = {
          "what longer answers deserve"),
         ("extra_words / 10", "extra_words", "the slope for one word"),
         ("slopes[1]", "slopes[0]", "the slope of the gold margin"),
+        ("slopes[1]", "slopes[1] / slopes[0]", "this is c/a"),
         ("np.stack([gold_margins, extra_words / 10], axis=1)",
          "np.stack([gold_margins, extra_words / 10, np.ones(len(margins))], axis=1)", "a constant in the fit"),
     ],
     "7.7": [
         ("np.argsort(learned)", "np.argsort(gold)", "it ranks by the gold reward"),
         ("np.argsort(learned)", "np.argsort(-learned)", "the worst of n"),
+        ("np.dot(ways, ranked) / math.comb(len(gold), n)", "ranked[-n:].mean()", "the n that the model likes best"),
         ("math.comb(k, n - 1)", "math.comb(k, n)", "choose n - 1 of the k lower ones"),
         (" / math.comb(len(gold), n)", "", "divided by the number of ways"),
         ("gold[np.argsort(learned)]", "np.sort(learned)", "the gold reward judges"),

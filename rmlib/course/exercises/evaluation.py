@@ -34,6 +34,8 @@ def _counterexample(function: Callable, rng: np.random.Generator) -> str | None:
         return "There are ties among them. She counts ties as wrong, which is her other mistake: look for this one."
     if size == 1:
         return "In batches of one she is right: each pair is a batch, and all count alike."
+    if size >= len(margins):
+        return "All pairs are in one batch here, and her mean is right: take smaller ones, and leave a short last one."
     if len(margins) % size == 0:
         return "All batches are of one size here, and then the mean of their means is the mean: leave a short last one."
     off = abs(_mean_of_means(margins, size) - (margins > 0).mean())
@@ -72,6 +74,8 @@ RESAMPLED = {
     "this is the accuracy before any drawing": lambda right, prompts, drawn: right.mean(),
     "the sum is divided by the number of rows; the pairs that were drawn are not always as many":
         lambda right, prompts, drawn: np.concatenate([right[prompts == each] for each in drawn]).sum() / len(right),
+    "this is a median; an accuracy is the mean of right answers": lambda right, prompts, drawn:
+        float(np.median(np.concatenate([right[prompts == each] for each in drawn]))),
     "the sum is divided by the number of prompts drawn, not by the number of their pairs":
         lambda right, prompts, drawn: np.concatenate([right[prompts == each] for each in drawn]).sum() / len(drawn),
 }
@@ -148,6 +152,7 @@ PAIRS_NEEDED = {
         lambda gap, d: math.ceil(_pairs(gap, d, null=0.25, other=0.25 - gap**2)),
     "a pair cannot be cut into pieces: round up": _pairs,
     "it rounds down, and so misses the power by a little: round up": lambda gap, d: math.floor(_pairs(gap, d)),
+    "it rounds to the nearest number, which may be one too few: round up": lambda gap, d: round(_pairs(gap, d)),
     "it counts only the pairs on which the two disagree; the others have to be labelled too":
         lambda gap, d: math.ceil(d * _pairs(gap, d)),
     "it uses variances where standard deviations belong: take the roots":

@@ -92,6 +92,11 @@ def _slopes(target: np.ndarray, *columns: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(np.stack(columns, axis=1), target, rcond=None)[0]
 
 
+def _ratio(learned: np.ndarray, gold: np.ndarray, words: np.ndarray) -> float:
+    a, c = _slopes(learned, gold, words / 10)
+    return float(c / a)
+
+
 def _learned_gold_words(rng: np.random.Generator) -> tuple:
     n = int(rng.integers(30, 80))
     words = rng.integers(-12, 13, size=n)
@@ -117,6 +122,7 @@ LENGTH = Exercise(
             lambda learned, gold, words: float(_slopes(gold, learned, words / 10)[1]),
         "a gold reward of slope 1 is taken for granted by subtracting it: fit its slope too":
             lambda learned, gold, words: float(_slopes(learned - gold, words / 10)[0]),
+        "this is c/a, the words in units of gold reward; c itself is asked for": _ratio,
         "a correlation has no unit; the slope is wanted":
             lambda learned, gold, words: float(np.corrcoef(learned, words)[0, 1]),
     },
@@ -158,6 +164,8 @@ BEST_OF_N = Exercise(
         "the n are drawn without putting back: no response is drawn twice": _with_replacement,
         "the order is turned round: this picks the worst of n":
             lambda gold, learned, n: expected_best(gold, -learned, n),
+        "this is the mean of the n that the model likes best; it picks one, from each n that are drawn":
+            lambda gold, learned, n: float(gold[np.argsort(learned)[-n:]].mean()),
         "this is the best of all, whatever n is": lambda gold, learned, n: float(gold[np.argmax(learned)]),
         "this is the mean of all: that is a pick by lot": lambda gold, learned, n: float(gold.mean()),
         "beside the pick there are n - 1 others below it, so choose n - 1 of the k lower ones, not n":
