@@ -65,7 +65,8 @@ def expected_calibration_error(margins: np.ndarray, bins: int = 15) -> float:
     """Σ_b (n_b / N) |accuracy_b - confidence_b| over the bins of `reliability`.
 
     A perfect model's is not zero, since the accuracy of few pairs is a matter of luck: see `ece_floor`.
-    Source: Guo et al. (2017), arXiv:1706.04599, eq. 3, for the two-way choice.
+    Source: Naeini, Cooper and Hauskrecht (2015), AAAI, 2901-2907; as in Guo et al. (2017), arXiv:1706.04599, eq. 3, for
+    the two-way choice.
     """
     confidence = confidences(margins)
     return _calibration_error(confidence, rightness(margins), _bin_of(confidence, bins), bins)
