@@ -73,6 +73,7 @@ def test_pairs_of_one_conversation_are_one_witness():
     margins = np.array([1.0] * 90 + [-1.0] * 10)
     made = findings(margins, together)
     assert made.overconfidence == (-1, 1) and (made.rules[0].lead_low, made.rules[0].lead_high) == (-1, 1)
+    assert {(row.low, row.high) for rows in made.slices.values() for row in rows} == {(0, 1)}
     assert "Right more often" in verdict.against_rules(findings(margins, pairs))[1]
     assert "Not shown to differ" in verdict.against_rules(made)[1]
 

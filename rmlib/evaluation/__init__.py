@@ -4,7 +4,9 @@ Everything is computed in float64 from margins, r_chosen - r_rejected, shape (N,
 zero is a tie and counts as half right.
 """
 
-from rmlib.evaluation.bias import LengthBias, Slice, extra_words, length_bias, occlusion, slices
+from rmlib.evaluation.bias import (
+    LengthBias, Longer, Slice, extra_words, length_bias, longer_expected, occlusion, slices,
+)
 from rmlib.evaluation.calibration import (
     Bin, brier, confidences, ece_floor, expected_calibration_error, fit_temperature, nll, perfect_model_errors,
     reliability,
@@ -14,8 +16,9 @@ from rmlib.evaluation.intervals import McNemar, clustered_bootstrap, mcnemar, ri
 from rmlib.evaluation.summary import Evaluation, evaluate, score_everywhere, seeds_table, summarise
 
 __all__ = [
-    "Bin", "Evaluation", "GoldRegression", "LengthBias", "McNemar", "Slice", "brier", "centre_by_prompt",
+    "Bin", "Evaluation", "GoldRegression", "LengthBias", "Longer", "McNemar", "Slice", "brier", "centre_by_prompt",
     "clustered_bootstrap", "confidences", "ece_floor", "evaluate", "expected_calibration_error", "extra_words",
-    "fit_temperature", "gold_regression", "length_bias", "mcnemar", "nll", "occlusion", "perfect_model_errors",
-    "reliability", "rightness", "score_everywhere", "seeds_table", "slices", "summarise", "wilson_interval",
+    "fit_temperature", "gold_regression", "length_bias", "longer_expected", "mcnemar", "nll", "occlusion",
+    "perfect_model_errors", "reliability", "rightness", "score_everywhere", "seeds_table", "slices", "summarise",
+    "wilson_interval",
 ]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rmlib.data import PreferencePair
+from rmlib.evaluation.calibration import fit_temperature
 from rmlib.evaluation.gold import gold_regression
 from rmlib.evaluation.intervals import clustered_bootstrap, groups, numbers, rightness, wilson_interval
 from rmlib.model import RewardModel, score_pairs
@@ -69,6 +70,44 @@ def length_bias(
     given_gold = (None, None) if gold_margins is None else _with_gold(margins, tens, gold_margins)
     return LengthBias(len(longer), raw.slope, raw.correlation, float(longer.mean()), low, high,
                       *_matched(longer, tens[uneven]), *given_gold)
+
+
+class Longer(NamedTuple):
+    """Of pairs that differ in words: how often the longer response was chosen, and how often a model expects it."""
+
+    pairs: int
+    chosen: float
+    expected: float
+    excess_low: float  # of expected - chosen, which are of the same pairs: 95%, over whole clusters
+    excess_high: float
+
+
+def longer_expected(margins: np.ndarray, extra_words: np.ndarray, clusters: Sequence[Hashable]) -> Longer:
+    """Whether a model leans to long responses more than the choices do, or less; arrays and clusters are (N,).
+
+    Its probabilities are held against the labels, and not its choices: labels of a noisy annotator without a taste for
+    length lie nearer to one half than the choices of even the true reward. They are taken at the temperature that
+    suits these pairs, or a model that is too sure of itself would seem to lean; T is one number for all pairs, and
+    knows nothing of length. Where no pair is wrong, ever smaller T suit better: the choices are the probabilities then.
+    With s = ±1 for a longer or shorter chosen response, the mean of σ(s Δ/T) - [s > 0]: minus the score, in a logistic
+    model of "the longer one is chosen" with s Δ/T as its offset, of a constant; 0 where length tells nothing more.
+
+    Raises ValueError where lengths of the arrays differ, no pair differs in length, or no temperature fits.
+    """
+    margins = numbers(margins, "margins")
+    sign = np.sign(numbers(extra_words, "extra words", like=margins))
+    cluster = groups(clusters, margins)
+    uneven = sign != 0
+    if not uneven.any():
+        raise ValueError("all responses are as long as their partners: there is no length bias to measure")
+    if margins.min() < 0:
+        toward_longer = (sign * margins / fit_temperature(margins))[uneven]
+        expected = np.exp(-np.logaddexp(0, -toward_longer))
+    else:
+        expected = rightness(sign * margins)[uneven]
+    chosen = (sign[uneven] > 0).astype(float)
+    low, high = clustered_bootstrap(expected - chosen, cluster[uneven].tolist())
+    return Longer(len(chosen), float(chosen.mean()), float(expected.mean()), max(-1.0, low), min(1.0, high))
 
 
 def _matched(longer: np.ndarray, tens: np.ndarray) -> tuple[int, float | None, float | None]:

@@ -14,8 +14,8 @@ from rmlib.baselines import extra_characters
 from rmlib.data import PairSet
 from rmlib.encoding import EncodedPair, encode
 from rmlib.evaluation import (
-    GoldRegression, LengthBias, McNemar, Slice, clustered_bootstrap, confidences, extra_words, fit_temperature,
-    gold_regression, length_bias, mcnemar, perfect_model_errors, rightness, slices,
+    GoldRegression, LengthBias, Longer, McNemar, Slice, clustered_bootstrap, confidences, extra_words, gold_regression,
+    length_bias, longer_expected, mcnemar, perfect_model_errors, rightness, slices,
 )
 from rmlib.files import sha256
 from rmlib.model import WEIGHTS, RewardModel
@@ -27,7 +27,6 @@ T = TypeVar("T")
 RULES = {"longer": 1, "shorter": -1}  # the sign with which a response's length is its reward
 WINDOW = "Room in the model’s window"
 MANY_TURNS = 4
-NEVER_WRONG = 1e-12  # the temperature of a model that is wrong on no pair: no other would suit as well as the smallest
 
 
 class Rule(NamedTuple):
@@ -38,16 +37,6 @@ class Rule(NamedTuple):
     test: McNemar
     lead_low: float
     lead_high: float
-
-
-class Longer(NamedTuple):
-    """Of pairs that differ in words: how often the longer is chosen, is expected to be, and the excess, 95%, paired."""
-
-    pairs: int
-    chosen: float
-    expected: float
-    excess_low: float
-    excess_high: float
 
 
 @dataclass(frozen=True)
@@ -129,26 +118,7 @@ class Findings:
 
     @cached_property
     def longer(self) -> Longer | str:
-        """How often the longer response is chosen, and how often the model's probabilities say it will be.
-
-        The probabilities, and not the model's choices, are comparable with the labels: of a noisy annotator who has
-        no taste for length the labels lie nearer to one half than the choices even of the true reward. They are taken
-        at the temperature that suits these pairs, one number that knows nothing of length: or a model that is too sure
-        of itself would seem to lean. What is left is the score of a logistic model with the margin as its offset and
-        the longer response as its only feature; it is 0 in expectation where length tells nothing more.
-        """
-        return _or_reason(self._longer)
-
-    def _longer(self) -> Longer:
-        uneven = self.extra_words != 0
-        if not uneven.any():
-            raise ValueError("all responses are as long as their partners: there is no length bias to measure")
-        longer = np.sign(self.extra_words[uneven])
-        margins = self.margins[uneven] / (fit_temperature(self.margins) if self.margins.min() < 0 else NEVER_WRONG)
-        expected = _sigmoid(margins * longer)  # P(the longer one is preferred)
-        chosen = (longer + 1) / 2
-        low, high = clustered_bootstrap(expected - chosen, [self.conversations[i] for i in np.flatnonzero(uneven)])
-        return Longer(int(uneven.sum()), float(chosen.mean()), float(expected.mean()), max(-1.0, low), min(1.0, high))
+        return _or_reason(lambda: longer_expected(self.margins, self.extra_words, self.conversations))
 
     @cached_property
     def against_gold(self) -> GoldRegression | str:
@@ -176,10 +146,6 @@ class Findings:
         """Indices of the pairs on which the model is wrong, the surest mistake first."""
         order = np.argsort(self.margins, kind="stable")
         return order[self.margins[order] < 0].tolist()
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -z))
 
 
 def _or_reason(compute: Callable[[], T]) -> T | str:
