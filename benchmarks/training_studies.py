@@ -2,11 +2,16 @@
 
     python benchmarks/training_studies.py settings --json rmlib/assets/studies/settings.json
     python benchmarks/training_studies.py sizes --json rmlib/assets/studies/sizes.json
+    python benchmarks/training_studies.py ingredients --json rmlib/assets/studies/ingredients.json
+    python benchmarks/training_studies.py knowledge --json rmlib/assets/studies/knowledge.json
 
 Every run is one epoch over fresh pairs of the gold world, and every run is reported. They are judged on validation
-pairs alone; the test part is opened by neither. `settings` trains on 2,048 pairs with each peak learning rate and batch
+pairs alone; the test part is opened by none. `settings` trains on 2,048 pairs with each peak learning rate and batch
 size, seed 0. `sizes` trains on ever more pairs, three seeds each, from the embedded backbone and from the same net with
-random weights; seeds set the head, the net's random weights, the pairs and their order.
+random weights; seeds set the head, the net's random weights, the pairs and their order. `ingredients` changes one thing
+after another in trainings on 512 pairs, three seeds each. `knowledge` asks what the net with random
+weights has learned from 4,096 pairs. Rows of both hold the accuracy where one answer is right and the other wrong
+(`facts`), and where manner alone decides (`manners`).
 """
 
 from __future__ import annotations
@@ -20,17 +25,29 @@ from dataclasses import asdict
 from datetime import date
 from itertools import product
 
+import numpy as np
 import torch
 import transformers
 from gold_world import untrained
 
-from rmlib.evaluation import evaluate
+from rmlib.evaluation import rightness, summarise
 from rmlib.files import atomic_write_text
+from rmlib.model import score_pairs
 from rmlib.training import train
 from rmlib.training_config import TrainingConfig
 from rmlib.world import World, bayes_limits, realised_agreement
 
 RATES, BATCHES, SETTINGS_PAIRS = (2.5e-4, 5e-4, 1e-3, 2e-3), (8, 16, 32), 2_048
+INGREDIENTS_PAIRS, KNOWLEDGE_PAIRS = 512, 4_096
+USUAL = {"learning_rate": 5e-4, "batch_size": 16, "precision": "fp32"}
+CHANGES = (  # (weights, what differs from the usual settings)
+    ("fp32", {}), ("fp32", {"dropout": True}), ("fp32", {"warmup": 0.0}),
+    ("fp32", {"learning_rate": 1e-3}), ("fp32", {"learning_rate": 1e-3, "warmup": 0.0}),
+    ("fp32", {"learning_rate": 2e-3}), ("fp32", {"learning_rate": 2e-3, "warmup": 0.0}),
+    ("fp32", {"batch_size": 4}), ("fp32", {"batch_size": 4, "learning_rate": 2.5e-4}),
+    ("fp32", {"batch_size": 64}), ("fp32", {"batch_size": 64, "learning_rate": 1e-3}),
+    ("fp32", {"learning_rate": 1e-4}), ("bf16", {}), ("bf16", {"learning_rate": 1e-4}),
+)
 SIZES = {"pretrained": (256, 1_024, 4_096, 16_384), "random": (256, 1_024, 4_096)}
 
 
@@ -44,31 +61,54 @@ def sizes_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, Training
     """(start, pairs, settings) of each run of the learning curves."""
     for start, sizes in SIZES.items():
         for pairs, seed in product(sizes, options.seeds):
-            yield start, pairs, TrainingConfig(learning_rate=5e-4, batch_size=16, precision="fp32", seed=seed)
+            yield start, pairs, TrainingConfig(**USUAL, seed=seed)
 
 
-STUDIES = {"settings": settings_runs, "sizes": sizes_runs}
+def ingredients_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
+    """(start, pairs, settings) of each run that leaves something out or changes it."""
+    for seed, (weights, changed) in product(options.seeds, CHANGES):
+        start = "pretrained" if weights == "fp32" else "pretrained, bfloat16 weights"
+        yield start, INGREDIENTS_PAIRS, TrainingConfig(**USUAL | changed, seed=seed)
+
+
+def knowledge_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
+    """(start, pairs, settings) of each run that is asked of facts and manners."""
+    for seed in options.seeds:
+        yield "random", KNOWLEDGE_PAIRS, TrainingConfig(**USUAL, seed=seed)
+
+
+STUDIES = {"settings": settings_runs, "sizes": sizes_runs, "ingredients": ingredients_runs, "knowledge": knowledge_runs}
 
 
 def run(world: World, start: str, pairs: int, config: TrainingConfig, validation: list) -> dict:
     """Train once and measure on the validation pairs; a run that fails is reported as one."""
     row = {"start": start, "pairs": pairs, "learning_rate": config.learning_rate, "batch_size": config.batch_size,
-           "seed": config.seed}
-    model = untrained(start, config.seed)
+           "seed": config.seed, "warmup": config.warmup, "dropout": config.dropout}
+    start, _, weights = start.partition(", ")
+    model = untrained(start, config.seed).to(torch.bfloat16 if weights else torch.float32)
     try:
         result = train(model, world.pairs(pairs, "train", seed=config.seed), config, progress=False)
-        found = evaluate(model, validation)
+        chosen, rejected = score_pairs(model, validation)
+        found = summarise(chosen, rejected, validation)
     except ValueError as error:  # rewards that are no finite numbers, above all
         return {**row, "failed": str(error)}
-    return {**row, "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
+    right, facts = rightness(chosen - rejected), decided_by_fact(world, validation)
+    return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(), "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
             "low": found.accuracy_low, "high": found.accuracy_high}
+
+
+def decided_by_fact(world: World, pairs: list) -> np.ndarray:
+    """Whether one of a pair's responses is right and the other wrong, so that manner alone does not decide; (N,) bool."""
+    correct = [[world.features(pair.prompt, text)["correctness"] for text in (pair.chosen, pair.rejected)]
+               for pair in pairs]  # (N, 2)
+    return np.diff(correct, axis=1)[:, 0] != 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--validation-pairs", type=int, default=2_000)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of `sizes`")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of all studies but `settings`")
     parser.add_argument("--json", metavar="OUT", help="write all runs there, anew after each")
     options = parser.parse_args(arguments)
     world = World()

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -18,9 +19,10 @@ STORED = ROOT / "rmlib/assets/studies"
 @pytest.mark.parametrize("name", training_studies.STUDIES)
 def test_what_is_stored_holds_every_run_that_the_command_makes(name: str):
     study = json.loads((STORED / f"{name}.json").read_text(encoding="utf-8"))
-    planned = [(start, pairs, config.learning_rate, config.batch_size, config.seed)
+    planned = [(start, pairs, config.learning_rate, config.batch_size, config.seed, config.warmup, config.dropout)
                for start, pairs, config in training_studies.STUDIES[name](Namespace(seeds=[0, 1, 2]))]
-    stored = [tuple(row[key] for key in ("start", "pairs", "learning_rate", "batch_size", "seed"))
+    usual = {"warmup": 0.1, "dropout": False}  # what two of the studies do not write down
+    stored = [tuple((usual | row)[key] for key in ("start", "pairs", "learning_rate", "batch_size", "seed", *usual))
               for row in study["runs"]]
     assert stored == planned and len(set(planned)) == len(planned)
     assert all(0 <= row["accuracy"] <= 1 and row["nll"] > 0 for row in study["runs"] if "failed" not in row)
@@ -30,8 +32,8 @@ def test_what_is_stored_holds_every_run_that_the_command_makes(name: str):
 def test_a_study_writes_its_runs_as_they_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training_studies, "SIZES", {"pretrained": (16,), "random": (16, 32)})
     asked = []
-    real = training_studies.evaluate
-    monkeypatch.setattr(training_studies, "evaluate", lambda model, pairs: asked.append(pairs) or real(model, pairs))
+    real = training_studies.score_pairs
+    monkeypatch.setattr(training_studies, "score_pairs", lambda model, pairs: asked.append(pairs) or real(model, pairs))
     out = tmp_path / "sizes.json"
     assert training_studies.main(["sizes", "--seeds", "0", "--validation-pairs", "20", "--json", str(out)]) == 0
     study = json.loads(out.read_text(encoding="utf-8"))
@@ -46,7 +48,32 @@ def test_a_run_that_fails_is_reported(monkeypatch):
     def diverges(*_, **__):
         raise ValueError("3 of 20 pairs have rewards that are not finite numbers")
 
-    monkeypatch.setattr(training_studies, "evaluate", diverges)
+    monkeypatch.setattr(training_studies, "score_pairs", diverges)
     config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
     row = training_studies.run(training_studies.World(), "pretrained", 8, config, [])
     assert "not finite" in row["failed"] and row["pairs"] == 8 and "accuracy" not in row
+
+
+def test_facts_and_manners_are_the_parts_of_the_accuracy(monkeypatch):
+    world = training_studies.World()
+    validation = world.pairs(40, "validation", seed=0)
+    facts = training_studies.decided_by_fact(world, validation)
+    assert 0 < facts.sum() < 40
+    for pair, by_fact in zip(validation, facts, strict=True):
+        answers = [world.features(pair.prompt, text)["correctness"] for text in (pair.chosen, pair.rejected)]
+        assert by_fact == (answers[0] != answers[1])
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    monkeypatch.setattr(training_studies, "score_pairs", lambda *_: (facts.astype(float), 1.0 - facts))
+    row = training_studies.run(world, "pretrained", 8, config, validation)
+    assert (row["facts"], row["manners"], row["accuracy"]) == (1.0, 0.0, pytest.approx(facts.mean()))
+
+
+def test_weights_in_bfloat16_are_trained_in_bfloat16(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training_studies, "train", lambda model, *_, **__: seen.append(model.head.weight.dtype))
+    monkeypatch.setattr(training_studies, "score_pairs", lambda *_: seen.append(0) or 1 / 0)
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    for start in ("pretrained", "pretrained, bfloat16 weights"):
+        with pytest.raises(ZeroDivisionError):
+            training_studies.run(training_studies.World(), start, 8, config, [])
+    assert seen == [torch.float32, 0, torch.bfloat16, 0]
