@@ -14,12 +14,13 @@ def some_lengths(rng: np.random.Generator) -> tuple[list[int], int]:
     return lengths, int(rng.integers(2, 9)) * max(lengths)
 
 
-def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=1, rest=True):
+def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=1, rest=True,
+                      alone=True):
     """The right sizes, or with an argument changed those of a mistake."""
     sizes, inside = [], []
     for length in sorted(lengths) if ordered else lengths:
         tokens = rows * (len(inside) + newcomer) * length if padded else rows * sum([*inside, length])
-        if inside and (tokens >= budget if strict else tokens > budget):
+        if (inside or not alone) and (tokens >= budget if strict else tokens > budget):
             sizes.append(len(inside))
             inside = []
         inside.append(length)
@@ -35,6 +36,8 @@ SIZES = {
         lambda s, b: micro_batch_sizes(s, b, newcomer=0),
     "the last micro-batch is lost: when the pairs run out, one is still open":
         lambda s, b: micro_batch_sizes(s, b, rest=False),
+    "a piece has at least one pair: one that is too long for the budget stands alone, with no empty piece before it":
+        lambda s, b: micro_batch_sizes(s, b, alone=False),
 }
 
 
@@ -94,6 +97,8 @@ CLIPPED = {
         lambda g, m: [min(1, m / sum(np.linalg.norm(part) for part in g)) * part for part in g],
     "the root is missing: this divides by the squared norm":
         lambda g, m: [min(1, m / length(g)**2) * part for part in g],
+    "this divides by the root of the mean square; the norm is the root of the sum":
+        lambda g, m: [min(1, m / length(g) * np.sqrt(sum(part.size for part in g))) * part for part in g],
     "a long gradient becomes zero; it is to be shortened": lambda g, m: [(length(g) <= m) * part for part in g],
     "this has length 1, whatever `most` is": lambda g, m: [min(1, 1 / length(g)) * part for part in g],
 }
@@ -109,13 +114,22 @@ def adam_state(rng: np.random.Generator) -> tuple:
     return weight, gradient, 0.1 * mean, 0.01 * rng.random(4), int(rng.integers(1, 20)), 0.01, 0.1
 
 
-def adamw(w, g, m, v, t, rate, decay, coupled=0.0, corrected=True, root=True, rated=True):
+def adamw(w, g, m, v, t, rate, decay, coupled=0.0, corrected=True, root=True, rated=True, old=False, tiny=TINY,
+          inside=0.0, beta=BETA, gamma=GAMMA):
     """The right step, or with an argument changed that of a mistake."""
-    g = g + coupled * w
-    m, v = BETA * m + (1 - BETA) * g, GAMMA * v + (1 - GAMMA) * g**2
-    mean, square = (m / (1 - BETA**t), v / (1 - GAMMA**t)) if corrected else (m, v)
+    g, before = g + coupled * w, (m, v)
+    m, v = beta * m + (1 - beta) * g, gamma * v + (1 - gamma) * g**2
+    mean, square = before if old else (m, v)
+    mean, square = (mean / (1 - BETA**t), square / (1 - GAMMA**t)) if corrected else (mean, square)
     shrunk = w * (1 - (rate if rated else 1) * decay)
-    return shrunk - rate * mean / ((np.sqrt(square) if root else square) + TINY), m, v
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return shrunk - rate * mean / ((np.sqrt(square + inside) if root else square) + tiny), m, v
+
+
+ADAMW_EDGES = (  # gradients of the size of ε, and none at all
+    (np.array([0.5, -0.2]), np.array([1e-6, -2e-6]), np.zeros(2), np.full(2, 1e-14), 10, 0.01, 0.1),
+    (np.array([0.5, -0.2]), np.zeros(2), np.zeros(2), np.zeros(2), 1, 0.01, 0.1),
+)
 
 
 ADAMW = {
@@ -125,6 +139,13 @@ ADAMW = {
         lambda w, g, m, v, t, r, d: adamw(w, g, m, v, t, r, 0.0, coupled=d),
     "the root is missing: divide by the root of the mean square": lambda *a: adamw(*a, root=False),
     "the decay is not multiplied by the learning rate": lambda *a: adamw(*a, rated=False),
+    "ε is under the root; it stands outside of it": lambda *a: adamw(*a, tiny=0.0, inside=TINY),
+    "ε is missing: without it a weight that never had a gradient becomes 0/0": lambda *a: adamw(*a, tiny=0.0),
+    "t counts from 1 already: here it is one too large": lambda w, g, m, v, t, r, d: adamw(w, g, m, v, t + 1, r, d),
+    "the step is made of the old averages; make it of the new ones": lambda *a: adamw(*a, old=True),
+    "0.9 and 0.999 are the shares of the old averages, 0.1 and 0.001 those of what is new":
+        lambda *a: adamw(*a, beta=1 - BETA, gamma=1 - GAMMA),
+    "0.9 is the share of the old mean, 0.1 that of the gradient": lambda *a: adamw(*a, beta=1 - BETA),
     "the weight does not decay": lambda w, g, m, v, t, r, d: adamw(w, g, m, v, t, r, 0.0),
     "the corrected averages come back; the state keeps the plain ones": lambda *a: (
         adamw(*a)[0], adamw(*a)[1] / (1 - BETA ** a[4]), adamw(*a)[2] / (1 - GAMMA ** a[4])),
@@ -156,15 +177,18 @@ RATE = {
     "there is no warm-up": lambda s, n, w, p: p * (n - s) / n,
     "it rises again: the share is of the steps that are left, not of those that were taken":
         lambda s, n, w, p: p * (s / w if s < w else (s - w) / (n - w)),
+    "it is zero at the last step already; it would be at step `steps`, of which there is none":
+        lambda s, n, w, p: p * (s / w if s < w else (n - 1 - s) / (n - 1 - w)),
     "it reaches the peak at the last step": lambda s, n, w, p: p * s / n,
     "it is a share; multiply by the peak": lambda s, n, w, p: learning_rate(s, n, w, 1.0),
 }
 
 EXERCISES = [
-    Exercise("6.1", micro_batch_sizes, some_lengths, SIZES, edges=(([5, 5, 5, 5], 20), ([7], 14), ([30, 4, 4], 20))),
+    Exercise("6.1", micro_batch_sizes, some_lengths, SIZES,
+             edges=(([5, 5, 5, 5], 20), ([7], 14), ([30, 4, 4], 20), ([30], 20), ([30, 40], 20))),
     Exercise("6.2", accumulated, pieces, ACCUMULATED),
-    Exercise("6.3", clipped, some_gradients, CLIPPED),
-    Exercise("6.4", adamw, adam_state, ADAMW),
+    Exercise("6.3", clipped, some_gradients, CLIPPED, edges=(([np.ones((2, 3)), np.full(4, -2.0)], 0.5),)),
+    Exercise("6.4", adamw, adam_state, ADAMW, edges=ADAMW_EDGES),
     Exercise("6.5", learning_rate, moments, RATE, edges=((0, 50, 5, 1e-3), (5, 50, 5, 1e-3), (49, 50, 5, 1e-3))),
     Exercise("6.6", loop, small_data, LOOP),
     Exercise("6.7", continued, saved_runs, CONTINUED),

@@ -14,21 +14,33 @@ def small_data(rng: np.random.Generator) -> tuple[np.ndarray, list[list[np.ndarr
     return rng.normal(size=3), batches, float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.15, 0.3))
 
 
-def loop(weights, batches, peak, most, kept=False, clip_pieces=False, fall_pieces=False, clip=True, ahead=0):
+def loop(weights, batches, peak, most, kept=False, clip_pieces=False, fall_pieces=False, clip=True, ahead=0,
+         falls=True, of_means=False):
     """The right loop, or with an argument changed one that has kept a bug."""
     w, gradient, taken = np.array(weights), np.zeros(3), 0
     steps = len(batches)
     for pieces in batches:
         gradient = gradient if kept else np.zeros(3)
         for x in pieces:
-            gradient = gradient - (sigmoid(-x @ w)[:, None] * x).sum(axis=0) / sum(map(len, pieces))
+            share = 1 / (len(x) * len(pieces)) if of_means else 1 / sum(map(len, pieces))
+            gradient = gradient - (sigmoid(-x @ w)[:, None] * x).sum(axis=0) * share
             if clip_pieces:
                 gradient = gradient * min(1, most / np.linalg.norm(gradient))
             taken += fall_pieces
         if clip and not clip_pieces:
             gradient = gradient * min(1, most / np.linalg.norm(gradient))
-        w = w - peak * max(0, 1 - (taken + ahead) / steps) * gradient
+        w = w - peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1) * gradient
         taken += not fall_pieces
+    return w
+
+
+def by_pieces(weights, batches, peak, most, after):
+    """The loop with a rate that falls with the share of all pieces that were taken before the step, or after it."""
+    w, pieces, taken = np.array(weights), sum(map(len, batches)), 0
+    for batch in batches:
+        share = 1 - (taken + after * len(batch)) / pieces
+        w = loop(w, [batch], peak * share, most)
+        taken += len(batch)
     return w
 
 
@@ -43,6 +55,13 @@ LOOP = {
     f"two bugs are left: {KEPT}; {FALLS}": lambda *a: loop(*a, kept=True, fall_pieces=True),
     f"two bugs are left: {PIECES}; {FALLS}": lambda *a: loop(*a, clip_pieces=True, fall_pieces=True),
     "all three bugs are still there": lambda *a: loop(*a, kept=True, clip_pieces=True, fall_pieces=True),
+    "the rate falls with the share of all pieces; a step counts one, in however many pieces its batch came":
+        lambda *a: by_pieces(*a, after=False),
+    "the rate falls with the share of all pieces, its own batch's among them; the first rate is the peak":
+        lambda *a: by_pieces(*a, after=True),
+    "the rate does not fall any more": lambda *a: loop(*a, falls=False),
+    "the pieces' means are averaged: the gradient is the sum over all pairs of the batch, divided by their number":
+        lambda *a: loop(*a, of_means=True),
     "nothing is clipped any more": lambda *a: loop(*a, clip=False),
     "the rate falls before the first step is taken: the first rate is the peak": lambda *a: loop(*a, ahead=1),
 }
@@ -75,6 +94,9 @@ CONTINUED = {
     "the optimizer's memory is lost: the momentum starts again at zero": lambda s, g: continued(s, g, momentum=False),
     "the schedule starts again: the step that was reached is forgotten": lambda s, g: continued(s, g, step=False),
     "momentum and step are both forgotten": lambda s, g: continued(s, g, momentum=False, step=False),
+    "gradients are skipped: the list holds only those that are still to come":
+        lambda s, g: continued(s, g[s["step"]:]),
+    "the schedule is one step behind the run": lambda s, g: continued(s, g, again=-1),
     "the schedule is one step ahead of the run": lambda s, g: continued(s, g, again=1),
     "the weights are those that were saved: nothing was trained": lambda s, g: s["weights"],
 }
