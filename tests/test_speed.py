@@ -37,6 +37,14 @@ def test_a_family_whose_products_are_not_known_has_no_share():
     assert found.share is None and "unknown for this backbone" in str(found)
 
 
+def test_the_peak_is_read_before_the_products_take_memory(monkeypatch):
+    taken = [5]
+    monkeypatch.setattr(module, "peak_memory", lambda device: taken[-1])
+    monkeypatch.setattr(module.matrix_products, "seconds", lambda *_: taken.append(99) or 1.0)
+    found = measure_speed(tiny_model(), PAIRS, SimpleNamespace(precision="fp32", pairs_seen=14, seconds=1.0))
+    assert found.peak_memory == 5 and taken == [5, 99]
+
+
 def test_a_speed_is_told_in_four_lines():
     lines = str(Speed("NVIDIA", "bf16", 1234.56, 0.5, 3 * 2**30)).splitlines()
     assert [line[25:] for line in lines] == ["NVIDIA, bf16", "1,234.6", "50%", "3.00 GiB"]

@@ -41,11 +41,18 @@ def watch_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes that tensors took on a GPU at most, since `watch_memory`; None elsewhere."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
 def measure_speed(model: RewardModel, pairs: Sequence[PreferencePair], result: TrainingResult) -> Speed:
     """The speed of a training on `pairs` that has just ended; measures the device's matrix products, for seconds.
 
-    The share is the time of the products, forward and backward, over that of the training.
+    The share is the time of the products, forward and backward, over that of the training. What `on_step` did counts as
+    training: with `rmlib.course.live`, a few hundredths of it.
     """
+    peak = peak_memory(model.device)  # before the products, which take memory of their own
     encoded = encode(model.tokenizer, pairs, model.encoding)
     lengths = [len(row) for pair in encoded for row in (pair.chosen, pair.rejected)]
     try:
@@ -61,5 +68,5 @@ def measure_speed(model: RewardModel, pairs: Sequence[PreferencePair], result: T
         device=name if on_cuda or model.device.type == "cpu" else model.device.type, precision=result.precision,
         pairs_per_second=result.pairs_seen / result.seconds,
         share=None if alone is None else passes * alone / result.seconds,
-        peak_memory=torch.cuda.max_memory_allocated(model.device) if on_cuda else None,
+        peak_memory=peak,
     )
