@@ -93,12 +93,13 @@ def run(world: World, start: str, pairs: int, config: TrainingConfig, validation
     except ValueError as error:  # rewards that are no finite numbers, above all
         return {**row, "failed": str(error)}
     right, facts = rightness(chosen - rejected), decided_by_fact(world, validation)
-    return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(), "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
+    return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(),
+            "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
             "low": found.accuracy_low, "high": found.accuracy_high}
 
 
 def decided_by_fact(world: World, pairs: list) -> np.ndarray:
-    """Whether one of a pair's responses is right and the other wrong, so that manner alone does not decide; (N,) bool."""
+    """Whether one of a pair's responses is right and the other wrong: manner alone does not decide; (N,) bool."""
     correct = [[world.features(pair.prompt, text)["correctness"] for text in (pair.chosen, pair.rejected)]
                for pair in pairs]  # (N, 2)
     return np.diff(correct, axis=1)[:, 0] != 0
