@@ -29,8 +29,10 @@ DRAWN = {
     "swallowed": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(9) / 4, np.full(9, 0.05), GAP),
     "far": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(99), 0.05 + 2 * GAP * np.arange(99), GAP),
     "running": lambda: figures.running_loss(FALLING, 16, limit=0.39),
-    "limit": lambda: limits.against_the_limit({"pretrained": ([0, 100], [0.5, 0.7]), "random": ([0, 50], [0.5, 0.5])},
+    "limit": lambda: limits.against_the_limit({"20,000": ([0, 512, 20_000], [0.5, 0.7, 0.8]),
+                                               "512": ([0, 512], [0.5, 0.72]), "random": ([0, 512], [0.5, 0.51])},
                                               0.806, 0.817),
+    "changes": lambda: limits.changes({"usual": [0.46, 0.48], "no warm-up": [0.47, 0.49, 0.47], "dropout": [0.55]}),
     "sizes": lambda: limits.learning_curve(STUDY, 0.81, 0.80),
     "settings": lambda: limits.settings(SWEEP, 0.396),
     "epochs": lambda: limits.epochs([0.6, 0.3], [0.7, 0.5, 0.6], [0.5, 0.7, 0.7], 0.82),
@@ -60,6 +62,7 @@ def test_a_running_mean_looks_back_only_and_no_further_than_its_window():
 def test_a_coin_misses_everything_and_the_gold_reward_nothing():
     gold, coin = np.full(20, 0.4), np.full(20, np.log(2))
     for losses, share in ((coin, 1.0), (gold, 0.0), ((coin + gold) / 2, 0.5)):
+        assert figures.still_missing(SEEN, losses, gold) == pytest.approx(share)
         lines = figures.missing({"a": (SEEN, losses, gold)}).axes[0].lines
         [curve] = [line for line in lines if line.get_label() == "a"]
         assert curve.get_ydata() == pytest.approx(share)
@@ -113,3 +116,55 @@ def test_validation_is_drawn_from_before_the_first_epoch_and_training_from_its_e
     training, validation = left.lines[:2]
     assert training.get_xdata().tolist() == [1, 2] and validation.get_xdata().tolist() == [0, 1, 2]
     assert right.lines[0].get_ydata() == pytest.approx([0.5, 0.7, 0.7])
+
+
+def curve(axes, label: str):
+    [line] = [line for line in axes.lines if line.get_label() == label]
+    return line
+
+
+def test_every_curve_of_missing_is_that_of_its_own_run():
+    axes = DRAWN["missing"]().axes[0]
+    for name, gold in (("a", FALLING - 0.1), ("b", FALLING - 0.2)):
+        assert curve(axes, name).get_ydata() == pytest.approx(figures.still_missing(SEEN, FALLING, gold))
+        assert curve(axes, name).get_xdata() == pytest.approx(SEEN)
+
+
+def test_every_run_of_each_change_is_drawn_and_the_line_is_the_usual_mean():
+    axes = DRAWN["changes"]().axes[0]
+    assert curve(axes, "no warm-up").get_xdata() == pytest.approx([0.47, 0.49, 0.47])
+    assert set(curve(axes, "no warm-up").get_ydata()) == {1} and curve(axes, "dropout").get_xdata() == [0.55]
+    assert axes.lines[-1].get_xdata() == pytest.approx([0.47, 0.47])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["usual", "no warm-up", "dropout"]
+
+
+def test_losses_are_drawn_as_they_were_given():
+    one, sixteen = DRAWN["overfitting"]().axes
+    assert one.lines[0].get_ydata() == pytest.approx([0.7, 0.2, 0.05])
+    assert curve(sixteen, "another copy").get_ydata() == pytest.approx([0.7] * 20)
+    same = figures.same_losses(FALLING, FALLING + 0.1, ("ours", "theirs")).axes[0]
+    assert curve(same, "ours").get_ydata() == pytest.approx(FALLING)
+    assert curve(same, "theirs").get_ydata() == pytest.approx(FALLING + 0.1)
+    running = figures.running_loss(FALLING, 16, limit=0.39, window=64).axes[0]
+    assert running.lines[0].get_xdata() == pytest.approx(SEEN)
+    assert running.lines[0].get_ydata() == pytest.approx(figures.smoothed(FALLING, 4))
+    assert running.lines[-1].get_ydata() == pytest.approx([0.39, 0.39])
+
+
+def test_accuracies_are_drawn_as_they_were_given():
+    axes = DRAWN["limit"]().axes[0]
+    assert curve(axes, "20,000").get_ydata() == pytest.approx([0.5, 0.7, 0.8])
+    assert curve(axes, "random").get_xdata() == pytest.approx([0, 512])
+    assert curve(axes, "random").get_ydata() == pytest.approx([0.5, 0.51])
+
+
+def test_a_weight_is_drawn_as_it_was_given():
+    axes = DRAWN["swallowed"]().axes[0]
+    assert curve(axes, "float32").get_ydata() == pytest.approx(0.05 + GAP * np.arange(9) / 4)
+    assert curve(axes, "bfloat16").get_ydata() == pytest.approx([0.05] * 9)
+
+
+def test_a_histogram_counts_every_margin():
+    for axes in DRAWN["noise"]().axes:
+        areas = [sum(bar.get_height() * bar.get_width() for bar in bars) for bars in axes.containers]
+        assert areas == pytest.approx([1, 1])

@@ -113,18 +113,22 @@ def same_losses(ours: Sequence[float], theirs: Sequence[float], names: tuple[str
     return figure
 
 
+def still_missing(seen: np.ndarray, losses: np.ndarray, gold: np.ndarray, window: int = 128) -> np.ndarray:
+    """How much of what the gold reward gains over a coin is missing after each step: 1 at a coin, 0 at the gold; (N,).
+
+    seen: pairs seen after each step; gold: the gold reward's loss on the same pairs; (N,). The ratio of (loss - gold)
+    to (log 2 - gold), both as means over the last `window` pairs.
+    """
+    steps = max(1, round(window * len(seen) / seen[-1]))
+    return smoothed(losses - gold, steps) / smoothed(np.log(2) - gold, steps)
+
+
 @styled
 def missing(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], window: int = 128) -> Figure:
-    """How much of what the gold reward gains over a coin is still missing, by pairs seen: 1 at a coin, 0 at the gold.
-
-    curves: name -> (pairs seen after each step, loss, the gold reward's loss on the same pairs), each (N,). Drawn is
-    the ratio of (loss - gold) to (log 2 - gold) over the last `window` pairs.
-    """
+    """What `still_missing` says of each run, by pairs seen. curves: name -> (seen, losses, gold), each (N,)."""
     figure, [axes] = canvas(height=4.4)
     for (name, (seen, losses, gold)), (colour, line) in zip(curves.items(), LOOKS, strict=False):
-        steps = max(1, round(window * len(seen) / seen[-1]))
-        share = smoothed(losses - gold, steps) / smoothed(np.log(2) - gold, steps)
-        axes.plot(seen, share, line, color=colour, label=name)
+        axes.plot(seen, still_missing(seen, losses, gold, window), line, color=colour, label=name)
     for height, name in ((1, "a coin"), (0, "the gold reward")):
         axes.axhline(height, color=THEORY, linestyle="--", linewidth=1.8, zorder=0)
         axes.text(0, height, name, ha="left", va="bottom")

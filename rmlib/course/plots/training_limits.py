@@ -28,15 +28,20 @@ def limits_on(axes: Axes, expected: float, realised: float, at: float) -> None:
 @styled
 def against_the_limit(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], expected: float,
                       realised: float) -> Figure:
-    """Validation accuracy by pairs seen, for each start, below the two limits; a coin at the bottom."""
+    """Validation accuracy by pairs seen, for up to three runs by name, below the two limits; a coin at the bottom.
+
+    The horizontal axis is linear up to 256 pairs, so that it has a zero, and logarithmic from there."""
     figure, [axes] = canvas(height=4.8)
-    most = max(max(seen) for seen, _ in curves.values())
-    for name, (seen, accuracy) in curves.items():
-        colour, marker = STARTS[name]
-        axes.plot(seen, accuracy, f"{marker}-", color=colour, label=f"{name} backbone")
-    limits_on(axes, expected, realised, at=0.36 * most)
+    looks = ((MODEL, "o-"), (MODEL, "o:"), (REJECTED, "s-"))
+    for (name, (seen, accuracy)), (colour, line) in zip(curves.items(), looks, strict=False):
+        axes.plot(seen, accuracy, line, color=colour, label=name)
+    limits_on(axes, expected, realised, at=900)
     axes.axhline(0.5, color=FAINT, linewidth=1.6, zorder=0)
+    axes.set_xscale("symlog", base=4, linthresh=256, linscale=0.5)
+    ticks = (0, 256, 1024, 4096, 16_384)
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.set(xlabel="pairs seen", ylabel="validation accuracy", ylim=(0.45, 0.86))
+    axes.minorticks_off()
     axes.legend(loc="center right")
     return figure
 
@@ -85,6 +90,19 @@ def settings(runs: Sequence[Mapping], limit: float) -> Figure:
     axes.set(xlabel="peak learning rate", ylabel="validation NLL", ylim=(limit - 0.02, 0.76))
     axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     axes.legend(loc="center left", bbox_to_anchor=(0, 0.62))
+    return figure
+
+
+@styled
+def changes(runs: Mapping[str, Sequence[float]]) -> Figure:
+    """Validation NLL for each change, a dot for each run; the dashed line is the mean of the first, which is usual."""
+    figure, [axes] = canvas(height=4.6)
+    for place, (name, values) in enumerate(runs.items()):
+        axes.plot(values, [place] * len(values), "o", color=REJECTED if place else MODEL, label=name, alpha=0.8)
+    axes.axvline(np.mean(next(iter(runs.values()))), color=THEORY, linestyle="--", linewidth=1.8, zorder=0)
+    axes.set_yticks(range(len(runs)), list(runs))
+    axes.invert_yaxis()
+    axes.set(xlabel="validation NLL")
     return figure
 
 
