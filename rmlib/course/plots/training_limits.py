@@ -40,7 +40,7 @@ def against_the_limit(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]
     axes.set_xscale("symlog", base=4, linthresh=256, linscale=0.5)
     ticks = (0, 256, 1024, 4096, 16_384)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.set(xlabel="pairs seen", ylabel="validation accuracy", ylim=(0.45, 0.86))
+    axes.set(xlabel="pairs seen", ylabel="validation accuracy", ylim=(0.45, 0.86), xlim=(-20, 22_000))
     axes.minorticks_off()
     axes.legend(loc="center right")
     return figure
