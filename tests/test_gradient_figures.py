@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from figure_rules import assert_readable, draw
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 
 from rmlib.course.plots import gradient_check as figures
 from rmlib.course.plots import style
@@ -35,26 +33,15 @@ DRAWN = {
 }
 
 
-def words(figure: Figure) -> list[Text]:
-    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-
-
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_word_is_at_least_14_points_and_inside_the_picture(name: str):
-    figure = DRAWN[name]()
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    drawn = figure.get_tightbbox()  # inches
-    assert all(text.get_fontsize() >= 14 for text in words(figure))
-    assert drawn.x0 >= 0 and drawn.y0 >= 0
-    assert drawn.x1 <= figure.get_figwidth() and drawn.y1 <= figure.get_figheight()
+    assert_readable(DRAWN[name]())
 
 
 @pytest.mark.parametrize("name", ["secant", "u", "methods"])
 def test_marks_on_an_axis_do_not_run_into_each_other(name: str):
     figure = DRAWN[name]()
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
+    renderer = draw(figure)
     for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
         boxes = [label.get_window_extent(renderer) for label in axis.get_ticklabels() if label.get_text()]
         assert len(boxes) >= 3 and not any(one.overlaps(other) for one, other in zip(boxes, boxes[1:]))

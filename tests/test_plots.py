@@ -9,11 +9,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from figure_rules import assert_readable, boxes_of_text
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 from PIL import Image
 
 from rmlib.course import plots
@@ -26,14 +24,6 @@ ALT = "The loss falls from log 2 while the chosen score rises above the rejected
 def pixels(figure: Figure) -> np.ndarray:
     """(height, width, 3) uint8."""
     return np.asarray(Image.open(io.BytesIO(plots.png_bytes(figure))).convert("RGB"))
-
-
-def boxes_of_text(figure: Figure) -> list[tuple[Text, Bbox]]:
-    """Every visible text with its box in pixels at the figure's own size."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    return [(text, text.get_window_extent(renderer)) for text in found]
 
 
 @pytest.fixture
@@ -70,10 +60,7 @@ def test_show_refuses_a_missing_or_empty_description(shown, alt):
 
 @pytest.mark.parametrize("figure", [plots.pipeline("loss"), plots.loss_and_scores(HISTORY)], ids=["pipeline", "loss"])
 def test_every_word_is_at_least_14_points_and_inside_the_picture(figure):
-    assert all(text.get_fontsize() >= 14 for text, _ in boxes_of_text(figure))
-    drawn = figure.get_tightbbox()  # inches
-    assert drawn.x0 >= 0 and drawn.y0 >= 0
-    assert drawn.x1 <= figure.get_figwidth() and drawn.y1 <= figure.get_figheight()
+    assert_readable(figure)
 
 
 @pytest.mark.parametrize("stage", [None, *plots.STAGES])

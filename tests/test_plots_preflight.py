@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
+from figure_rules import boxes_of_text
 from matplotlib.colors import to_hex
-from test_plots import boxes_of_text
 
 from rmlib.course.plots.preflight import preflight_figure, problems
 from rmlib.course.plots.style import LIT_EDGE

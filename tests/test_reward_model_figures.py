@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from figure_rules import assert_readable
 from matplotlib.container import BarContainer
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from rmlib.course.plots import reward_model as figures
 from rmlib.course.plots import reward_model_block as worked
@@ -46,19 +44,9 @@ DRAWN = {
 }
 
 
-def words(figure: Figure) -> list[Text]:
-    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-
-
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_word_is_at_least_14_points_and_inside_the_picture(name: str):
-    figure = DRAWN[name]()
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    drawn = figure.get_tightbbox()  # inches
-    assert all(text.get_fontsize() >= 14 for text in words(figure))
-    assert drawn.x0 >= 0 and drawn.y0 >= 0
-    assert drawn.x1 <= figure.get_figwidth() and drawn.y1 <= figure.get_figheight()
+    assert_readable(DRAWN[name]())
 
 
 def test_padding_is_grey_and_every_token_has_its_position():

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from figure_rules import assert_readable
 
 from rmlib.course.plots import style
 from rmlib.course.plots import training as figures
@@ -39,18 +37,9 @@ DRAWN = {
 }
 
 
-def words(figure: Figure) -> list[Text]:
-    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-
-
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_word_is_at_least_14_points_and_inside_the_picture(name: str):
-    figure = DRAWN[name]()
-    figure.draw(FigureCanvasAgg(figure).get_renderer())
-    drawn = figure.get_tightbbox()  # inches
-    assert all(text.get_fontsize() >= 14 for text in words(figure))
-    assert drawn.x0 >= 0 and drawn.y0 >= 0
-    assert drawn.x1 <= figure.get_figwidth() and drawn.y1 <= figure.get_figheight()
+    assert_readable(DRAWN[name]())
 
 
 def test_a_running_mean_looks_back_only_and_no_further_than_its_window():
