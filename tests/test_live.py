@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from rmlib.course import live as module
 from rmlib.course.live import live, progress
+from rmlib.course.widgets import view
 
 
 def record(step: int, speed: float = 250.0) -> dict:
@@ -16,9 +17,9 @@ def record(step: int, speed: float = 250.0) -> dict:
 
 @pytest.fixture
 def shown(monkeypatch) -> list[dict]:
-    """What the module puts on the page."""
+    """What is put on the page."""
     found: list[dict] = []
-    monkeypatch.setattr(module, "display", lambda data, raw: found.append(data))
+    monkeypatch.setattr(view, "display", lambda data, raw: found.append(data))
     return found
 
 
@@ -54,7 +55,7 @@ def test_all_widgets_are_closed_at_the_end_and_after_an_error(shown):
             raise RuntimeError("stop")
     assert alive() == before
     [output] = shown
-    assert set(output) == {module.WIDGET_VIEW, "text/plain"}  # what a stored notebook leaves out
+    assert set(output) == {view.WIDGET_VIEW, "text/plain"}  # what a stored notebook leaves out
 
 
 def test_pictures_take_no_more_than_their_share_of_the_time(clock, shown):

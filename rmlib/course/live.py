@@ -4,20 +4,16 @@ It is a widget that is closed when the training ends. A stored notebook keeps no
 another run would change; the cell then shows its final picture, as any other.
 """
 
-import base64
 import html
-import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from IPython.display import display
 from ipywidgets import HTML, IntProgress, Layout, VBox
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import DPI, styled
+from rmlib.course.widgets.view import image, show_live
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SECONDS = 0.25  # between two changes of the bar
 DRAWING_SHARE = 0.03  # of the time, at most, goes into pictures
 
@@ -36,9 +32,7 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
     bar = IntProgress(max=steps, layout=Layout(width="100%", max_width="900px"))
     words, picture = HTML("starting"), HTML()
     box = VBox([bar, words, picture])
-    # Written out, since ipywidgets makes it only from version 8 on.
-    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    display({WIDGET_VIEW: view, "text/plain": "While the cell runs, its progress shows here."}, raw=True)
+    show_live(box, otherwise="While the cell runs, its progress shows here.")
     history: list[dict] = []
     began = drawn = time.perf_counter()
     told, cost = 0.0, 0.0
@@ -53,7 +47,7 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
             line = html.escape(progress(record, steps, now - began, len(history)))
             words.value = f'<span style="font-size: 16px">{line}</span>'
         if draw and now - drawn >= max(1.0, cost / DRAWING_SHARE):
-            picture.value = image(draw(history))
+            picture.value = image(draw(history), alt="the training so far")
             drawn = time.perf_counter()
             cost = drawn - now
 
@@ -71,12 +65,3 @@ def progress(record: dict, steps: int, seconds: float, here: int) -> str:
     left = round((steps - record["step"]) * seconds / here)
     return (f"step {record['step']:,} of {steps:,}, {record['pairs_per_second']:,.0f} pairs/s, "
             f"{left // 60}:{left % 60:02d} left")
-
-
-@styled
-def image(figure: Figure) -> str:
-    """The figure as an <img> at its plain size."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI)
-    data = base64.b64encode(drawn.getvalue()).decode()
-    return f'<img style="max-width: 100%" alt="the training so far" src="data:image/png;base64,{data}">'

@@ -5,10 +5,8 @@ sliders' first positions. Where the live one is shown in JupyterLab, it hides th
 exported page or a reader without a kernel has the static one alone.
 """
 
-import base64
 import html
 import inspect
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +15,8 @@ from decimal import Decimal
 from ipywidgets import HTML, FloatSlider, IntSlider, Layout, VBox
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import DPI, described, show, styled
-from rmlib.course.widgets.view import show_live
+from rmlib.course.plots.style import described, show
+from rmlib.course.widgets.view import image, show_live
 
 Draw = Callable[..., tuple[Figure, str]]
 
@@ -30,7 +28,6 @@ STYLE = """<style>
 .jp-OutputArea-child:has(.rmlib-explore) + .jp-OutputArea-child,
 .jp-OutputArea-child:has(.rmlib-explore) + .jp-OutputArea-child + .jp-OutputArea-child { display: none; }
 .rmlib-explore { --jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px; }
-.rmlib-explore img { max-width: 100%; height: auto; }
 .rmlib-explore p { font-size: 18px; line-height: 1.4; margin: 8px 0; }
 .rmlib-explore pre { font-size: 16px; white-space: pre-wrap; }
 </style>"""
@@ -130,7 +127,7 @@ def _live(draw: Draw, alt: str, sliders: dict[str, Slider]) -> VBox:
         moved = any(values[name] != each.read(each.value) for name, each in sliders.items())
         try:
             figure, numbers = _drawn(draw, values)
-            page.value = STYLE + _picture(figure, alt=numbers if moved else alt) + f"<p>{html.escape(numbers)}</p>"
+            page.value = STYLE + image(figure, alt=numbers if moved else alt) + f"<p>{html.escape(numbers)}</p>"
         except Exception as error:  # Jupyter would log it where no reader looks
             at = ", ".join(f"{name}={value}" for name, value in values.items())
             told = html.escape(f"draw({at}) failed:\n{type(error).__name__}: {error}")
@@ -152,14 +149,3 @@ def _control(each: Slider, longest_label: int) -> IntSlider | FloatSlider:
         continuous_update=True, style={"description_width": f"{longest_label + 1}ch", "handle_color": HANDLE},
         layout=Layout(width="100%", max_width="900px"),
     )
-
-
-@styled
-def _picture(figure: Figure, alt: str) -> str:
-    """The figure as an <img> at its plain size: ten times quicker than the PNG that is stored."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI)
-    width, height = (round(inches * DPI) for inches in figure.get_size_inches())
-    data = base64.b64encode(drawn.getvalue()).decode()
-    size = f'width="{width}" height="{height}"'
-    return f'<img {size} decoding="sync" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'

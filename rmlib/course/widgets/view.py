@@ -1,7 +1,14 @@
-"""How a live widget gets on the page, beside what stands there without a kernel."""
+"""How a live widget gets on the page, beside what stands there without a kernel, and its pictures on it."""
+
+import base64
+import html
+import io
 
 from IPython.display import display
 from ipywidgets import Widget
+from matplotlib.figure import Figure
+
+from rmlib.course.plots.style import DPI, styled
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -11,3 +18,14 @@ def show_live(widget: Widget, otherwise: str) -> None:
     # Written out, since ipywidgets makes it only from version 8 on.
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     display({WIDGET_VIEW: view, "text/plain": otherwise}, raw=True)
+
+
+@styled
+def image(figure: Figure, alt: str) -> str:
+    """The figure as an <img> at its plain size: ten times quicker than the PNG that is stored."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    width, height = (round(inches * DPI) for inches in figure.get_size_inches())
+    data = base64.b64encode(drawn.getvalue()).decode()
+    size = f'width="{width}" height="{height}" style="max-width: 100%; height: auto"'
+    return f'<img {size} decoding="sync" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
