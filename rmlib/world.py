@@ -110,8 +110,8 @@ class World:
     "validation" and one for "test"; the others are "train". Families marked unseen make up the split "unseen".
     """
 
-    def __init__(self, facts_file: str | Path = FACTS_FILE) -> None:
-        table = json.loads(Path(facts_file).read_text(encoding="utf-8"))
+    def __init__(self) -> None:
+        table = json.loads(FACTS_FILE.read_text(encoding="utf-8"))
         self.manners: dict[str, list[str]] = table["manners"]
         self.families = tuple(map(_family, table["families"]))
         self.facts = tuple(fact for family in self.families for fact in family.facts)

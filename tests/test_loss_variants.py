@@ -17,8 +17,8 @@ def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def scores(*shape, seed=0, spread=2.0):
-    return spread * torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+def scores(*shape, seed=0):
+    return 2 * torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def leaves(*tensors):

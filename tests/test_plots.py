@@ -123,7 +123,7 @@ def test_the_picture_in_the_readme_is_the_pipeline():
     stored = np.asarray(Image.open(ROOT / "docs" / "pipeline.png").convert("RGB")).astype(int)
     drawn = pixels(plots.pipeline()).astype(int)
     assert stored.shape == drawn.shape
-    assert np.abs(stored - drawn).mean() < 0.5, "docs/pipeline.png is out of date: see rmlib/course/plots.py"
+    assert np.abs(stored - drawn).mean() < 0.5, "docs/pipeline.png is out of date: plots/pipeline.py says how to draw it"
 
 
 def test_drawing_never_loads_pyplot():

@@ -38,9 +38,9 @@ def save_backbone(directory: Path) -> Path:
     return directory
 
 
-def made_up_pairs(count: int, seed: int = 0) -> list[PreferencePair]:
+def made_up_pairs(count: int) -> list[PreferencePair]:
     """Pairs of random words with prompts and responses of many lengths, each prompt a conversation of its own."""
-    draw = random.Random(seed)
+    draw = random.Random(0)
 
     def text(longest: int) -> str:
         return " ".join(draw.choices(WORDS, k=draw.randint(2, longest)))

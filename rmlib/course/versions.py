@@ -7,13 +7,13 @@ from packaging.requirements import Requirement
 from rmlib import COURSE
 
 
-def too_old(requirements: list[str] | None = None) -> list[str]:
-    """A line for each library that is missing or older than needed; by default what the installed course requires.
+def too_old() -> list[str]:
+    """A line for each library that is missing or older than the installed course requires.
 
     The floors stand in pyproject.toml and nowhere else. Optional requirements (extras) are not looked at.
     """
     lines = []
-    for needed in map(Requirement, requires(COURSE) if requirements is None else requirements):
+    for needed in map(Requirement, requires(COURSE)):
         here = next((found.version for found in distributions(name=needed.name)), None)
         if needed.marker is None and not needed.specifier.contains(here or "0", prereleases=True):
             lines.append(
