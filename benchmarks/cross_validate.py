@@ -3,10 +3,12 @@
     python benchmarks/cross_validate.py --pairs pairs.jsonl --backbone DIR [--seeds 0 1 2] [--keep DIR] [--json OUT]
 
 With each seed every pair is held out once. The baselines are fitted on the training part of each fold and judged on its
-held-out pairs; McNemar's test holds the model against each. The settings are fixed here, beforehand, and not chosen on
-these folds. They are those of `python -m rmlib train` (learning rate 5e-5 with a tenth of warm-up, 16 pairs a step, 512
-tokens at most, one epoch), with one exception: pooling is the mean, since the backbone of the documented run is a
-sentence encoder that was trained with it, and its own configuration says so.
+held-out pairs. McNemar's test holds the model against each, as if pairs were independent; beside it stands the
+interval of the model's lead, the difference of the two accuracies, over whole conversations. The settings are fixed
+here, beforehand, and not chosen on these folds. They are those of `python -m rmlib train` (learning
+rate 5e-5 with a tenth of warm-up, 16 pairs a step, 512 tokens at most, one epoch), with one exception: pooling is the
+mean, since the backbone of the documented run is a sentence encoder that was trained with it, and its own configuration
+says so.
 
 A fold of the documented run takes minutes. With --keep each finished fold leaves its rewards in a file of that
 directory, and a later call goes on from there.
@@ -21,6 +23,7 @@ import logging
 import platform
 import sys
 import time
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -32,17 +35,18 @@ from accelerate.utils import set_seed
 
 from rmlib.baselines import null_baselines
 from rmlib.data import PairSet, read_pairs
-from rmlib.evaluation import mcnemar, rightness, summarise, wilson_interval
+from rmlib.evaluation import clustered_bootstrap, margins_from, mcnemar, rightness, summarise, wilson_interval
 from rmlib.files import atomic_write_text
 from rmlib.model import POOLINGS, RewardModel, score_pairs
 from rmlib.rows import PreferencePair
-from rmlib.splits import folds_by_conversation
+from rmlib.splits import conversation_key, folds_by_conversation
 from rmlib.training import TrainingConfig, train
 
 POOLING = "mean"
 FOLDS = "| seed | fold | trained on | held out | accuracy | 95% interval | NLL | seconds |"
 SEEDS = "| seed | pairs | accuracy | 95%, pairs independent | 95%, whole conversations | NLL | Brier | ECE (by luck) |"
-BASELINES = "| seed | baseline | accuracy | 95% interval | only the model right | only the baseline right | McNemar p |"
+BASELINES = ("| seed | baseline | accuracy | 95% interval | the model's lead, whole conversations | "
+             "only the model right | only the baseline right | McNemar p |")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,20 +73,20 @@ def main(arguments: list[str] | None = None) -> int:
 def one_seed(pairs: list[PreferencePair], seed: int, options: argparse.Namespace) -> dict:
     """Hold every pair out once: the figures of each fold, of all pairs together, and of the baselines on them."""
     folds = folds_by_conversation(pairs, options.folds, seed)
-    rows, rewards, held_out, baselines = [], [], [], {}
+    rows, margins, held_out, baselines = [], [], [], {}
     for number, (training, held) in enumerate(folds, start=1):
         fold = finished_fold(training, held, seed, number, options)
-        rewards.append(np.array([fold.pop("chosen"), fold.pop("rejected")]))  # (2, N)
+        margins.append(margins_from([fold.pop("chosen"), fold.pop("rejected")]))
         held_out += held
-        evaluation = asdict(summarise(*rewards[-1], held))
+        evaluation = asdict(summarise(margins[-1], held))
         rows.append({"fold": number, "training_pairs": len(training), **fold, **evaluation})
         print(line(seed, number, f"{len(training):,}", len(held), f"{evaluation['accuracy']:.3f}", interval(evaluation),
                    f"{evaluation['nll']:.3f}", round(fold["seconds"])), flush=True)
-        for name, margins in null_baselines(training, held).items():
-            baselines.setdefault(name, []).append(margins)
-    chosen, rejected = np.concatenate(rewards, axis=1)
-    pooled = {**asdict(summarise(chosen, rejected, held_out)), "seconds": sum(row["seconds"] for row in rows)}
-    against = {name: compare(chosen - rejected, np.concatenate(parts)) for name, parts in baselines.items()}
+        for name, theirs in null_baselines(training, held).items():
+            baselines.setdefault(name, []).append(theirs)
+    ours, conversations = np.concatenate(margins), [conversation_key(pair) for pair in held_out]
+    pooled = {**asdict(summarise(ours, held_out)), "seconds": sum(row["seconds"] for row in rows)}
+    against = {name: compare(ours, np.concatenate(parts), conversations) for name, parts in baselines.items()}
     return {"seed": seed, "pooled": pooled, "against": against, "folds": rows}
 
 
@@ -123,12 +127,15 @@ def trained_fold(training: list[PreferencePair], held_out: list[PreferencePair],
     }
 
 
-def compare(ours: np.ndarray, theirs: np.ndarray) -> dict:
-    """A baseline's accuracy, and McNemar's test of the model against it, from margins (N,) of the same pairs."""
+def compare(ours: np.ndarray, theirs: np.ndarray, conversations: Sequence[Hashable]) -> dict:
+    """A baseline's accuracy, the model's lead and McNemar's test, from margins and conversations (N,) of the pairs."""
     right = float(rightness(theirs).sum())
     low, high = wilson_interval(right, len(theirs))
+    ahead = rightness(ours) - rightness(theirs)
+    lead_low, lead_high = clustered_bootstrap(ahead, conversations)
     test = mcnemar(ours, theirs)
     return {"accuracy": right / len(theirs), "accuracy_low": low, "accuracy_high": high,
+            "lead": float(ahead.mean()), "lead_low": lead_low, "lead_high": lead_high,
             "ties": int((theirs == 0).sum()), "only_model": test.only_first, "only_baseline": test.only_second,
             "p_value": test.p_value}
 
@@ -152,8 +159,9 @@ def tables(report: dict) -> str:
         model.append(line(seed["seed"], f"{pooled['pairs']:,}", f"{pooled['accuracy']:.3f}", interval(pooled),
                           interval(pooled, "clustered"), f"{pooled['nll']:.3f}", f"{pooled['brier']:.3f}",
                           f"{pooled['ece']:.3f} ({pooled['ece_floor']:.3f})"))
-        baselines += [line(seed["seed"], name, f"{row['accuracy']:.3f}", interval(row), row["only_model"],
-                           row["only_baseline"], f"{row['p_value']:.2g}") for name, row in seed["against"].items()]
+        baselines += [line(seed["seed"], name, f"{row['accuracy']:.3f}", interval(row), interval(row, "lead"),
+                           row["only_model"], row["only_baseline"], f"{row['p_value']:.2g}")
+                      for name, row in seed["against"].items()]
     overall = report["over_seeds"]
     mean = (f"Mean accuracy {overall['accuracy_mean']:.3f} ({overall['accuracy_min']:.3f} to "
             f"{overall['accuracy_max']:.3f}), mean NLL {overall['nll_mean']:.3f}.")

@@ -38,7 +38,7 @@ from transformers import AutoModelForSequenceClassification
 
 from rmlib.course import matrix_products
 from rmlib.data import read_pairs
-from rmlib.evaluation import summarise
+from rmlib.evaluation import margins_from, nll
 from rmlib.model import RewardModel, score_pairs
 from rmlib.training import has_native_bf16
 
@@ -72,7 +72,7 @@ def measure(name: str, start: Start, now: matrix_products.Clock) -> dict:
 
 
 def loss_on(model: RewardModel, start: Start) -> float:
-    return summarise(*score_pairs(model, start.pairs), start.pairs).nll
+    return nll(margins_from(score_pairs(model, start.pairs)))
 
 
 def check(rounds: dict[str, list[dict]]) -> None:

@@ -25,12 +25,11 @@ from dataclasses import asdict
 from datetime import date
 from itertools import product
 
-import numpy as np
 import torch
 import transformers
 from gold_world import untrained
 
-from rmlib.evaluation import rightness, summarise
+from rmlib.evaluation import decided_by_fact, margins_from, rightness, summarise
 from rmlib.files import atomic_write_text
 from rmlib.model import score_pairs
 from rmlib.training import train
@@ -88,21 +87,14 @@ def run(world: World, start: str, pairs: int, config: TrainingConfig, validation
     model = untrained(start, config.seed).to(torch.bfloat16 if weights else torch.float32)
     try:
         result = train(model, world.pairs(pairs, "train", seed=config.seed), config, progress=False)
-        chosen, rejected = score_pairs(model, validation)
-        found = summarise(chosen, rejected, validation)
+        margins = margins_from(score_pairs(model, validation))
+        found = summarise(margins, validation)
     except ValueError as error:  # rewards that are no finite numbers, above all
         return {**row, "failed": str(error)}
-    right, facts = rightness(chosen - rejected), decided_by_fact(world, validation)
+    right, facts = rightness(margins), decided_by_fact(world, validation)
     return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(),
             "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
             "low": found.accuracy_low, "high": found.accuracy_high}
-
-
-def decided_by_fact(world: World, pairs: list) -> np.ndarray:
-    """Whether one of a pair's responses is right and the other wrong: manner alone does not decide; (N,) bool."""
-    correct = [[world.features(pair.prompt, text)["correctness"] for text in (pair.chosen, pair.rejected)]
-               for pair in pairs]  # (N, 2)
-    return np.diff(correct, axis=1)[:, 0] != 0
 
 
 def main(arguments: list[str] | None = None) -> int:

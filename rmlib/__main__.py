@@ -24,7 +24,7 @@ from rmlib.arguments import parser
 from rmlib.data import PairSet, iter_rows, preflight, read_pairs, write_pairs
 from rmlib.devices import join_processes
 from rmlib.encoding import tokenize
-from rmlib.evaluation import Evaluation, evaluate, fit_temperature, score_everywhere, summarise
+from rmlib.evaluation import Evaluation, evaluate, fit_temperature, margins_from, score_everywhere, summarise
 from rmlib.files import atomic_write_text
 from rmlib.model import RewardModel
 from rmlib.preflight import tabulate
@@ -96,9 +96,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise ValueError(f"--report {options.report} is a directory; give a file")
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
     found = _read(options.pairs, options.strict, None, split="test")
-    scores = score_everywhere(model, found.pairs).astype(np.float64)  # (2, N)
-    evaluation = summarise(*scores, found.pairs)
-    calibrated = _calibrated(model, scores, found.pairs, options) if options.validation else {}
+    margins = margins_from(score_everywhere(model, found.pairs))  # (N,)
+    evaluation = summarise(margins, found.pairs)
+    calibrated = _calibrated(model, margins, found.pairs, options) if options.validation else {}
     if not PartialState().is_main_process:
         return
     figures = asdict(evaluation) | calibrated
@@ -107,7 +107,6 @@ def run_evaluate(options: argparse.Namespace) -> None:
         from rmlib.course.report import Findings, write_report  # who wants none need not wait for matplotlib
 
         validation = options.validation and Path(options.validation).name
-        margins = scores[0] - scores[1]
         write_report(options.report, Findings(model, Path(options.model), found, margins, figures, validation, gold))
         log.info("report in %s", options.report)
     if options.json:
@@ -118,14 +117,13 @@ def run_evaluate(options: argparse.Namespace) -> None:
             print(_temperature_line(**calibrated))
 
 
-def _calibrated(model: RewardModel, scores: np.ndarray, pairs: list[PreferencePair],
+def _calibrated(model: RewardModel, margins: np.ndarray, pairs: list[PreferencePair],
                 options: argparse.Namespace) -> dict:
-    """The temperature fitted on the pairs of --validation, and the figures of `scores` (2, N) divided by it."""
+    """The temperature fitted on the pairs of --validation, and the figures of `margins` (N,) divided by it."""
     validation = _read(options.validation, options.strict, None, split="validation").pairs
     _warn_of_shared(validation, pairs, "--validation", "evaluated, so the figures at its temperature will flatter")
-    chosen, rejected = score_everywhere(model, validation).astype(np.float64)
-    temperature = fit_temperature(chosen - rejected)
-    after = summarise(*scores / temperature, pairs)
+    temperature = fit_temperature(margins_from(score_everywhere(model, validation)))
+    after = summarise(margins / temperature, pairs)
     figures = {name: getattr(after, name) for name in ("nll", "brier", "ece", "ece_floor")}
     return {"temperature": temperature, "validation_pairs": len(validation), "calibrated": figures}
 

@@ -46,7 +46,7 @@ def findings(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray 
     """Findings of these margins, as if a model had given them."""
     model, directory = saved_model()
     margins = np.asarray(margins, dtype=np.float64)
-    figures = asdict(summarise(margins, np.zeros(len(pairs)), pairs))
+    figures = asdict(summarise(margins, pairs))
     found = PairSet(pairs, bad_rows=[], left_out=[], name="world" if gold is not None else "pairs.jsonl")
     return Findings(model, directory, found, margins, figures, gold=gold, **more)
 

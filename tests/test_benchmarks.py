@@ -87,7 +87,7 @@ def test_cross_validation_holds_each_pair_out_once_with_each_seed_and_tells_of_a
     accuracies = [seed["pooled"]["accuracy"] for seed in report["seeds"]]
     assert report["over_seeds"]["accuracy_mean"] == pytest.approx(sum(accuracies) / 2)
     rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines() if row.startswith("| ")]
-    assert [len(row) for row in rows] == [8] * (1 + 2 * 3) + [8] * (1 + 2) + [7] * (1 + 2 * 4)
+    assert [len(row) for row in rows] == [8] * (1 + 2 * 3 + 1 + 2 + 1 + 2 * 4)
     assert rows[8][:3] == ["| 0", "24", f"{accuracies[0]:.3f}"] and rows[-1][1] == "bag of words, no prompt"
     assert "What is" not in json.dumps(report) and "backbone" not in report["settings"]
 
@@ -115,9 +115,20 @@ def test_baselines_are_fitted_to_what_the_model_is_trained_on_and_to_nothing_els
 
 
 def test_mcnemar_s_test_is_of_the_model_against_the_baseline():
-    row = cross_validate.compare(np.array([1.0, 2, 3, 4, 5, -1]), np.array([-1.0, -2, -3, -4, 0, 1]))
+    row = cross_validate.compare(np.array([1.0, 2, 3, 4, 5, -1]), np.array([-1.0, -2, -3, -4, 0, 1]), range(6))
     assert (row["only_model"], row["only_baseline"], row["ties"]) == (5, 1, 1)
     assert row["accuracy"] == pytest.approx(1.5 / 6) and row["p_value"] == pytest.approx(2 * 7 / 64)
+
+
+def test_the_lead_is_paired_and_draws_whole_conversations():
+    """The model is always right, the other in half of 500 conversations, each of two pairs."""
+    theirs = np.repeat(np.random.default_rng(0).permutation([1.0, -1.0] * 250), 2)  # (1000,)
+    row = cross_validate.compare(np.ones(1000), theirs, np.arange(1000) // 2)
+    assert row["lead"] == pytest.approx(1 - row["accuracy"]) == pytest.approx(0.5)
+    half = 1.96 * 0.5 / 500**0.5  # five hundred independent conversations
+    assert [row["lead_low"], row["lead_high"]] == pytest.approx([0.5 - half, 0.5 + half], abs=0.006)
+    same = cross_validate.compare(theirs, theirs, np.arange(1000))
+    assert [same[name] for name in ("lead", "lead_low", "lead_high")] == [0, 0, 0]
 
 
 def test_a_finished_fold_is_not_trained_again(validate, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import torch
 
 from rmlib import __main__ as cli
 from rmlib.data import read_pairs
-from rmlib.evaluation import Evaluation, summarise
+from rmlib.evaluation import Evaluation, margins_from, summarise
 from rmlib.model import RewardModel, score_pairs
 from rmlib.splits import conversation_key
 
@@ -110,7 +110,7 @@ def test_train_leaves_a_model_its_held_out_rows_and_the_figures(train, tmp_path)
     held_out = read_pairs(tmp_path / "run" / "held_out.jsonl").pairs
     assert len(held_out) == 3 and len(history) == 2 * 3
     model = RewardModel.from_pretrained(tmp_path / "run")
-    assert str(summarise(*score_pairs(model, held_out), held_out)) in out
+    assert str(summarise(margins_from(score_pairs(model, held_out)), held_out)) in out
 
 
 def test_what_is_held_out_is_no_conversation_of_the_training(train, tmp_path):
@@ -279,7 +279,7 @@ def test_evaluate_tells_the_figures_or_gives_one_object(run, room):
     assert list(figures) == [field.name for field in fields(Evaluation)]
     assert set(figures["baselines"]) == {"longer", "shorter"}
     model, pairs = RewardModel.from_pretrained(room / "model"), read_pairs(room / "pairs.jsonl").pairs
-    expected = asdict(summarise(*score_pairs(model, pairs), pairs))
+    expected = asdict(summarise(margins_from(score_pairs(model, pairs)), pairs))
     assert figures.pop("baselines") == expected.pop("baselines")
     assert figures == pytest.approx(expected)
 

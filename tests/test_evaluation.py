@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmlib.data import PreferencePair
-from rmlib.evaluation import Evaluation, evaluate, expected_calibration_error, summarise, wilson_interval
+from rmlib.evaluation import (
+    Evaluation, evaluate, expected_calibration_error, margins_from, summarise, wilson_interval,
+)
 from rmlib.model import score_pairs
 
 Z = 1.959963984540054
@@ -42,8 +44,7 @@ def calibration_error(margins, bins=15):
 @given(st.lists(st.floats(-12, 12) | st.just(0.0), min_size=1, max_size=60))
 def test_figures_from_margins(margins):
     margins = np.float32(margins)
-    rejected = np.linspace(0, 1, len(margins), dtype=np.float32) * 0
-    figures = summarise(margins, rejected, pairs(len(margins)))
+    figures = summarise(margins, pairs(len(margins)))
     right = sum(1 if margin > 0 else 0.5 if margin == 0 else 0 for margin in margins)
     assert figures.pairs == len(margins)
     assert figures.ties == sum(margin == 0 for margin in margins)
@@ -56,8 +57,10 @@ def test_figures_from_margins(margins):
 
 def test_margins_are_taken_in_float64():
     chosen, rejected = np.float32([1e4]), np.float32([1e4 - 0.0009765625])
-    assert summarise(chosen, rejected, pairs(1)).nll == pytest.approx(math.log1p(math.exp(-0.0009765625)), rel=1e-9)
-    big = summarise(np.float32([3e38]), np.float32([-3e38]), pairs(1))  # their difference is no float32
+    margins = margins_from((chosen, rejected))
+    assert margins.dtype == np.float64 and margins.shape == (1,)
+    assert summarise(margins, pairs(1)).nll == pytest.approx(math.log1p(math.exp(-0.0009765625)), rel=1e-9)
+    big = summarise(margins_from(np.float32([[3e38], [-3e38]])), pairs(1))  # their difference is no float32
     assert big.nll == 0 and big.accuracy == 1
 
 
@@ -109,12 +112,18 @@ def test_a_calibrated_model_has_nearly_no_calibration_error():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_rewards_that_are_no_numbers_are_refused(bad):
     with pytest.raises(ValueError, match="1 of 3 pairs have rewards that are not finite"):
-        summarise(np.float32([1, bad, 1]), np.float32([0, 0, 0]), pairs(3))
+        summarise(np.float32([1, bad, 1]), pairs(3))
+
+
+@pytest.mark.parametrize("shape", [(2,), (4,), (3, 1), (2, 3), ()])
+def test_every_pair_needs_its_margin(shape):
+    with pytest.raises(ValueError, match="3 pairs need as many margins in one row"):
+        summarise(np.ones(shape), pairs(3))
 
 
 def test_nothing_to_evaluate():
     with pytest.raises(ValueError, match="no pairs"):
-        summarise(np.zeros(0), np.zeros(0), [])
+        summarise(np.zeros(0), [])
     with pytest.raises(ValueError, match="no pairs"):
         evaluate(tiny.reward_model("bert"), [])
 
@@ -122,7 +131,7 @@ def test_nothing_to_evaluate():
 def test_evaluate_sums_up_the_scores_of_all_pairs():
     model, rows = tiny.reward_model("bert"), pairs(7) + [PreferencePair("Why?", "\x01", "\x02")]
     figures = evaluate(model, rows, token_budget=40)
-    assert figures == summarise(*score_pairs(model, rows, token_budget=40), rows)
+    assert figures == summarise(margins_from(score_pairs(model, rows, token_budget=40)), rows)
     assert figures.ties >= 1 and figures.pairs == 8
     assert Evaluation(**json.loads(json.dumps(asdict(figures)))) == figures
 
@@ -130,7 +139,7 @@ def test_evaluate_sums_up_the_scores_of_all_pairs():
 def test_what_is_told_names_every_figure():
     rng = np.random.default_rng(0)
     rows = [PreferencePair(f"Why {i // 3}?", "a" * int(i % 7), "b" * int(i % 5)) for i in range(200)]
-    figures = asdict(summarise(rng.normal(1, 2, size=200), np.zeros(200), rows))
+    figures = asdict(summarise(rng.normal(1, 2, size=200), rows))
     told = str(Evaluation(**figures))
     values = figures.pop("baselines") | figures
     assert len(set(values.values())) == len(values) == 14 and max(map(len, told.splitlines())) <= 100
@@ -143,9 +152,9 @@ def test_pairs_of_one_conversation_are_drawn_together():
     rows = [PreferencePair(f"\n\nHuman: {i // 20}\n\nAssistant: {i}\n\nHuman: on\n\nAssistant:", "a", "b")
             for i in range(200)]
     margins = np.repeat([1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0], 20)
-    figures = summarise(margins, 0 * margins, rows)
+    figures = summarise(margins, rows)
     assert figures.conversations == 10 and figures.accuracy == 0.7
     assert figures.clustered_low == pytest.approx(0.4, abs=0.05) and figures.clustered_high > 0.9
     assert figures.accuracy_high - figures.accuracy_low < 0.13
-    alone = summarise(margins[:20], np.zeros(20), rows[:20])
+    alone = summarise(margins[:20], rows[:20])
     assert (alone.conversations, alone.clustered_low, alone.clustered_high) == (1, 0, 1)

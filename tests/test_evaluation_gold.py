@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rmlib.evaluation import centre_by_prompt, gold_regression, length_bias
+from rmlib.data import PreferencePair
+from rmlib.evaluation import centre_by_prompt, decided_by_fact, gold_regression, length_bias
 from rmlib.world import WEIGHTS, Annotator, World
 
 WORLD = World()
@@ -191,3 +192,12 @@ def test_without_a_match_there_is_no_matched_figure():
 def test_length_bias_that_can_t_be_measured(margins, extra, gold, words):
     with pytest.raises(ValueError, match=words):
         length_bias(margins, extra, gold)
+
+
+def test_the_fact_decides_where_one_answer_is_right_and_the_other_not():
+    right, wrong, none = "It is Paris.", "It is Rome. Thank you for asking.", "Have a nice day."
+    rows = [PreferencePair("What is the capital of France?", *texts) for texts in (
+        (right, wrong), (none, right), (none, wrong), (right, f"I think {right}"), (wrong, wrong), (none, none))]
+    found = decided_by_fact(WORLD, rows)
+    assert found.dtype == bool and found.tolist() == [True, True, True, False, False, False]
+    assert decided_by_fact(WORLD, []).shape == (0,)

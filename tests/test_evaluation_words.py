@@ -130,7 +130,7 @@ def test_a_word_alone_can_be_left_out_and_nothing_can_t():
 def run(seed):
     rng = np.random.default_rng(seed)
     pairs = [PreferencePair(f"Why {i}?", "a", "bb") for i in range(50)]
-    return summarise(rng.normal(0.5, 1, size=50), np.zeros(50), pairs)
+    return summarise(rng.normal(0.5, 1, size=50), pairs)
 
 
 def test_every_seed_has_its_row_and_failures_stay_in_the_table():

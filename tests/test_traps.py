@@ -9,7 +9,7 @@ import torch
 
 from rmlib.data import PreferencePair
 from rmlib.encoding import describe, encode
-from rmlib.evaluation import evaluate, summarise
+from rmlib.evaluation import evaluate, margins_from, summarise
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel, compute_pairwise_loss, score_pairs
 from rmlib.splits import conversation_key, split_by_conversation
@@ -169,7 +169,8 @@ def test_the_reward_taken_for_a_probability():
     """Only differences within a prompt mean anything: an offset for each prompt changes no figure."""
     rng = np.random.default_rng(0)
     chosen, rejected, offset = rng.normal(size=(3, len(PAIRS)))
-    figures, moved = summarise(chosen, rejected, PAIRS), summarise(chosen + offset, rejected + offset, PAIRS)
+    figures, moved = (summarise(margins_from(rewards), PAIRS)
+                      for rewards in ((chosen, rejected), (chosen + offset, rejected + offset)))
     for name in ("accuracy", "nll", "ece"):
         assert getattr(moved, name) == pytest.approx(getattr(figures, name), rel=1e-9)
 

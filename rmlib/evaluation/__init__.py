@@ -11,14 +11,14 @@ from rmlib.evaluation.calibration import (
     Bin, brier, confidences, ece_floor, expected_calibration_error, fit_temperature, nll, perfect_model_errors,
     reliability,
 )
-from rmlib.evaluation.gold import GoldRegression, centre_by_prompt, gold_regression
+from rmlib.evaluation.gold import GoldRegression, centre_by_prompt, decided_by_fact, gold_regression
 from rmlib.evaluation.intervals import McNemar, clustered_bootstrap, mcnemar, rightness, wilson_interval
-from rmlib.evaluation.summary import Evaluation, evaluate, score_everywhere, seeds_table, summarise
+from rmlib.evaluation.summary import Evaluation, evaluate, margins_from, score_everywhere, seeds_table, summarise
 
 __all__ = [
     "Bin", "Evaluation", "GoldRegression", "LengthBias", "Longer", "McNemar", "Slice", "brier", "centre_by_prompt",
-    "clustered_bootstrap", "confidences", "ece_floor", "evaluate", "expected_calibration_error", "extra_words",
-    "fit_temperature", "gold_regression", "length_bias", "longer_expected", "mcnemar", "nll", "occlusion",
-    "perfect_model_errors", "reliability", "rightness", "score_everywhere", "seeds_table", "slices", "summarise",
-    "wilson_interval",
+    "clustered_bootstrap", "confidences", "decided_by_fact", "ece_floor", "evaluate", "expected_calibration_error",
+    "extra_words", "fit_temperature", "gold_regression", "length_bias", "longer_expected", "margins_from", "mcnemar",
+    "nll", "occlusion", "perfect_model_errors", "reliability", "rightness", "score_everywhere", "seeds_table", "slices",
+    "summarise", "wilson_interval",
 ]

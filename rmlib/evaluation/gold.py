@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmlib.evaluation.intervals import groups, numbers
+from rmlib.rows import PreferencePair
+from rmlib.world import World
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,10 @@ def gold_regression(
             raise ValueError(f"the {name} rewards never differ within a prompt: there is nothing to compare")
     product, squares = float(learned @ gold), float(gold @ gold)
     return GoldRegression(product / squares, product / float(np.sqrt((learned @ learned) * squares)))
+
+
+def decided_by_fact(world: World, pairs: Sequence[PreferencePair]) -> np.ndarray:
+    """Whether the fact decides, bool (N,): the two responses differ in correctness; elsewhere only manners can."""
+    correct = [[world.features(pair.prompt, text)["correctness"] for text in (pair.chosen, pair.rejected)]
+               for pair in pairs]
+    return np.array([chosen != rejected for chosen, rejected in correct], dtype=bool)

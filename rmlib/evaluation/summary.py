@@ -52,7 +52,7 @@ class Evaluation:
 
 def evaluate(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> Evaluation:
     """Score every pair once, over all processes there are, and sum up; the same result in each process."""
-    return summarise(*score_everywhere(model, pairs, token_budget), pairs)
+    return summarise(margins_from(score_everywhere(model, pairs, token_budget)), pairs)
 
 
 def score_everywhere(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> np.ndarray:
@@ -66,17 +66,24 @@ def score_everywhere(model: RewardModel, pairs: Sequence[PreferencePair], token_
     return scores
 
 
-def summarise(chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[PreferencePair]) -> Evaluation:
-    """Figures from rewards (N,) and (N,) of N pairs, computed in float64.
+def margins_from(rewards: Sequence[np.ndarray]) -> np.ndarray:
+    """Margins r_chosen - r_rejected, float64 (N,), from rewards (2, N): between float32 much would be lost."""
+    return np.subtract(*rewards, dtype=np.float64)
 
-    Raises ValueError when there are no pairs, or a reward is not a number.
+
+def summarise(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> Evaluation:
+    """Figures from the margins (N,) of N pairs, computed in float64.
+
+    Raises ValueError when there are no pairs, or not as many margins, or a margin is not a finite number.
     """
     if not len(pairs):
         raise ValueError("nothing to evaluate: no pairs")
-    margins = np.asarray(chosen, dtype=np.float64) - np.asarray(rejected, dtype=np.float64)  # (N,)
+    margins = np.asarray(margins, dtype=np.float64)  # (N,)
     broken = int((~np.isfinite(margins)).sum())
     if broken:
         raise ValueError(f"{broken} of {len(margins)} pairs have rewards that are not finite numbers")
+    if margins.shape != (len(pairs),):
+        raise ValueError(f"{len(pairs)} pairs need as many margins in one row, not an array of shape {margins.shape}")
     right, conversations = rightness(margins), [conversation_key(pair) for pair in pairs]
     low, high = wilson_interval(float(right.sum()), len(pairs))
     clustered_low, clustered_high = clustered_bootstrap(right, conversations)

@@ -14,8 +14,8 @@ from rmlib.baselines import extra_characters
 from rmlib.data import PairSet
 from rmlib.encoding import EncodedPair, encode
 from rmlib.evaluation import (
-    GoldRegression, LengthBias, Longer, McNemar, Slice, clustered_bootstrap, confidences, extra_words, gold_regression,
-    length_bias, longer_expected, mcnemar, perfect_model_errors, rightness, slices,
+    GoldRegression, LengthBias, Longer, McNemar, Slice, clustered_bootstrap, confidences, decided_by_fact, extra_words,
+    gold_regression, length_bias, longer_expected, mcnemar, perfect_model_errors, rightness, slices,
 )
 from rmlib.files import sha256
 from rmlib.model import WEIGHTS, RewardModel
@@ -136,7 +136,9 @@ class Findings:
         if self.gold is not None:
             world = World()
             groups["Family of the question"] = [world.fact(pair.prompt).family for pair in self.pairs]
-            groups["What decides in the gold reward"] = [_decides(world, pair) for pair in self.pairs]
+            groups["What decides in the gold reward"] = [
+                DECIDES[0] if fact else DECIDES[1 if margin else 2]
+                for fact, margin in zip(decided_by_fact(world, self.pairs), self.gold)]
         right = rightness(self.margins)
         found = {name: sorted(slices(right, parts, self.conversations), key=_place) for name, parts in groups.items()}
         return {name: rows for name, rows in found.items() if len(rows) > 1}
@@ -172,6 +174,8 @@ def _place(row: Slice) -> tuple[int, int]:
 
 
 LONGER = {1: Part("chosen is longer", 0), -1: Part("rejected is longer", 1), 0: Part("equally long", 2)}
+DECIDES = [Part(name, i) for i, name in enumerate(
+    ("which answer is right", "manner alone", "nothing: equal gold rewards"))]
 
 
 def _in_three(differences: np.ndarray) -> list[Hashable]:
@@ -193,14 +197,6 @@ def _cut(pair: EncodedPair) -> Part:
     if pair.response_cut:
         return Part("a response is cut", 2)
     return Part("the prompt’s oldest tokens are cut", 1) if pair.prompt_cut else Part("everything fits", 0)
-
-
-def _decides(world: World, pair: PreferencePair) -> Part:
-    chosen, rejected = (world.features(pair.prompt, text) for text in (pair.chosen, pair.rejected))
-    if chosen["correctness"] != rejected["correctness"]:
-        return Part("which answer is right", 0)
-    equal = world.reward(pair.prompt, pair.chosen) == world.reward(pair.prompt, pair.rejected)
-    return Part("nothing: equal gold rewards", 2) if equal else Part("manner alone", 1)
 
 
 def quantiles(margins: np.ndarray) -> Sequence[tuple[str, float]]:
