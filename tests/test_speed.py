@@ -1,5 +1,6 @@
 """The full profile's section of notebook 06, on a tiny backbone and made-up pairs; and what it tells of a speed."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ from rmlib.course.speed import Speed, measure_speed
 from rmlib.data import write_pairs
 from rmlib.model import RewardModel
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks/06_training.ipynb"
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOK = ROOT / "notebooks/06_training.ipynb"
 
 
 def test_a_share_is_the_time_of_the_products_over_that_of_the_training(monkeypatch):
@@ -77,3 +79,13 @@ def test_the_full_profile_s_section_trains_and_tells_its_speed(tmp_path, monkeyp
                   "peak memory", "accuracy", "95% interval", "the shorter"):
         assert words in told
     assert names["result"].pairs_seen == len(names["training"]) and len(names["held_out"]) == 5
+
+
+@pytest.mark.skipif(not NOTEBOOK.exists(), reason="notebook 06 is not here")
+def test_the_notebook_s_table_of_speeds_is_what_was_recorded():
+    [table] = [cell["source"] for cell in load(NOTEBOOK)["cells"] if "| pairs a second |" in cell["source"]]
+    shown = re.findall(r"(\d+\.\d\d)\*? \|$", table, re.MULTILINE)
+    recorded = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8").partition("## Training speed")[2]
+    rows = ("reference", "two forwards", "TRL `RewardTrainer`", "`rmlib.training`, fp32", "`rmlib.training`, bf16",
+            "ceiling, fp32")
+    assert shown == [re.search(rf"^\| {re.escape(row)}[^|]*\| (\S+) \|", recorded, re.MULTILINE)[1] for row in rows]
