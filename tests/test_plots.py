@@ -90,7 +90,7 @@ def test_an_unknown_stage_is_told_the_names():
 def test_every_stage_has_a_description_of_its_own():
     sentences = {plots.pipeline_alt(stage) for stage in (None, *plots.STAGES)}
     assert len(sentences) == 1 + len(plots.STAGES)
-    assert all(len(sentence) >= plots.SHORTEST_DESCRIPTION for sentence in sentences)
+    assert all(len(sentence) >= plots.style.SHORTEST_DESCRIPTION for sentence in sentences)
 
 
 def test_the_same_figure_gives_the_same_bytes_whatever_the_reader_has_set():
@@ -123,7 +123,7 @@ def test_the_picture_in_the_readme_is_the_pipeline():
     stored = np.asarray(Image.open(ROOT / "docs" / "pipeline.png").convert("RGB")).astype(int)
     drawn = pixels(plots.pipeline()).astype(int)
     assert stored.shape == drawn.shape
-    assert np.abs(stored - drawn).mean() < 0.5, "docs/pipeline.png is out of date: plots/pipeline.py says how to draw it"
+    assert np.abs(stored - drawn).mean() < 0.5, "docs/pipeline.png is out of date: plots/pipeline.py draws it anew"
 
 
 def test_drawing_never_loads_pyplot():

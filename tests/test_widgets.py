@@ -196,4 +196,4 @@ def test_no_figure_is_kept_behind_the_back(shown, box):
     box[0].children[0].value = 0.5
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []
-    assert matplotlib.rcParams["font.size"] != plots.STYLE["font.size"]  # the style did not leak
+    assert matplotlib.rcParams["font.size"] != plots.style.STYLE["font.size"]  # the style did not leak

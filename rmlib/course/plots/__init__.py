@@ -3,12 +3,10 @@
 from rmlib.course.plots.pipeline import STAGES, pipeline, pipeline_alt
 from rmlib.course.plots.start_here import loss_and_scores
 from rmlib.course.plots.style import (
-    CHOSEN, DPI, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, PIXELS_PER_DOT, REJECTED, SHORTEST_DESCRIPTION, STYLE,
-    THEORY, WIDTH, canvas, png_bytes, show, styled,
+    CHOSEN, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, REJECTED, THEORY, canvas, png_bytes, show, styled,
 )
 
 __all__ = [
-    "CHOSEN", "DPI", "FAINT", "LIT_EDGE", "LIT_FILL", "MODEL", "NEUTRAL", "PIXELS_PER_DOT", "REJECTED",
-    "SHORTEST_DESCRIPTION", "STAGES", "STYLE", "THEORY", "WIDTH", "canvas", "loss_and_scores", "pipeline",
-    "pipeline_alt", "png_bytes", "show", "styled",
+    "CHOSEN", "FAINT", "LIT_EDGE", "LIT_FILL", "MODEL", "NEUTRAL", "REJECTED", "STAGES", "THEORY", "canvas",
+    "loss_and_scores", "pipeline", "pipeline_alt", "png_bytes", "show", "styled",
 ]

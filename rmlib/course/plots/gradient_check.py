@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
-from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, arrow, canvas, styled
 from rmlib.gradients import DirectionalCheck
 
 FLOOR = 1e-20  # where a logarithmic axis puts a zero
@@ -148,10 +148,8 @@ def head_step(features: np.ndarray, before: np.ndarray, after: np.ndarray) -> Fi
     a step down the gradient."""
     figure, [axes] = canvas(height=4.6)
     chosen, rejected = features
-    axes.annotate("", chosen, rejected, arrowprops={"arrowstyle": "-|>", "color": NEUTRAL, "linewidth": 2,
-                                                    "shrinkA": 8, "shrinkB": 8})
-    axes.annotate("", after, before, arrowprops={"arrowstyle": "-|>", "color": LIT_EDGE, "linewidth": 3.5,
-                                                 "shrinkA": 0, "shrinkB": 0})
+    arrow(axes, rejected, chosen, width=2, gap=8)
+    arrow(axes, before, after, LIT_EDGE, width=3.5)
     places = ((chosen, CHOSEN, "$\\phi_c$", "o", (14, -6)), (rejected, REJECTED, "$\\phi_r$", "s", (-8, -28)),
               (before, MODEL, "$w$ before", "D", (-50, 16)), (after, MODEL, "$w$ after", "D", (-30, 16)))
     for point, colour, name, marker, offset in places:

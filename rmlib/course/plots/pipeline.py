@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from rmlib.course.plots.style import CHOSEN, DPI, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, REJECTED, WIDTH, styled
+from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, LIT_FILL, MODEL, REJECTED, WIDTH, arrow, sheet, styled
 
 STAGES = ("prompt", "responses", "choice", "pairs", "loss", "reward model", "use")
 """The stages of the pipeline picture, from left to right."""
@@ -33,9 +33,7 @@ def pipeline(stage: str | None = None) -> Figure:
     Raises ValueError unless `stage` is one of STAGES or None.
     """
     _require_stage(stage)
-    figure = Figure(figsize=(WIDTH, 2.1), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, 2.1))
-    axes.set_axis_off()
+    figure, axes = sheet(2.1)
     for index, name in enumerate(STAGES):
         _draw_stage(axes, index, lit=name == stage)
     return figure
@@ -75,8 +73,7 @@ def _draw_stage(axes: Axes, index: int, lit: bool) -> None:
         axes.text(centre, 0.48 - 0.25 * row, line, ha="center", va="baseline",
                   fontweight="bold" if lit else "normal", color="black" if lit else "#444444")
     if index:
-        axes.annotate("", (left - 0.02, _ARROW_HEIGHT), (left - _PITCH + _CARD + 0.02, _ARROW_HEIGHT),
-                      arrowprops={"arrowstyle": "-|>", "color": NEUTRAL, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0})
+        arrow(axes, (left - _PITCH + _CARD + 0.02, _ARROW_HEIGHT), (left - 0.02, _ARROW_HEIGHT))
     _CONTENTS[STAGES[index]](axes, centre, _CARD_FOOT + _CARD / 2)
 
 

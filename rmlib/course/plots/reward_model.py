@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from rmlib.course.plots.style import (
-    CHOSEN, DPI, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, REJECTED, THEORY, WIDTH, canvas, styled,
+    CHOSEN, DPI, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, REJECTED, THEORY, WIDTH, arrow, canvas, sheet, styled,
 )
 
 SHADES = "Blues"
@@ -18,9 +18,7 @@ PARTS = {"embeddings": REJECTED, "attention": CHOSEN, "feed-forward": MODEL, "la
 @styled
 def the_way() -> Figure:
     """From text to reward: six cards, each with its shape below."""
-    figure = Figure(figsize=(WIDTH, 2.5), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, 2.5))
-    axes.set_axis_off()
+    figure, axes = sheet(2.5)
     cards = [("text", ""), ("token ids", "(T,)"), ("embeddings", "(T, H)"), ("blocks", "(T, H)"), ("pooled", "(H,)"),
              ("reward", "one number")]
     for i, (name, shape) in enumerate(cards):
@@ -30,9 +28,7 @@ def the_way() -> Figure:
         axes.text(left + 0.7, 0.6, name, ha="center", fontweight="bold")
         axes.text(left + 0.7, 0.25, shape, ha="center", color=NEUTRAL)
         if i:
-            axes.annotate("", (left - 0.02, 1.65), (left - pitch + 1.42, 1.65),
-                          arrowprops={"arrowstyle": "-|>", "color": NEUTRAL, "linewidth": 1.8, "shrinkA": 0,
-                                      "shrinkB": 0})
+            arrow(axes, (left - pitch + 1.42, 1.65), (left - 0.02, 1.65))
         _PICTOGRAMS[i](axes, left + 0.7, 1.65)
     return figure
 
@@ -72,8 +68,8 @@ _PICTOGRAMS = (
 @styled
 def rows_of_a_batch(rows: Sequence[Sequence[str]], mask: np.ndarray, positions: np.ndarray) -> Figure:
     """Rows of a batch, token by token: what is padding (mask 0) in grey, and below each token its position."""
-    figure = Figure(figsize=(WIDTH, 2.0 * len(rows) + 0.1), dpi=DPI, layout="constrained")
-    axes, width = figure.subplots(), len(rows[0])
+    figure, [axes] = canvas(height=2.0 * len(rows) + 0.1)
+    width = len(rows[0])
     for i, tokens in enumerate(rows):
         foot = -2.0 * i
         for t, token in enumerate(tokens):

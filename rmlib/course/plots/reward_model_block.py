@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from rmlib.course.plots.style import (
-    CHOSEN, DPI, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, THEORY, WIDTH, styled,
+    CHOSEN, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, THEORY, arrow, sheet, styled,
 )
 
 COLUMNS = {"key k": 2.6, "q · k / √D": 4.3, "share": 6.35, "value v": 8.7}
@@ -20,9 +20,7 @@ def one_token_looks(words: Sequence[str], query: np.ndarray, keys: np.ndarray, v
     """A table of one token's attention: a row for each word with its key, score, share (bar) and value, and below
     them what the token takes in. query (D,), keys and values (T, D), scores and shares (T,)."""
     height = 0.5 * len(words) + 1.5
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
-    axes.set_axis_off()
+    figure, axes = sheet(height)
     for name, x in COLUMNS.items():
         axes.text(x, height - 0.3, name, ha="center", va="center", color=NEUTRAL)
     axes.text(0.2, height - 0.3, f"q = {_vector(query)}", va="center", color=MODEL, fontweight="bold")
@@ -48,24 +46,21 @@ def _vector(numbers: np.ndarray, digits: int = 0) -> str:
 @styled
 def one_block() -> Figure:
     """The plan of a post-LN block, from left to right, with the two ways around."""
-    figure = Figure(figsize=(WIDTH, 2.3), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, 2.3))
-    axes.set_axis_off()
+    figure, axes = sheet(2.3)
     axes.text(0.3, 0.75, "z", ha="center", va="center", fontweight="bold")
     axes.text(9.72, 0.75, "z", ha="center", va="center", fontweight="bold")
     for left, name in ((1.2, "attention"), (5.7, "feed-\nforward")):
         _box(axes, left, 1.4, name, lit=True)
-        _arrow(axes, left - 0.75 if left < 2 else left - 0.92, left)
-        _arrow(axes, left + 1.4, left + 1.85)
+        arrow(axes, (left - 0.75 if left < 2 else left - 0.92, 0.75), (left, 0.75))
+        arrow(axes, (left + 1.4, 0.75), (left + 1.85, 0.75))
         axes.text(left + 2.05, 0.75, "+", ha="center", va="center", fontsize=24, color=MODEL, fontweight="bold")
-        _arrow(axes, left + 2.25, left + 2.65)
+        arrow(axes, (left + 2.25, 0.75), (left + 2.65, 0.75))
         _box(axes, left + 2.65, 0.9, "norm")
         start = left - 0.4 if left < 2 else left - 0.25
         axes.plot([start, start, left + 2.05], [0.75, 1.75, 1.75], color=MODEL, linewidth=2)
-        axes.annotate("", (left + 2.05, 0.95), (left + 2.05, 1.77),
-                      arrowprops={"arrowstyle": "-|>", "color": MODEL, "linewidth": 2, "shrinkA": 0, "shrinkB": 0})
+        arrow(axes, (left + 2.05, 1.77), (left + 2.05, 0.95), MODEL, 2)
         axes.text(left + 0.8, 2.0, "what was there", ha="center", va="center", color=MODEL)
-    _arrow(axes, 9.25, 9.6)
+    arrow(axes, (9.25, 0.75), (9.6, 0.75))
     return figure
 
 
@@ -74,8 +69,3 @@ def _box(axes: Axes, left: float, width: float, name: str, lit: bool = False) ->
                                   facecolor=LIT_FILL if lit else "white", edgecolor=LIT_EDGE if lit else FAINT,
                                   linewidth=1.6))
     axes.text(left + width / 2, 0.75, name, ha="center", va="center", color=THEORY)
-
-
-def _arrow(axes: Axes, start: float, end: float) -> None:
-    axes.annotate("", (end, 0.75), (start, 0.75),
-                  arrowprops={"arrowstyle": "-|>", "color": NEUTRAL, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0})

@@ -60,6 +60,21 @@ def canvas(columns: int = 1, height: float = 4.0) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
+def sheet(height: float) -> tuple[Figure, Axes]:
+    """A figure of WIDTH by `height` inches to draw on freely, by the inch and without axes; draw under @styled."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = NEUTRAL, width: float = 1.8,
+          gap: float = 0) -> None:
+    """An arrow between two points; `gap`: points that are left free at either end."""
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": width, "shrinkA": gap,
+                                              "shrinkB": gap})
+
+
 @styled
 def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG of 256 colours, a third of the bytes; with no date inside, so it can be reproduced."""
