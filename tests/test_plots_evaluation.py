@@ -151,3 +151,14 @@ def test_a_weight_has_a_bar_for_either_side():
     [axes] = lessons.weights(["courtesy", "rudeness"], np.array([0.5, -0.8]), np.array([0.4, -0.2])).axes
     assert [bar.get_width() for bar in axes.patches] == [0.5, -0.8, 0.4, -0.2]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["courtesy", "rudeness"]
+
+
+def test_a_lead_that_holds_zero_looks_unlike_one_that_does_not():
+    rows = {"longer": [(0.18, 0.14, 0.22), (0.17, 0.13, 0.21)], "words": [(0.01, -0.01, 0.03), (-0.02, -0.05, -0.01)]}
+    [axes] = lessons.leads(rows).axes
+    np.testing.assert_allclose(np.sort(markers(axes)[:, 0]), [17, 18])
+    np.testing.assert_allclose(np.sort(markers(axes, "s")[:, 0]), [-2, 1])
+    ends = [line(axes, number) for number in range(0, 8, 2)]
+    np.testing.assert_allclose([end[:, 0] for end in ends], [(14, 22), (13, 21), (-1, 3), (-5, -1)])
+    assert [end[0, 1].round() for end in ends] == [1, 1, 0, 0] and ends[0][0, 1] > ends[1][0, 1]
+    assert line(axes, 8)[0, 0] == 0 and [label.get_text() for label in axes.get_yticklabels()] == list(rows)

@@ -106,6 +106,23 @@ def slices_by_lot(rows: Sequence[tuple[float, float, float]], overall: float) ->
 
 
 @styled
+def leads(rows: Mapping[str, Sequence[tuple[float, float, float]]]) -> Figure:
+    """A model's lead over each rule, one (lead, low, high) for each seed, as shares: a lead that is sure stands out."""
+    figure, (axes,) = canvas(height=1.6 + 0.7 * len(rows))
+    heights = np.arange(len(rows))[::-1]
+    for height, seeds in zip(heights, rows.values(), strict=True):
+        for spot, (lead, low, high) in zip(height + np.linspace(0.22, -0.22, len(seeds)), seeds, strict=True):
+            colour, marker = (MODEL, "o") if low > 0 else (NEUTRAL, "s")
+            axes.plot([100 * low, 100 * high], [spot, spot], color=colour, linewidth=3)
+            axes.plot(100 * lead, spot, marker, color=colour, markersize=8)
+    axes.axvline(0, color=THEORY, linestyle="--", linewidth=1.6)
+    axes.set(title="lead of the model", xlabel="points", yticks=heights, yticklabels=list(rows),
+             ylim=(-0.6, len(rows) - 0.4))
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+@styled
 def best_of_n(sizes: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
     """Mean gold reward of what is picked from n responses, (S,) each: by the gold reward, by the model, by lot."""
     figure, (axes,) = canvas(height=4.2)
@@ -126,7 +143,7 @@ def same_worth(groups: Mapping[str, np.ndarray], worth: float) -> Figure:
     heights = np.arange(len(groups))[::-1]
     for height, rewards in zip(heights, groups.values(), strict=True):
         spread = np.random.default_rng(0).uniform(-0.22, 0.22, len(rewards))
-        axes.plot(rewards, height + spread, ".", color=MODEL, alpha=0.5, markersize=9, markeredgewidth=0)
+        axes.plot(rewards, height + spread, ".", color=MODEL, alpha=0.7, markersize=6, markeredgewidth=0)
         axes.plot(rewards.mean(), height, "|", color=REJECTED, markersize=24, markeredgewidth=3)
     axes.axvline(worth, color=THEORY, linestyle="--", linewidth=1.6)
     axes.set(title="learned reward of right answers", yticks=heights, yticklabels=list(groups),
