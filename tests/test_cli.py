@@ -185,7 +185,7 @@ def test_the_gold_world_is_a_source_of_pairs(train, run, monkeypatch, tmp_path):
 
 def test_the_report_in_the_readme_is_what_train_says(run, monkeypatch, tmp_path):
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    shown = re.search(r"-m rmlib (train world [^`]*) --out model` says:\n\n```\n([^`]*)```", readme)
+    shown = re.search(r"-m rmlib (train world [^`]*) --out short` says:\n\n```\n([^`]*)```", readme)
 
     def stop(*_, **__):
         raise ValueError("the training would begin here")
