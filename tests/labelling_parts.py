@@ -4,12 +4,20 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from rmlib.course.labels import LabelFile
 from rmlib.world import World
 
 WORLD = World()
 PAIRS = WORLD.pairs(8, seed=5)
 OTHER = {"prompt": "Is it raining?", "chosen": "Yes.", "rejected": "No.", "id": 0}  # of another list; the id is taken
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Of a label file that is not there yet, nor its folder."""
+    return tmp_path / "folder" / "labels.jsonl"
 
 
 def label_first(file: LabelFile, verdicts: Iterable[str]) -> None:

@@ -13,17 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelling_parts import OTHER, PAIRS, label_first, rows
+from labelling_parts import OTHER, PAIRS, label_first, path, rows  # noqa: F401
 from rmlib.course.labels import LabelFile
 from rmlib.course.questions import VERDICTS
 from rmlib.rows import PreferencePair
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "labels.jsonl"
 
 
 @pytest.mark.parametrize("cut", [2, 30, 100])

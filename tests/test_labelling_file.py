@@ -7,17 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelling_parts import OTHER, PAIRS, WORLD, label_first, rows
+from labelling_parts import OTHER, PAIRS, WORLD, label_first, path, rows  # noqa: F401
 from rmlib.course.labels import LabelFile, labels_path
 from rmlib.course.questions import questions
 from rmlib.data import read_pairs
 from rmlib.rows import PreferencePair
 from rmlib.settings import read_settings
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "labels.jsonl"
 
 
 def test_what_a_verdict_writes(path):

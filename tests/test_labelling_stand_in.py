@@ -1,20 +1,14 @@
 """Who labelled: a stand-in that says so and makes way for a person, and how often the choices are the gold reward's."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from labelling_parts import OTHER, PAIRS, WORLD, label_first, rows
+from labelling_parts import OTHER, PAIRS, WORLD, label_first, path, rows  # noqa: F401
 from rmlib.course.labels import LabelFile, agreement, annotate, has_choices
 from rmlib.data import read_pairs
 from rmlib.evaluation import wilson_interval
 from rmlib.world import Annotator
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "labels.jsonl"
 
 
 def test_the_stand_in_labels_as_the_annotator_would_and_says_so(path, capsys):
