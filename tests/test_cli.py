@@ -369,7 +369,7 @@ def test_a_file_that_cannot_be_read(run, refused, room, tmp_path, make, words):
 def test_a_bom_and_gzip_are_read(run, room, tmp_path):
     source = tmp_path / "pairs.jsonl"
     source.write_bytes(gzip.compress(b"\xef\xbb\xbf" + json.dumps(GOOD).encode() + b"\r\n"))
-    code, out, err = run("evaluate", room / "model", source, "--json", "--strict")
+    code, out, _ = run("evaluate", room / "model", source, "--json", "--strict")
     assert code == 0 and json.loads(out)["pairs"] == 1
 
 

@@ -108,7 +108,7 @@ def test_a_long_prompt_loses_its_oldest_tokens_and_the_response_none(name):
 @architectures
 def test_a_response_that_alone_overfills_the_window_loses_its_end_and_is_counted(name):
     pair = PreferencePair("Why?", "is " * 300, "no")
-    encoded, spec, tokenizer = one(name, pair, 32)
+    encoded, _, tokenizer = one(name, pair, 32)
     assert encoded.response_cut and encoded.length == len(encoded.chosen) == 32
     assert encoded.prompt_cut == len(tokenizer("Why?", add_special_tokens=False)["input_ids"])
     assert "1 with a response cut" in describe([encoded], 1)

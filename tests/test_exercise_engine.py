@@ -13,6 +13,7 @@ import torch
 from rmlib.course.exercises import check, engine
 from rmlib.course.exercises.engine import Exercise, WrongAnswer
 
+
 def decay(x, y):
     return x * np.exp(-y)
 

@@ -54,7 +54,7 @@ def test_an_error_of_zero_is_drawn_below_all_others():
 
 
 def test_the_secant_goes_through_its_two_points():
-    curve, tangent, chord, ends = figures.secant(1.0, 2.0, -0.25, STEPS[:1], STEPS[:1]).axes[0].lines
+    _, tangent, chord, ends = figures.secant(1.0, 2.0, -0.25, STEPS[:1], STEPS[:1]).axes[0].lines
     assert ends.get_xdata().tolist() == [-1.0, 3.0]
     heights = np.interp(ends.get_xdata(), chord.get_xdata(), chord.get_ydata())
     assert heights == pytest.approx(np.log1p(np.exp([1.0, -3.0])))

@@ -77,7 +77,7 @@ def test_without_held_out_pairs_nothing_is_said_of_them():
 @pytest.mark.parametrize("window", [4, 30, 509])
 def test_texts_are_large_and_apart(window):
     pairs = World().pairs(200)
-    lengths, shares, boxes = drawn(preflight(pairs, words, window, pairs[:3]))
+    lengths, _, boxes = drawn(preflight(pairs, words, window, pairs[:3]))
     assert min(text.get_fontsize() for text, _ in boxes) >= 14
     ticks = [*lengths.get_xticklabels(), *lengths.get_yticklabels()]  # some of them beyond the axes, and not to be seen
     boxes = [(text, box) for text, box in boxes if text not in ticks]

@@ -11,7 +11,8 @@ from training_parts import CONFIG, PAIRS, losses, made_up_pairs, one_thread, run
 
 from rmlib.data import PreferencePair
 from rmlib.encoding import encode
-from rmlib.training import Trainer, TrainingConfig, train
+from rmlib.training import Trainer, TrainingConfig
+
 
 def plain_loop(model, pairs, config: TrainingConfig) -> list[dict]:
     """One pair at a time, two forwards a pair, no padding, AdamW and its schedule written out."""

@@ -138,7 +138,7 @@ def stopped(got: Raised, function: Callable) -> str:
 
 def judged(exercise: Exercise, function: Callable, rng: np.random.Generator) -> Verdict:
     """The verdict of an exercise that has no single answer."""
-    complaint, printed = outcome(exercise.judge, (function, rng))
+    complaint, _ = outcome(exercise.judge, (function, rng))
     if unattempted(complaint, function):
         return NOT_ATTEMPTED
     if isinstance(complaint, Raised):

@@ -55,7 +55,7 @@ def what_moves_a_reward(changes: Mapping[str, np.ndarray], tolerance: float, har
     """For each change, name -> how far each reward moved: a line from the median to the largest. The first `harmless`
     of them should stay below `tolerance`."""
     figure, [axes] = canvas(height=0.34 * len(changes) + 1.2)
-    for row, (name, moved) in enumerate(changes.items()):
+    for row, moved in enumerate(changes.values()):
         moved = np.maximum(np.abs(moved), FLOOR)
         colour, marker = (CHOSEN, "o") if row < harmless else (REJECTED, "s")
         axes.plot([np.median(moved), moved.max()], [row, row], color=colour, alpha=0.5)
