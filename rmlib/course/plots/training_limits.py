@@ -28,13 +28,12 @@ def limits_on(axes: Axes, expected: float, realised: float, at: float) -> None:
 @styled
 def against_the_limit(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], expected: float,
                       realised: float) -> Figure:
-    """Validation accuracy by pairs seen, for up to three runs by name, below the two limits; a coin at the bottom.
+    """Validation accuracy by pairs seen, for one run or two by name, below the two limits; a coin at the bottom.
 
     The horizontal axis is linear up to 256 pairs, so that it has a zero, and logarithmic from there."""
     figure, [axes] = canvas(height=4.8)
-    looks = ((MODEL, "o-"), (MODEL, "o:"), (REJECTED, "s-"))
-    for (name, (seen, accuracy)), (colour, line) in zip(curves.items(), looks, strict=False):
-        axes.plot(seen, accuracy, line, color=colour, label=name)
+    for (name, (seen, accuracy)), line in zip(curves.items(), ("o-", "o:"), strict=False):
+        axes.plot(seen, accuracy, line, color=MODEL, label=name)
     limits_on(axes, expected, realised, at=900)
     axes.axhline(0.5, color=FAINT, linewidth=1.6, zorder=0)
     axes.set_xscale("symlog", base=4, linthresh=256, linscale=0.5)
