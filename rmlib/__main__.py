@@ -20,11 +20,13 @@ import numpy as np
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
-from rmlib.arguments import parser
+from rmlib.arguments import check_report, parser
 from rmlib.data import PairSet, iter_rows, preflight, read_pairs, write_pairs
 from rmlib.devices import join_processes
 from rmlib.encoding import tokenize
-from rmlib.evaluation import Evaluation, evaluate, fit_temperature, margins_from, score_everywhere, summarise
+from rmlib.evaluation import (
+    Evaluation, evaluate, fit_temperature, margins_from, score_everywhere, summarise, whole_account,
+)
 from rmlib.files import atomic_write_text
 from rmlib.model import RewardModel
 from rmlib.preflight import tabulate
@@ -92,40 +94,52 @@ def run_train(options: argparse.Namespace) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    if options.report and Path(options.report).is_dir():
-        raise ValueError(f"--report {options.report} is a directory; give a file")
+    if options.report is not None:
+        check_report(options)
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
     found = _read(options.pairs, options.strict, None, split="test")
+    given = options.validation is not None
+    validation = _read(options.validation, options.strict, None, split="validation").pairs if given else []
     margins = margins_from(score_everywhere(model, found.pairs))  # (N,)
-    evaluation = summarise(margins, found.pairs)
-    calibrated = _calibrated(model, margins, found.pairs, options) if options.validation else {}
-    if not PartialState().is_main_process:
-        return
-    figures = asdict(evaluation) | calibrated
-    gold = World().margins(found.pairs) if options.pairs == WORLD else None
+    calibrated, unfitted = {}, None
+    if validation:
+        _warn_of_shared(validation, found.pairs, "--validation",
+                        "evaluated, so the figures at its temperature will flatter")
+        on_validation = margins_from(score_everywhere(model, validation))
+        try:
+            calibrated = _calibrated(on_validation, margins, found.pairs)
+        except ValueError as error:
+            unfitted = f"--validation {options.validation}: {error}"  # told below the figures, which need none
+    if PartialState().is_main_process:
+        gold = World().margins(found.pairs) if options.pairs == WORLD else None
+        _tell_all(model, found, margins, gold, calibrated, options)
+    if unfitted:
+        raise ValueError(unfitted)
+
+
+def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.ndarray | None, calibrated: dict,
+              options: argparse.Namespace) -> None:
+    figures = whole_account(model, found.pairs, margins, gold) | calibrated if options.json or options.report else {}
     if options.report:
         from rmlib.course.report import Findings, write_report  # who wants none need not wait for matplotlib
 
-        validation = options.validation and Path(options.validation).name
+        validation = Path(options.validation).name if calibrated else None
         write_report(options.report, Findings(model, Path(options.model), found, margins, figures, validation, gold))
         log.info("report in %s", options.report)
     if options.json:
         print(json.dumps(figures))
     else:
-        _tell(evaluation, gold)
+        _tell(summarise(margins, found.pairs), gold)
         if calibrated:
             print(_temperature_line(**calibrated))
 
 
-def _calibrated(model: RewardModel, margins: np.ndarray, pairs: list[PreferencePair],
-                options: argparse.Namespace) -> dict:
-    """The temperature fitted on the pairs of --validation, and the figures of `margins` (N,) divided by it."""
-    validation = _read(options.validation, options.strict, None, split="validation").pairs
-    _warn_of_shared(validation, pairs, "--validation", "evaluated, so the figures at its temperature will flatter")
-    temperature = fit_temperature(margins_from(score_everywhere(model, validation)))
+def _calibrated(on_validation: np.ndarray, margins: np.ndarray, pairs: list[PreferencePair]) -> dict:
+    """The temperature fitted on validation margins, (V,), and the figures of `margins`, (N,), divided by it."""
+    temperature = fit_temperature(on_validation)
     after = summarise(margins / temperature, pairs)
     figures = {name: getattr(after, name) for name in ("nll", "brier", "ece", "ece_floor")}
-    return {"temperature": temperature, "validation_pairs": len(validation), "calibrated": figures}
+    return {"temperature": temperature, "validation_pairs": len(on_validation), "calibrated": figures}
 
 
 def _temperature_line(temperature: float, validation_pairs: int, calibrated: dict[str, float]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryFile
 
 from rmlib.model import POOLINGS
 from rmlib.training_config import PRECISIONS
@@ -38,10 +40,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
 
-    command = commands.add_parser("evaluate", help="accuracy, likelihood and calibration of a saved model")
+    command = commands.add_parser("evaluate", help="accuracy, likelihood and calibration of a saved model",
+                                  description="How good a saved model is. Intervals draw whole conversations, which "
+                                              "are known by their first human turn.")
     command.add_argument("model", metavar="DIR")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout: all figures of the report")
     command.add_argument("--validation", metavar="PAIRS", help="fit a temperature on these, and tell what it does")
     command.add_argument("--report", metavar="FILE", help="write a page for the browser, with figures: report.html")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
@@ -50,6 +54,22 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("model", metavar="DIR")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
     return whole
+
+
+def check_report(options: argparse.Namespace) -> None:
+    """Raise ValueError, before the work, where --report can't be written or would overwrite what is to be read."""
+    path = Path(options.report).resolve()
+    if path.is_dir() or path.exists() and not path.is_file():
+        raise ValueError(f"--report {options.report} is {'a directory' if path.is_dir() else 'no file'}; give a file")
+    read = [Path(options.model), Path(options.pairs), Path(options.validation or options.pairs)]
+    if {path, *path.parents} & {each.resolve() for each in read}:
+        raise ValueError(f"--report {options.report} is, or is in, what this command reads; give another place")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ValueError(f"--report {options.report} can't be written: {error.strerror}") from error
 
 
 def _number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:

@@ -1,7 +1,6 @@
 """Reports for tests: findings with margins of any kind, on a tiny model; and a page taken apart."""
 
 import re
-from dataclasses import asdict
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +11,7 @@ import tiny
 
 from rmlib.course.report import Findings
 from rmlib.data import PairSet
-from rmlib.evaluation import summarise
+from rmlib.evaluation import whole_account
 from rmlib.model import RewardModel
 from rmlib.rows import PreferencePair
 from rmlib.world import World
@@ -46,7 +45,7 @@ def findings(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray 
     """Findings of these margins, as if a model had given them."""
     model, directory = saved_model()
     margins = np.asarray(margins, dtype=np.float64)
-    figures = asdict(summarise(margins, pairs))
+    figures = whole_account(model, pairs, margins, gold)
     found = PairSet(pairs, bad_rows=[], left_out=[], name="world" if gold is not None else "pairs.jsonl")
     return Findings(model, directory, found, margins, figures, gold=gold, **more)
 

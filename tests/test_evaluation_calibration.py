@@ -79,8 +79,18 @@ def test_the_floor_is_the_mean_over_all_outcomes(bins):
     margins = np.array([0.1, -0.12, 0.15, 0.8, -0.85, 2.0, 0.0, 0.0, -3.5])
     errors = perfect_model_errors(margins, bins, repeats=4000)
     assert errors.shape == (4000,) and errors.std() > 0.01
-    assert ece_floor(margins, bins, repeats=4000) == errors.mean()
-    assert errors.mean() == pytest.approx(exact_floor(margins, bins), abs=4 * errors.std() / math.sqrt(4000))
+    assert ece_floor(margins, bins) == pytest.approx(exact_floor(margins, bins), abs=1e-12)
+    assert errors.mean() == pytest.approx(ece_floor(margins, bins), abs=4 * errors.std() / math.sqrt(4000))
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3, 64, 65, 700])
+def test_the_floor_of_one_bin_is_that_of_a_sum_trial_by_trial(pairs):
+    margins = np.random.default_rng(pairs).normal(0, 2, pairs)
+    chances, law = 1 / (1 + np.exp(-np.abs(margins))), np.ones(1)
+    for chance in chances:
+        law = np.convolve(law, [1 - chance, chance])
+    by_hand = np.abs(np.arange(pairs + 1) - chances.sum()) @ law / pairs
+    assert ece_floor(margins, bins=1) == pytest.approx(by_hand, abs=1e-12)
 
 
 def test_the_floor_of_many_pairs():
@@ -99,9 +109,23 @@ def test_the_floor_of_many_pairs():
     assert ece_floor(np.zeros(50)) == 0
 
 
-def test_the_floor_doesn_t_know_which_pairs_were_right_and_obeys_its_seed():
+def test_luck_doesn_t_know_which_pairs_were_right_and_obeys_its_seed():
     margins = np.random.default_rng(0).normal(size=200)
-    assert ece_floor(margins) == ece_floor(-margins) == ece_floor(np.abs(margins)) != ece_floor(margins, seed=1)
+    assert ece_floor(margins) == ece_floor(-margins) == ece_floor(np.abs(margins))
+    once = perfect_model_errors(margins)
+    assert np.array_equal(once, perfect_model_errors(-margins))
+    assert not np.array_equal(once, perfect_model_errors(margins, seed=1))
+
+
+def test_bins_are_closed_above():
+    """A confidence of exactly 3/4 lies in the first of two bins, and one just above it in the second."""
+    near = [math.log(3)]
+    for _ in range(20):
+        near.append(np.nextafter(near[-1], 9))
+    even = [margin for margin in near if confidences([margin])[0] == 0.75]
+    above = [margin for margin in near if confidences([margin])[0] > 0.75]
+    assert even and above
+    assert [reliability([each[0]], bins=2)[0].lower for each in (even, above)] == [0.5, 0.75]
 
 
 def test_perfect_models_lie_about_the_floor_and_overconfident_ones_far_above():
@@ -157,7 +181,7 @@ def test_temperature_leaves_the_order_of_pairs_alone():
 @pytest.mark.parametrize("margins, words", [
     ([1.0, 2.0, 3.0], "no pair has the wrong order"),
     ([1.0, 0.0], "no pair has the wrong order"),
-    ([0.0, 0.0], "no pair has the wrong order"),
+    ([0.0, 0.0], "all margins are zero"),
     ([1.0, -1.0], "a coin predicts better"),
     ([1.0, 1.0, -5.0], "the mean margin is -1, so that at any temperature"),
     ([1.0, math.nan], "1 of 2 margins are not finite"),

@@ -132,7 +132,6 @@ def test_raw_figures():
     cosine = (margins @ extra) / np.sqrt((margins @ margins) * (extra @ extra))
     assert found.correlation == pytest.approx(cosine)
     assert found.longer_preferred == (1 + 0 + 0.5 + 0) / 4
-    assert found.longer_low < 1.5 / 4 < found.longer_high
     assert found.slope_given_gold is None and found.gold_slope is None
     (by_words, by_gold), *_ = np.linalg.lstsq(np.column_stack([extra / 10, np.arange(5.0)]), margins)
     with_gold = length_bias(margins, extra, np.arange(5.0))

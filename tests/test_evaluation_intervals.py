@@ -6,7 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from rmlib.evaluation import clustered_bootstrap, mcnemar, rightness, wilson_interval
+from rmlib.evaluation import clustered_bootstrap, interval, mcnemar, rightness, wilson_interval
+from rmlib.evaluation.intervals import _student
 
 DATASETS = 600
 
@@ -105,6 +106,57 @@ def test_one_cluster_says_nothing_of_others():
     assert clustered_bootstrap([1, 1, 1], ["a", "b", "c"]) == (1, 1)
 
 
+def test_as_many_clusters_are_drawn_as_there_are():
+    """Of four draws from one 1 and three 0, at least three are 1 in 5.1% of all cases, and all four in 0.4%: the 97.5%
+    quantile of the mean is 3/4. Of three draws it would be 2/3, and of five 3/5."""
+    assert clustered_bootstrap([1, 0, 0, 0], "abcd")[1] == 0.75
+
+
+# the interval to go by
+
+
+def few_clusters(rng, clusters, even):
+    """Twenty pairs a conversation, or one to forty, whose chance of being right is anything from 0 to 1."""
+    sizes = np.full(clusters, 20) if even else rng.integers(1, 41, size=clusters)
+    index = np.repeat(np.arange(clusters), sizes)
+    return (rng.random(len(index)) < rng.random(clusters)[index]).astype(float), index.tolist()
+
+
+@pytest.mark.parametrize("clusters", [3, 10, 20])
+@pytest.mark.parametrize("even", [True, False])
+def test_the_interval_covers_where_conversations_are_few(clusters, even):
+    """At least 95%, less 3 standard errors of 200 data sets: for accuracies and for differences between models."""
+    rng, hits = np.random.default_rng(2), {"accuracy": 0, "difference": 0, "bootstrap": 0}
+    for _ in range(200):
+        right, index = few_clusters(rng, clusters, even)
+        rule = (rng.random(len(right)) < 0.5).astype(float)
+        for name, (low, high) in (("accuracy", interval(right, index)), ("bootstrap", clustered_bootstrap(right, index)),
+                                  ("difference", interval(right - rule, index, least=-1))):
+            hits[name] += low <= (0 if name == "difference" else 0.5) <= high
+    assert min(hits["accuracy"], hits["difference"]) > (0.95 - 3 * math.sqrt(0.95 * 0.05 / 200)) * 200
+    assert clusters > 3 or hits["bootstrap"] < 0.85 * 200
+
+
+def test_no_interval_is_without_width():
+    assert interval([1, 1, 1], "abc") == wilson_interval(3, 3)
+    alike = np.tile([1.0] * 17 + [0.0] * 3, 2)  # two conversations, by chance equally good
+    assert interval(alike, [0] * 20 + [1] * 20)[0] < 0.5 < 0.9 < interval(alike, [0] * 20 + [1] * 20)[1]
+    low, high = interval(np.zeros(50), range(50), least=-1)  # two models that are always right together
+    assert low == -high and 0.05 < high < 0.1
+    assert interval([1, 0, 1], "aaa") == (0, 1) and interval([1, 0, 1], "aaa", least=-1) == (-1, 1)
+
+
+def test_of_many_clusters_the_interval_is_the_bootstrap_s_or_a_little_wider():
+    right, index = clustered_data(np.random.default_rng(5), clusters=1000)
+    drawn, found = clustered_bootstrap(right, index), interval(right, index)
+    assert found[0] <= drawn[0] < drawn[1] <= found[1] and found[1] - found[0] < 1.1 * (drawn[1] - drawn[0])
+
+
+@pytest.mark.parametrize("freedom, t", [(1, 12.706205), (2, 4.302653), (9, 2.262157), (120, 1.979930)])
+def test_the_t_quantiles_are_those_of_the_tables(freedom, t):
+    assert _student(freedom) == pytest.approx(t, rel=1e-5)
+
+
 @pytest.mark.parametrize("right, clusters, words", [
     ([1, 0], ["a"], "2 values, 1 labels"),
     ([1, math.nan], ["a", "b"], "1 of 2 values are not finite"),
@@ -114,6 +166,8 @@ def test_one_cluster_says_nothing_of_others():
 def test_what_can_t_be_drawn_is_refused(right, clusters, words):
     with pytest.raises(ValueError, match=words):
         clustered_bootstrap(right, clusters)
+    with pytest.raises(ValueError, match=words):
+        interval(right, clusters)
 
 
 # the paired test

@@ -14,7 +14,7 @@ ORDER = [
     "files", "losses", "rows", "splits", "lengths", "preflight", "data", "baselines", "world", "encoding",
     "backbone", "unpadded", "model", "checkpoints", "devices", "training_config", "training",
     "evaluation.intervals", "evaluation.calibration", "evaluation.gold", "evaluation.bias", "evaluation.summary",
-    "evaluation", "gradients", "settings", "arguments", "__main__",
+    "evaluation.account", "evaluation", "gradients", "settings", "arguments", "__main__",
 ]
 COURSE = PACKAGE / "course"  # has its own ways
 

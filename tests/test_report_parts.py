@@ -23,6 +23,7 @@ def test_numbers_are_written_for_people_and_kept_for_programs():
     assert number(-1234.5678, 1) == '<data value="-1234.5678">\N{MINUS SIGN}1,234.6</data>'
     assert number(np.float64(0.25)) == '<data value="0.25">0.250</data>'
     assert percent(1 / 3) == f'<data value="{1 / 3}">33.3%</data>'
+    assert percent(-0.0241) == '<data value="-0.0241">\N{MINUS SIGN}2.4%</data>'
     assert p_value(0.0312) == '<data value="0.0312">0.031</data>' and ">below 0.0001<" in p_value(1e-30)
     assert "<thead>" not in table("Names", [], [("", [("a", "b")])])
 

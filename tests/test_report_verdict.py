@@ -8,27 +8,50 @@ import pytest
 from report_pages import Parts, findings, pairs_of_lengths
 
 from rmlib.course.report import report, verdict
-from rmlib.evaluation import extra_words
+from rmlib.evaluation import extra_words, interval, rightness
 from rmlib.world import World
 
 
-@pytest.mark.parametrize("kind, margins, words", [
-    ("accuracy", [1.0] * 90 + [-1.0] * 10, "Better than a coin"),
-    ("accuracy", [-1.0] * 90 + [1.0] * 10, "Worse than a coin"),
-    ("accuracy", [-1.0] * 50 + [1.0] * 50, "Not shown to be better than a coin"),
-    ("against_rules", [1.0] * 90 + [-1.0] * 10, "Right more often than the best rule"),
-    ("against_rules", [-1.0] * 90 + [1.0] * 10, "Right less often than always the longer response"),
-    ("against_rules", [-1.0] * 45 + [1.0] * 55, "Not shown to differ"),
-    ("calibration", [2.2] * 90 + [-2.2] * 10, "Its confidence fits"),
-    ("calibration", [5.0] * 60 + [-5.0] * 40, "overconfident"),
-    ("calibration", [0.1] * 90 + [-0.1] * 10, "underconfident"),
-    ("calibration", [2.0] * 75 + [-2.0] * 25 + [0.1] * 66 + [-0.1] * 34, "right on average, and off in places"),
+@pytest.mark.parametrize("judged, kind, margins, words", [
+    ("good", "accuracy", [1.0] * 90 + [-1.0] * 10, "Better than a coin"),
+    ("bad", "accuracy", [-1.0] * 90 + [1.0] * 10, "Worse than a coin"),
+    ("bad", "accuracy", [-1.0] * 50 + [1.0] * 50, "Not shown to be better than a coin"),
+    ("good", "against_rules", [1.0] * 90 + [-1.0] * 10, "Right more often than the best rule"),
+    ("bad", "against_rules", [-1.0] * 90 + [1.0] * 10, "Right less often than always the longer response"),
+    ("bad", "against_rules", [-1.0] * 45 + [1.0] * 55, "Not shown to differ"),
+    ("good", "calibration", [2.2] * 90 + [-2.2] * 10, "Its confidence fits"),
+    ("bad", "calibration", [5.0] * 60 + [-5.0] * 40, "overconfident"),
+    ("bad", "calibration", [0.1] * 90 + [-0.1] * 10, "underconfident"),
+    ("bad", "calibration", [2.0] * 75 + [-2.0] * 25 + [0.1] * 66 + [-0.1] * 34, "right on average, and off in places"),
+    ("open", "calibration", [0.0] * 90 + [-0.1] * 10, "cannot tell apart the responses of 90.0% of the pairs"),
+    ("open", "length", [0.0] * 100, "cannot tell apart the responses of 100.0% of the pairs"),
+    ("open", "length", [1.0] * 100, "can’t be told, since it is wrong on no pair"),
+    ("bad", "length", [1.0 if i % 10 < 6 else -2.0 for i in range(100)], "It leans to long responses, and at no"),
+    ("bad", "length", [-2.0 if i % 10 < 6 else 1.0 for i in range(100)], "It leans to short responses, and at no"),
+    ("open", "length", [-2.0, 1.0] * 50, "Not shown to lean to long or short responses: "),
 ])  # fmt: skip
-def test_a_verdict_follows_from_the_figures(kind, margins, words):
-    judged, text = getattr(verdict, kind)(findings(margins, uneven(len(margins))))
-    assert words in Parts(text).text()
-    good = ("Better than", "Right more", "Its confidence fits")
-    assert judged == (verdict.GOOD if words.startswith(good) else verdict.BAD)
+def test_a_verdict_follows_from_the_figures(judged, kind, margins, words):
+    found, text = getattr(verdict, kind)(findings(margins, uneven(len(margins))))
+    assert words in Parts(text).text() and found == judged
+
+
+@pytest.mark.parametrize("wrong, words", [(59, "Not shown to differ"), (61, "Not shown to differ"), (70, "Right less")])
+def test_the_better_of_two_rules_has_to_be_ahead_by_more(wrong, words):
+    """The longer response was chosen in the pairs on which the model is wrong, and in no other: p is 0.035 for 61."""
+    margins = np.array([-1.0] * wrong + [1.0] * (100 - wrong))
+    pairs = pairs_of_lengths([5] * 100, [2] * wrong + [9] * (100 - wrong))
+    assert words in verdict.against_rules(findings(margins, pairs))[1]
+
+
+@pytest.mark.parametrize("count, words", [
+    (1, "all pairs are of one conversation, which says nothing of others"),
+    (19, "the pairs are of 19 conversations, and 20 are the least"), (20, "Better than a coin"),
+])  # fmt: skip
+def test_few_conversations_are_not_judged(count, words):
+    pairs = [replace(pair, prompt=f"What is {i % count}?") for i, pair in enumerate(uneven(100))]
+    listed = verdict.judgements(findings(np.ones(100), pairs))
+    assert len(listed) == (4 if count == 20 else 1) and words in Parts(listed[0][1]).text()
+    assert (listed[0][0] == verdict.OPEN) == (count < 20)
 
 
 @pytest.fixture(scope="module")
@@ -39,43 +62,41 @@ def judged_by_gold():
     return pairs, world.margins(pairs), extra_words(pairs) / 10
 
 
-@pytest.mark.parametrize("size", [300, 4000, 20_000])
 @pytest.mark.parametrize("sharpness", [1, 3])
-def test_the_true_reward_leans_to_no_length(judged_by_gold, size, sharpness):
+@pytest.mark.parametrize("size, wanted, words", [
+    (200, "open", "these pairs leave room for it"), (3000, "good", "no more than the choices do, or by less than 5%"),
+])  # fmt: skip
+def test_the_true_reward_leans_to_no_length(judged_by_gold, size, wanted, words, sharpness):
     pairs, gold, tens = (each[:size] for each in judged_by_gold)
     made = findings(sharpness * gold, pairs)
     judged, text = verdict.length(made)
-    assert judged == verdict.GOOD and "no more than the choices do" in Parts(text).text()
+    assert judged == wanted and words in Parts(text).text()
+    longer, found = gold[tens != 0] * np.sign(tens[tens != 0]), made.figures["length"]
+    assert found["chosen"] == np.mean(tens[tens != 0] > 0) and found["pairs"] == len(longer)
+    assert found["expected"] == pytest.approx(np.mean(1 / (1 + np.exp(-longer))), abs=0.6 / size**0.5)
+
+
+def test_choices_lie_further_from_one_half_than_labels(judged_by_gold):
+    """To hold a model's choices against the labels would convict the true reward."""
+    _, gold, tens = judged_by_gold
     longer = gold[tens != 0] * np.sign(tens[tens != 0])
-    assert made.longer.chosen == np.mean(tens[tens != 0] > 0) and made.longer.pairs == len(longer)
-    # Its choices lie further from one half than the labels: to hold them against these would convict it.
-    assert size < 20_000 or made.length.longer_high < made.longer.chosen
-    assert made.longer.expected == pytest.approx(np.mean(1 / (1 + np.exp(-longer))), abs=0.01)
+    assert interval(rightness(longer), range(len(longer)))[1] < np.mean(tens[tens != 0] > 0)
 
 
 @pytest.mark.parametrize("lean, words", [(0.5, "leans to long responses"), (-0.5, "leans to short responses")])
 @pytest.mark.parametrize("sharpness", [1, 3])
 def test_a_taste_for_length_is_told_whatever_the_temperature(judged_by_gold, lean, words, sharpness):
-    pairs, gold, tens = (each[:4000] for each in judged_by_gold)
+    pairs, gold, tens = (each[:3000] for each in judged_by_gold)
     judged, text = verdict.length(findings(sharpness * (gold + lean * tens), pairs))
     assert judged == verdict.BAD and words in Parts(text).text()
 
 
-def test_where_no_pair_is_wrong_the_choices_are_the_labels():
-    made = findings(np.ones(100), uneven(100))
-    assert made.longer.chosen == made.longer.expected == 0.6 and verdict.length(made)[0] == verdict.GOOD
-    assert verdict.length(findings(-np.ones(100), uneven(100)))[0] == verdict.OPEN
-
-
 def test_pairs_of_one_conversation_are_one_witness():
-    pairs = uneven(100)
-    together = [replace(pair, prompt="What is it?") for pair in pairs]
-    margins = np.array([1.0] * 90 + [-1.0] * 10)
-    made = findings(margins, together)
-    assert made.overconfidence == (-1, 1) and (made.rules[0].lead_low, made.rules[0].lead_high) == (-1, 1)
-    assert {(row.low, row.high) for rows in made.slices.values() for row in rows} == {(0, 1)}
-    assert "Right more often" in verdict.against_rules(findings(margins, pairs))[1]
-    assert "Not shown to differ" in verdict.against_rules(made)[1]
+    made = findings([1.0] * 90 + [-1.0] * 10, [replace(pair, prompt="What is it?") for pair in uneven(100)])
+    rule, confidence = made.figures["rules"]["longer"], made.figures["confidence"]
+    assert (confidence["excess_low"], confidence["excess_high"]) == (rule["lead_low"], rule["lead_high"]) == (-1, 1)
+    assert {(row["low"], row["high"]) for rows in made.figures["slices"].values() for row in rows} == {(0, 1)}
+    assert "95% interval 0.0% to 100.0%" in Parts(verdict.at_a_glance(made)).text()
 
 
 def test_a_temperature_from_validation_pairs_is_told_beside_a_fault():

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rmlib.data import PreferencePair
-from rmlib.evaluation.calibration import fit_temperature
+from rmlib.evaluation.calibration import fit_temperature, sigmoid
 from rmlib.evaluation.gold import gold_regression
-from rmlib.evaluation.intervals import clustered_bootstrap, groups, numbers, rightness, wilson_interval
+from rmlib.evaluation.intervals import groups, interval, numbers, rightness, wilson_interval
 from rmlib.model import RewardModel, score_pairs
 
 FEW = 30  # pairs of a slice below which its accuracy is not worth reading
@@ -27,8 +27,6 @@ class LengthBias:
     slope: float
     correlation: float
     longer_preferred: float  # share of pairs in which the longer response gets the higher reward
-    longer_low: float  # Wilson, 95%
-    longer_high: float
     matched_pairs: int
     matched_longer_preferred: float | None  # None without a match
     matched_accuracy: float | None
@@ -66,20 +64,23 @@ def length_bias(
     raw = gold_regression(margins, tens)
     uneven = tens != 0
     longer = rightness(margins * np.sign(tens))[uneven]  # (pairs,) the longer one preferred: 1, 0, or 1/2 at a tie
-    low, high = wilson_interval(float(longer.sum()), len(longer))
     given_gold = (None, None) if gold_margins is None else _with_gold(margins, tens, gold_margins)
-    return LengthBias(len(longer), raw.slope, raw.correlation, float(longer.mean()), low, high,
+    return LengthBias(len(longer), raw.slope, raw.correlation, float(longer.mean()),
                       *_matched(longer, tens[uneven]), *given_gold)
 
 
 class Longer(NamedTuple):
-    """Of pairs that differ in words: how often the longer response was chosen, and how often a model expects it."""
+    """Of pairs that differ in words: how often the longer response was chosen, is preferred by a model, and is expected
+    by it. Intervals: 95%, `interval` over clusters; None where no temperature fits."""
 
     pairs: int
     chosen: float
-    expected: float
-    excess_low: float  # of expected - chosen, which are of the same pairs: 95%, over whole clusters
-    excess_high: float
+    preferred: float
+    preferred_low: float
+    preferred_high: float
+    expected: float | None
+    excess_low: float | None  # of expected - chosen, which are of the same pairs
+    excess_high: float | None
 
 
 def longer_expected(margins: np.ndarray, extra_words: np.ndarray, clusters: Sequence[Hashable]) -> Longer:
@@ -88,26 +89,24 @@ def longer_expected(margins: np.ndarray, extra_words: np.ndarray, clusters: Sequ
     Its probabilities are held against the labels, and not its choices: labels of a noisy annotator without a taste for
     length lie nearer to one half than the choices of even the true reward. They are taken at the temperature that
     suits these pairs, or a model that is too sure of itself would seem to lean; T is one number for all pairs, and
-    knows nothing of length. Where no pair is wrong, ever smaller T suit better: the choices are the probabilities then.
+    knows nothing of length. Where `fit_temperature` finds none, there is nothing to expect.
     With s = ±1 for a longer or shorter chosen response, the mean of σ(s Δ/T) - [s > 0]: minus the score, in a logistic
     model of "the longer one is chosen" with s Δ/T as its offset, of a constant; 0 where length tells nothing more.
 
-    Raises ValueError where lengths of the arrays differ, no pair differs in length, or no temperature fits.
+    Raises ValueError where lengths of the arrays differ, or no pair differs in length.
     """
     margins = numbers(margins, "margins")
     sign = np.sign(numbers(extra_words, "extra words", like=margins))
-    cluster = groups(clusters, margins)
     uneven = sign != 0
     if not uneven.any():
         raise ValueError("all responses are as long as their partners: there is no length bias to measure")
-    if margins.min() < 0:
-        toward_longer = (sign * margins / fit_temperature(margins))[uneven]
-        expected = np.exp(-np.logaddexp(0, -toward_longer))
-    else:
-        expected = rightness(sign * margins)[uneven]
-    chosen = (sign[uneven] > 0).astype(float)
-    low, high = clustered_bootstrap(expected - chosen, cluster[uneven].tolist())
-    return Longer(len(chosen), float(chosen.mean()), float(expected.mean()), max(-1.0, low), min(1.0, high))
+    cluster = groups(clusters, margins)[uneven].tolist()
+    chosen, preferred = rightness(sign)[uneven], rightness(sign * margins)[uneven]
+    found = len(chosen), float(chosen.mean()), float(preferred.mean()), *interval(preferred, cluster)
+    if margins.min() >= 0 or margins.mean() <= 0:
+        return Longer(*found, None, None, None)
+    expected = sigmoid(sign * margins / fit_temperature(margins))[uneven]
+    return Longer(*found, float(expected.mean()), *interval(expected - chosen, cluster, least=-1))
 
 
 def _matched(longer: np.ndarray, tens: np.ndarray) -> tuple[int, float | None, float | None]:
@@ -158,9 +157,8 @@ def slices(
     """Accuracy of each part of the pairs, largest part first. right: (N,) from `rightness`; names: each pair's part.
 
     clusters: what each pair belongs to, its conversation for one, if pairs may be alike. Without them intervals are
-    Wilson's. With them each end is the wider one of Wilson's and of `clustered_bootstrap` within the part: a part may
-    have few clusters, of which the bootstrap alone makes too little, and from one cluster nothing is known.
-    Of twenty slices of an even model one is expected to have an interval that misses the overall accuracy.
+    Wilson's. With them they are those of `interval`, within the part: a part may have few clusters.
+    Of twenty slices of an even model about one has an interval that misses the overall accuracy.
     Raises ValueError where the numbers of pairs, names and clusters differ, or a value is not in [0, 1].
     """
     right = numbers(right, "values")
@@ -170,11 +168,9 @@ def slices(
     for number, name in enumerate(dict.fromkeys(names)):
         inside = index == number
         part = right[inside]
-        low, high = wilson_interval(float(part.sum()), len(part))
-        if cluster is not None:
-            drawn_low, drawn_high = clustered_bootstrap(part, cluster[inside].tolist())
-            low, high = max(0.0, min(low, drawn_low)), min(1.0, max(high, drawn_high))
-        rows.append(Slice(name, len(part), float(part.mean()), low, high))
+        ends = (wilson_interval(float(part.sum()), len(part)) if cluster is None
+                else interval(part, cluster[inside].tolist()))
+        rows.append(Slice(name, len(part), float(part.mean()), *ends))
     return sorted(rows, key=lambda row: -row.pairs)
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+
+Z = 1.959963984540054  # the two-sided 95% quantile of the normal law
 
 
 def numbers(values: Sequence[float] | np.ndarray, name: str, like: np.ndarray | None = None) -> np.ndarray:
@@ -40,7 +43,7 @@ def rightness(margins: np.ndarray) -> np.ndarray:
     return (np.sign(numbers(margins, "margins")) + 1) / 2
 
 
-def wilson_interval(successes: float, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int, z: float = Z) -> tuple[float, float]:
     """Confidence interval of a proportion, well behaved at 0 and at 1; successes may hold halves, from ties.
 
     (p̂ + z²/2n ± z √(p̂(1−p̂)/n + z²/4n²)) / (1 + z²/n), with p̂ = successes / trials and n = trials;
@@ -86,6 +89,41 @@ def clustered_bootstrap(
     sums, sizes = (drawn @ kinds).T  # (repeats,) each
     low, high = np.quantile(sums / sizes, [0.025, 0.975])
     return float(low), float(high)
+
+
+def interval(values: np.ndarray, clusters: Sequence[Hashable], least: float = 0.0) -> tuple[float, float]:
+    """95% interval of the mean of values in [least, 1], (N,), to go by: the widest ends of four, all over clusters.
+
+    `clustered_bootstrap`, which knows skewness, is too narrow for a few clusters; mean ± t √(C/(C-1) Σ_c e_c²) / N,
+    with e_c the sum of a cluster's values less as often the mean, and Student's t of C - 1 degrees of freedom, is not.
+    Both have no width where clusters happen to be equal. So there is the mean when z² more clusters of the least value
+    join, or of ones; and, for shares (least = 0), `wilson_interval`. One cluster says nothing of others: (least, 1).
+
+    Raises ValueError as `clustered_bootstrap` does.
+    Source: MacKinnon, Nielsen and Webb (2023), J. Econom. 232, 272-299, for t with clusters.
+    """
+    values = numbers(values, "values")
+    index = groups(clusters, values)
+    count, mean = int(index.max()) + 1, float(values.mean())
+    if count == 1:
+        return least, 1.0
+    rests = np.bincount(index, weights=values - mean)  # (C,)
+    half = _student(count - 1) * math.sqrt(count / (count - 1) * float(rests @ rests)) / len(values)
+    joining = Z**2 / (count + Z**2)
+    ends = [clustered_bootstrap(values, clusters), (mean - half, mean + half),
+            (mean - joining * (mean - least), mean + joining * (1 - mean))]
+    if least == 0:
+        ends.append(wilson_interval(float(values.sum()), len(values)))
+    lows, highs = zip(*ends)
+    return max(least, min(lows)), min(1.0, max(highs))
+
+
+@lru_cache
+def _student(freedom: int) -> float:
+    """97.5% quantile of Student's t: for t = √ν tan θ the density of θ goes with cos^(ν-1) θ, and is summed up."""
+    edges = np.linspace(0, math.pi / 2, 20_001)
+    shares = np.cumsum(np.cos((edges[1:] + edges[:-1]) / 2) ** (freedom - 1))
+    return math.sqrt(freedom) * math.tan(np.interp(0.95, shares / shares[-1], edges[1:]))
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def number(value: float, digits: int = 3) -> Html:
 
 def percent(value: float) -> Html:
     """A share as a percentage, and exactly in the element's `value`."""
-    return element("data", f"{value:.1%}", value=value)
+    return element("data", f"{value:.1%}".replace("-", "\N{MINUS SIGN}"), value=value)
 
 
 def p_value(value: float) -> Html:

@@ -82,7 +82,7 @@ article + article { border-top: 1px solid var(--line); padding-top: 1.25rem; }
 .texts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 0.75rem; }
 .text { background: var(--raised); border: 1px solid var(--line); border-radius: 0.5rem; padding: 0.625rem 0.875rem;
   margin: 0 0 0.75rem; font-size: 0.9375rem; line-height: 1.5; white-space: pre-wrap; overflow-wrap: anywhere;
-  unicode-bidi: isolate; }
+  overflow-x: auto; unicode-bidi: isolate; }
 .label { color: var(--soft); font-size: 0.8125rem; font-weight: 600; margin: 0 0 0.25rem; }
 footer code:last-of-type { white-space: nowrap; }
 footer { margin-top: 3rem; padding-top: 1.25rem; border-top: 1px solid var(--line); color: var(--soft);
