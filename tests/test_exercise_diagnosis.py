@@ -123,7 +123,7 @@ MISTAKES = [
     (DECAY, lambda x, y: x[0], "A single number came back, the shape"),
     (POSITIVE, lambda x, y: 1.0, "Wanted is a single truth value, not a single number."),
     (BOTH, lambda x, y: x + y, "Wanted are 2 results, not numbers of shape"),
-    (SQUARE, lambda x: square(x) + np.random.default_rng().normal(), "None of the mistakes known here explains it."),
+    (SQUARE, lambda x: square(x) + np.random.default_rng().normal(), "Called again with the same arguments"),
 ]
 
 
@@ -151,7 +151,7 @@ def test_close_is_measured_against_what_is_added_to_an_argument():
     noise = np.random.default_rng()
     close = told(RATING, lambda x, k: x + k * noise.uniform(1.005, 1.008))
     assert close[0].startswith("It is close")
-    far = told(RATING, lambda x, k: x + k * noise.uniform(1.1, 1.3))
+    far = told(RATING, lambda x, k: x + k * (1.2 + np.sin(1e3 * x) / 10))
     assert far == ["None of the mistakes known here explains it."]
 
 
@@ -163,6 +163,32 @@ def test_an_error_at_another_input_is_told():
 
 
 # --- no more than is true ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("function", [lambda x, n: x / np.sqrt(n), lambda x, n: 3 * x - n])
+def test_a_count_is_not_said_to_have_the_wrong_sign_or_to_be_zero(function: Callable):
+    share = Exercise("9.1", answer=lambda x, n: x * (n > 3), draw=lambda rng: (rng.normal(), int(rng.integers(4, 9))))
+    assert not any("sign" in line or "0 for" in line for line in told(share, function))
+    assert not any("0 for" in line for line in told(share, lambda x, n: 0.0))
+
+
+@pytest.mark.parametrize("function, words", [(lambda n: n * n + (n > 700), "never off by more than 1:"),
+                                             (lambda n: n**2.0 * (1 + 1e-6), "never off by more than")])
+def test_counts_are_not_said_to_come_from_float32(function: Callable, words: str):
+    squares = Exercise("9.1", answer=lambda n: n * n, draw=lambda rng: (int(rng.integers(600, 1200)),))
+    assert all("float32" not in line for line in told(squares, function)) and words in told(squares, function)[-1]
+
+
+def test_float32_is_claimed_of_numbers_that_it_can_hold():
+    noise = lambda x: chance(x) * (1 + 3e-7 * np.sin(1e3 * x))  # noqa: E731
+    assert "float32" not in told(CHANCE, noise)[0] and "no better" in told(CHANCE, noise)[0]
+
+
+def test_another_shape_belongs_to_the_input_that_is_shown_or_is_said_to_be_another():
+    ragged = Exercise("9.1", answer=lambda x: x, draw=lambda rng: (np.arange(1.0, rng.integers(3, 6)),),
+                      edges=((np.ones(1),), (np.ones(7),)))
+    told_so = told(ragged, lambda x: x + 0.3 if len(x) == 1 else x[:2])
+    assert told_so[0].startswith("At another input: The shape is (2,)")
+
 
 def test_a_mistake_that_fits_all_inputs_but_one_is_not_claimed():
     calls = iter(range(12))

@@ -177,6 +177,13 @@ def test_a_wrong_answer_is_told_expected_and_got_at_the_simplest_input(printed: 
     ]
 
 
+def test_the_simplest_input_has_the_fewest_numbers_and_is_told_in_full(printed: Callable):
+    many, few = np.arange(99.0), [np.array([[0.5, 1]]), np.array([2.0])]
+    parts = Exercise("9.1", answer=lambda parts, state: len(parts), draw=lambda rng: (few, {"step": 3}),
+                     edges=((list(many), {"step": 3}),))
+    assert "  given     parts = [[[0.5, 1]], [2]], state = {'step': 3}\n" in printed(parts, lambda parts, state: 0.5)
+
+
 def test_numbers_that_look_the_same_are_told_with_more_digits(printed: Callable):
     third = Exercise("9.1", answer=lambda: 1 / 3, draw=lambda rng: ())
     assert printed(third, lambda: 1 / 3) == "9.1: right.\n"

@@ -8,12 +8,15 @@ MUTANTS = {
         ("-1.0], 4", "0.0], 4", "There are ties among them"),
         ("-1.0], 4", "-1.0], 3", "0.3 is wanted"),
         ("-1.0], 4", "-1.0]", "a batch size"),
+        ("[1.0, 1.0, 1.0, 1.0, -1.0], 4", "4, [1.0, 1.0, 1.0, 1.0, -1.0]", "the margins come first"),
     ],
     "7.2": [
         ("[right[prompts == each] for each in drawn]", "[right[np.isin(prompts, drawn)]]", "here it counts once"),
         ("np.concatenate([right[prompts == each] for each in drawn])",
          "np.array([right[prompts == each].mean() for each in drawn])", "the mean of the prompts' own accuracies"),
         ("np.concatenate([right[prompts == each] for each in drawn])", "right[drawn]", "taken for numbers of rows"),
+        ("[right[prompts == each] for each in drawn]",
+         "[right[np.random.default_rng().integers(len(right), size=len(right))]]", "is it drawn at random"),
         ("values.mean()", "np.median(values)", "this is a median"),
         ("values.mean()", "values.sum() / len(right)", "divided by the number of rows"),
         ("values.mean()", "values.sum() / len(drawn)", "divided by the number of prompts drawn"),
@@ -43,6 +46,14 @@ MUTANTS = {
         ("np.abs(np.bincount(index, right - confidence)).sum()", "np.bincount(index, right - confidence).sum()",
          "gaps up and gaps down cancel"),
         ("(confidence - 0.5) * 2 * bins", "confidence * bins", "half of them stay empty"),
+        ("""    right = (np.sign(margins) + 1) / 2
+    index = np.clip(np.ceil((confidence - 0.5) * 2 * bins)""", """    right = margins > 0
+    index = np.clip(np.ceil(confidence * bins)""", "the confidence is right now"),
+        ("np.abs(np.bincount(index, right - confidence)).sum() / len(margins)", "abs((right - confidence).mean())",
+         "bin first, then"),
+        ("    confidence =", "    bins = 15\n    confidence =", "always 15 bins"),
+        ("right = (np.sign(margins) + 1) / 2", "right = (np.sign(np.abs(margins)) + 1) / 2",
+         "every pair is right here"),
     ],
     "7.6": [
         ("np.stack([gold_margins, extra_words / 10], axis=1)", "np.stack([0 * margins, extra_words / 10], axis=1)",
@@ -59,6 +70,9 @@ MUTANTS = {
         ("np.dot(ways, ranked) / math.comb(len(gold), n)", "ranked[-n:].mean()", "the n that the model likes best"),
         ("math.comb(k, n - 1)", "math.comb(k, n)", "choose n - 1 of the k lower ones"),
         (" / math.comb(len(gold), n)", "", "divided by the number of ways"),
+        ("ranked = gold[np.argsort(learned)]\n    ways = [math.comb(k, n - 1) for k in range(len(gold))]",
+         "ranked = gold\n    ways = [math.comb(int(k), n - 1) for k in np.argsort(learned)]", "not the ranks"),
+        ("math.comb(len(gold), n)", "math.comb(len(gold), n - 1)", "draw n - 1 of all"),
         ("gold[np.argsort(learned)]", "np.sort(learned)", "the gold reward judges"),
     ],
 }

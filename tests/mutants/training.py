@@ -8,6 +8,7 @@ MUTANTS = {
         ("2 * (inside + 1) * length", "2 * inside * length", "before the newcomer is in"),
         ("[*sizes, inside]", "sizes", "the last micro-batch is lost"),
         ("if inside and 2", "if 2", "a piece has at least one pair"),
+        ("sorted(lengths)", "sorted(lengths, reverse=True)", "the longest come first, so that"),
     ],
     "6.2": [
         ("sum(gradients.sum(axis=0) for gradients in pieces) / pairs",
@@ -27,6 +28,11 @@ MUTANTS = {
          "np.sqrt(sum((part**2).sum() for part in gradients) / sum(part.size for part in gradients))",
          "root of the mean square"),
         ("[part * min(1, most / norm) for part", "[np.clip(part, -most, most) for part", "single numbers are clipped"),
+        ("np.sqrt(sum((part**2).sum() for part in gradients))", "max(np.linalg.norm(part) for part in gradients)",
+         "the longest of their norms"),
+        ("min(1, ", "max(1, ", "max stands where min belongs"),
+        ("most / norm)", "most / (norm + 1e-6))", "PyTorch does so too"),
+        ("most / norm)", "most / (norm + 1e-7))", "something small added"),
     ],
     "6.4": [
         ("m / (1 - 0.9**step), v / (1 - 0.999**step)", "m, v", "not corrected"),
@@ -41,6 +47,14 @@ MUTANTS = {
         ("m / (1 - 0.9**step), v /",
          "(m - 0.1 * gradient) / 0.9 / (1 - 0.9**step), (v - 0.001 * gradient**2) / 0.999 /", "the old averages"),
         ("m = 0.9 * m + 0.1 * gradient", "m = 0.1 * m + 0.9 * gradient", "0.9 is the share of the old mean"),
+        ("""    weights = weights - learning_rate * decay * weights
+    return weights - learning_rate * mean / (np.sqrt(square) + 1e-8), m, v""",
+         """    weights = weights - learning_rate * mean / (np.sqrt(square) + 1e-8)
+    return weights - learning_rate * decay * weights, m, v""", "it is the weight after the step that decays"),
+        ("0.9 * m + 0.1 * gradient\n    v = 0.999 * v + 0.001 * ",
+         "0.999 * m + 0.001 * gradient\n    v = 0.9 * v + 0.1 * ",
+         "exchanged in the averages"),
+        ("0.9**step), v / (1 - 0.999**step)", "0.999**step), v / (1 - 0.9**step)", "exchanged in the correction"),
     ],
     "6.5": [
         ("peak * (steps - step) / (steps - warmup)", "peak", "it stays at the peak"),
@@ -52,7 +66,7 @@ MUTANTS = {
          "zero at the last step already"),
     ],
     "6.6": [
-        ("        gradient = np.zeros(len(weights))\n", "        gradient = gradient if taken else np.zeros(3)\n",
+        ("        gradient = np.zeros(len(weights))\n", "        gradient = gradient if taken else np.zeros(2)\n",
          "never set to zero"),
         ("    gradient = gradient * min", "        gradient = gradient * min", "each piece is clipped"),
         ("        gradient = gradient * min(1, most / np.linalg.norm(gradient))\n", "", "nothing is clipped"),
@@ -61,6 +75,9 @@ MUTANTS = {
         ("taken / len(batches)", "sum(map(len, batches[:taken + 1])) / sum(map(len, batches))", "its own batch's"),
         ("peak * (1 - taken / len(batches))", "peak", "does not fall any more"),
         ("/ pairs", "/ len(piece) / len(pieces)", "means are averaged"),
+        ("    for taken, pieces in enumerate(batches):\n        gradient = np.zeros(len(weights))\n",
+         "    gradient = np.zeros(len(weights))\n    for taken, pieces in enumerate(batches, start=1):\n",
+         "added to the next; the rate falls once a step now, but before"),
     ],
     "6.7": [
         ('saved["momentum"]', "np.zeros(3)", "the momentum starts again at zero"),
@@ -69,5 +86,6 @@ MUTANTS = {
         ("enumerate(gradients,", 'enumerate(gradients[saved["step"]:],', "gradients are skipped"),
         ('start=saved["step"]', 'start=saved["step"] + 1', "one step ahead"),
         ('return weights', 'return saved["weights"]', "nothing was trained"),
+        ("* momentum\n    return", "* (momentum - gradient) / 0.9\n    return", "before the new gradient is in"),
     ],
 }

@@ -13,9 +13,10 @@ import numpy as np
 
 from rmlib.course.exercises import explanations
 from rmlib.course.exercises.explanations import SINGLE, Explanation
-from rmlib.course.exercises.values import Mismatch, Raised, agree, as_array, is_made_of, outcome, pairs
+from rmlib.course.exercises.values import Mismatch, Raised, agree, as_array, is_made_of, outcome, pairs, simplicity
 
 MOST = 2  # explanations to tell, where several fit
+UNKNOWN = "None of the mistakes known here explains it."
 
 
 @dataclass
@@ -50,13 +51,13 @@ def diagnose(question: Question, trials: list[Trial]) -> list[str]:
     ordinary = [trial for trial in trials if not trial.edge]
     found = fitting(known(question), question, trials)
     if all(map(question.right, ordinary)):
-        found = found or structure(trials) + general(question, trials) or numerics(question, trials)
+        found = found or structure(question, trials) + general(question, trials) or numerics(question, trials)
         return ["It is right at ordinary inputs and wrong at an edge.", *found]
     found = found or fitting(known(question), question, ordinary)
     parts = in_parts(question, ordinary)
     if found or not all(parts):
         return found or sum(parts, [])
-    found = structure(trials) + (general(question, trials) or general(question, ordinary))
+    found = structure(question, trials) + (general(question, trials) or general(question, ordinary))
     return found or numerics(question, trials) or sum(parts, []) or nearly(trials)
 
 
@@ -133,7 +134,10 @@ def arguments(question: Question) -> Iterator[Claim]:
     def answer_to(changed: Callable[[tuple], dict[int, object]]) -> Callable[[Trial], object]:
         def mistaken(trial: Trial) -> object:
             given = copy.deepcopy(trial.arguments)
-            return question.answer(*(dict(enumerate(given)) | changed(given)).values())
+            other = changed(given)
+            if any(argument is None for argument in other.values()):
+                return None  # what is said of it makes no sense of this one
+            return question.answer(*(dict(enumerate(given)) | other).values())
         return mistaken
 
     for i, name in enumerate(question.names):
@@ -173,7 +177,7 @@ def nearly(trials: list[Trial]) -> list[str]:
         return []
     got, wanted = together(answered)
     close = explanations.precision(got, wanted, change(answered)) if got.size and len(answered) == len(trials) else []
-    return close or ["None of the mistakes known here explains it."]
+    return close or [UNKNOWN]
 
 
 def change(trials: list[Trial]) -> float:
@@ -199,14 +203,15 @@ def together(trials: list[Trial]) -> tuple[np.ndarray, np.ndarray]:
     return got[finite], wanted[finite]
 
 
-def structure(trials: list[Trial]) -> list[str]:
+def structure(question: Question, trials: list[Trial]) -> list[str]:
     """What is wrong before any number is looked at: nothing returned, another kind, another shape."""
-    for trial in trials:
+    wrong = sorted((trial for trial in trials if not question.right(trial)), key=lambda t: simplicity(t.arguments))
+    for trial in wrong:
         try:
             pairs(trial.got, trial.wanted)
         except Mismatch as mismatch:
             if not isinstance(trial.got, Raised):
-                return [str(mismatch)]
+                return [str(mismatch) if trial is wrong[0] else f"At another input: {mismatch}"]
     return []
 
 

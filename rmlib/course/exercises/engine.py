@@ -19,8 +19,8 @@ from types import FrameType
 
 import numpy as np
 
-from rmlib.course.exercises.diagnose import Question, Trial, diagnose
-from rmlib.course.exercises.values import Raised, agree, is_made_of, names_of, outcome, shown
+from rmlib.course.exercises.diagnose import UNKNOWN, Question, Trial, diagnose
+from rmlib.course.exercises.values import Raised, agree, is_made_of, names_of, outcome, shown, simplicity
 
 NOTEBOOKS = {  # notebook -> file with its exercises
     "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",
@@ -159,7 +159,10 @@ def compared(exercise: Exercise, function: Callable, rng: np.random.Generator) -
     changed = sorted({names[i] for call in calls for i in call.changed})
     in_place = [f"It changes `{'` and `'.join(changed)}` in place: work on a copy."] if changed else []
     if wrong:
-        return Verdict(report(wrong, len(calls), names, function, diagnose(question, calls) + in_place), wrong=True)
+        told = diagnose(question, calls)
+        if UNKNOWN in told and by_chance(wrong, function):
+            told = ["Called again with the same arguments it returns something else: is it drawn at random?"]
+        return Verdict(report(wrong, len(calls), names, function, told + in_place), wrong=True)
     if in_place:
         return Verdict(f"not right yet. The result is right. {in_place[0]}", wrong=True)
     fixed = f", {len(exercise.edges)} more at the edges" if exercise.edges else ""
@@ -184,9 +187,15 @@ def attempts(exercise: Exercise, function: Callable, rng: np.random.Generator) -
     return calls
 
 
+def by_chance(calls: list[Call], function: Callable) -> bool:
+    """Whether other results come back for the same arguments."""
+    again = [outcome(function, copy.deepcopy(call.arguments))[0] for call in calls]
+    return not all(agree(got, call.got, 0, 0) for got, call in zip(again, calls, strict=True))
+
+
 def report(wrong: list[Call], tried: int, names: list[str], function: Callable, sentences: list[str]) -> str:
     """Expected and got, at the simplest input that fails, and the name of the mistake."""
-    simplest = min(wrong, key=lambda call: len(shown(call.arguments)))
+    simplest = min(wrong, key=lambda call: simplicity(call.arguments))
     expected, got = shown(simplest.wanted), shown(simplest.got)
     if expected == got:
         expected, got = shown(simplest.wanted, digits=12), shown(simplest.got, digits=12)

@@ -23,6 +23,8 @@ def _mean_of_means(margins: np.ndarray, batch_size: int) -> float:
 def _counterexample(function: Callable, rng: np.random.Generator) -> str | None:
     try:
         margins, batch_size = function()
+        if np.ndim(margins) == 0 and np.ndim(batch_size) == 1:
+            return "The two are exchanged: the margins come first, then the batch size."
         margins, size = np.asarray(margins, dtype=float), int(batch_size)
     except (TypeError, ValueError) as error:
         return f"Return two things, the margins and a batch size ({error})."
@@ -53,7 +55,7 @@ def resampled(right: np.ndarray, prompts: np.ndarray, drawn: np.ndarray) -> floa
 
 
 def _prompts_drawn(rng: np.random.Generator) -> tuple:
-    sizes = rng.integers(1, 6, size=rng.integers(3, 7))
+    sizes = rng.integers(1, 5, size=rng.integers(3, 7))
     prompts = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     while len(set(drawn := rng.integers(len(sizes), size=len(sizes)))) == len(sizes):
         pass  # a draw without a repetition could not tell a set from a list

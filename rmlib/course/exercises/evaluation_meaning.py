@@ -45,9 +45,9 @@ def _from_midpoints(margins: np.ndarray, bins: int) -> float:
 
 
 def _margins_and_bins(rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    margins = rng.normal(0.6, 1.8, size=rng.integers(60, 200))
-    margins[: rng.integers(3, 8)] = 0.0  # ties
-    return margins, int(rng.integers(4, 16))
+    margins = rng.normal(0.6, 1.8, size=rng.integers(4, 30)).round(1)
+    margins[: rng.integers(1, 4)] = 0.0  # ties
+    return margins, 2 * int(rng.integers(1, 7)) + 1  # odd, so that a tie never lies between two bins on [0, 1]
 
 
 CALIBRATION = Exercise(
@@ -75,6 +75,16 @@ CALIBRATION = Exercise(
             _from_midpoints,
         "the bins run from 0 to 1, and half of them stay empty; a confidence is at least one half":
             lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, low=0.0),
+        "the confidence is right now; but the bins still start at 0, and a tie still counts as wrong":
+            lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(np.abs(margins)), bins, low=0.0),
+        "nothing is binned, so that gaps of opposite sign cancel: bin first, then take absolute values":
+            lambda margins, bins: abs(float((_right(margins) - sigmoid(np.abs(margins))).mean())),
+        "nothing is binned, so that gaps of opposite sign cancel, and the sign is left: bin, then take absolute values":
+            lambda margins, bins: float((_right(margins) - sigmoid(np.abs(margins))).mean()),
+        "there are always 15 bins, however many are asked for":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), 15),
+        "every pair is right here: the margin's sign says which are": lambda margins, bins:
+            _gaps(np.where(margins == 0, 0.5, 1.0), sigmoid(np.abs(margins)), bins),
     },
     rtol=1e-6,
 )
@@ -146,8 +156,8 @@ def _with_replacement(gold: np.ndarray, learned: np.ndarray, n: int) -> float:
 
 def _gold_learned_n(rng: np.random.Generator) -> tuple:
     size = int(rng.integers(4, 12))
-    gold = rng.normal(size=size)
-    return gold, gold + rng.normal(size=size), int(rng.integers(2, size))
+    learned = rng.choice(np.arange(-30, 31), size=size, replace=False) / 10  # no two are equal
+    return (learned + rng.normal(size=size)).round(1), learned, int(rng.integers(2, size))
 
 
 BEST_OF_N = Exercise(
@@ -171,6 +181,11 @@ BEST_OF_N = Exercise(
         "beside the pick there are n - 1 others below it, so choose n - 1 of the k lower ones, not n":
             lambda gold, learned, n: float(np.dot([math.comb(k, n) / math.comb(len(gold), n)
                                                    for k in range(len(gold))], gold[np.argsort(learned)])),
+        "argsort gives the order, not the ranks: gold[np.argsort(learned)] are the gold rewards from worst to best":
+            lambda gold, learned, n: float(np.dot([math.comb(int(k), n - 1) / math.comb(len(gold), n)
+                                                   for k in np.argsort(learned)], gold)),
+        "this divides by the number of ways to draw n - 1 of all; n are drawn": lambda gold, learned, n:
+            expected_best(gold, learned, n) * math.comb(len(gold), n) / math.comb(len(gold), n - 1),
         "only the first n responses are looked at; the mean over all draws is wanted":
             lambda gold, learned, n: float(gold[:n][np.argmax(learned[:n])]),
         "the sum has to be divided by the number of ways to draw n of all":

@@ -11,6 +11,8 @@ from math import comb
 
 import numpy as np
 
+from rmlib.course.exercises.values import as_array
+
 Explanation = Callable[[np.ndarray, np.ndarray], np.ndarray | None]
 
 ENOUGH = 3  # so many different numbers a constant measured in the results has to explain
@@ -67,8 +69,8 @@ SIZES: dict[str, Callable[[int], float]] = {
 }
 # What is done to one argument before the right function gets it.
 ARGUMENTS: dict[str, Callable[[object], object]] = {
-    "with the sign of `{}` turned round.": lambda argument: -argument,
-    "with 0 for `{}`: is it used?": lambda argument: 0 * argument,
+    "with the sign of `{}` turned round.": lambda argument: -argument if signed(argument) else None,
+    "with 0 for `{}`: is it used?": lambda argument: 0 * argument if signed(argument) else None,
     "with 1 for `{}`: is it used?": lambda argument: 0 * argument + 1,
 }
 # What is done to the right answer with an argument.
@@ -78,6 +80,12 @@ TERMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "times `{}`.": lambda wanted, argument: wanted * argument,
     "divided by `{}`.": lambda wanted, argument: wanted / argument,
 }
+
+
+def signed(argument: object) -> bool:
+    """Whether these are numbers that can be below zero: no list, no counts, no positions."""
+    array = None if isinstance(argument, list) else as_array(argument)
+    return array is not None and (array.dtype.kind not in "iu" or bool(np.any(array < 0)))
 
 
 def many(wanted: np.ndarray) -> bool:
@@ -108,7 +116,7 @@ def measured(got: np.ndarray, wanted: np.ndarray) -> dict[str, Explanation]:
     distinct = len(np.unique(wanted.round(9)))
     if np.any(wanted):
         factor = float(np.median(got[wanted != 0] / wanted[wanted != 0]))
-        if distinct >= ENOUGH and abs(factor + 1) > SINGLE:
+        if distinct >= ENOUGH and abs(abs(factor) - 1) > SINGLE:
             sign = "minus " if factor < 0 else ""
             found[f"It is the right answer times {sign}{constant(abs(factor))}."] = lambda g, w: factor * w
     if distinct >= ENOUGH:
@@ -128,7 +136,13 @@ def precision(got: np.ndarray, wanted: np.ndarray, change: float) -> list[str]:
     """What a small error may come from; nothing where it is not small, in proportion and to the `change` asked for."""
     scale = np.maximum(np.abs(wanted), 1e-3 * np.max(np.abs(wanted)))
     error = float(np.max(np.abs(got - wanted) / np.where(scale > 0, scale, 1)))
+    most = float(np.max(np.abs(got - wanted)))
+    if error < ROUGH and np.all(wanted == np.round(wanted)):
+        return [f"It is close, never off by more than {most:.3g}: is something rounded on the way?"]
     if error < SINGLE:
-        return [f"It agrees to a relative error of {error:.0e}, no better: was it computed in float32?"]
-    close = error < ROUGH and float(np.max(np.abs(got - wanted))) < ROUGH * change
+        with np.errstate(over="ignore"):
+            single = np.all(got == got.astype(np.float32))
+        return [f"It agrees to a relative error of {error:.0e}, no better: "
+                + ("was it computed in float32?" if single else "a rounded constant, or something small added?")]
+    close = error < ROUGH and most < ROUGH * change
     return [f"It is close, to a relative error of {error:.0e}: an approximation?"] if close else []

@@ -9,17 +9,21 @@ from rmlib.course.exercises.training_loops import CONTINUED, LOOP, continued, lo
 
 
 def some_lengths(rng: np.random.Generator) -> tuple[list[int], int]:
-    """Lengths of 6 to 14 pairs, and a budget of tokens that the longest fits."""
-    lengths = rng.integers(4, 40, size=rng.integers(6, 15)).tolist()
+    """Lengths of 4 to 12 pairs, and a budget of tokens that the longest fits."""
+    lengths = rng.integers(4, 40, size=rng.integers(4, 13)).tolist()
     return lengths, int(rng.integers(2, 9)) * max(lengths)
 
 
 def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=1, rest=True,
-                      alone=True):
-    """The right sizes, or with an argument changed those of a mistake."""
+                      alone=True, longest=0):
+    """The right sizes, or with an argument changed those of a mistake.
+
+    longest: 1 where the longest come first, 2 where they do and are counted as the longest of their pieces, too.
+    """
     sizes, inside = [], []
-    for length in sorted(lengths) if ordered else lengths:
-        tokens = rows * (len(inside) + newcomer) * length if padded else rows * sum([*inside, length])
+    for length in sorted(lengths, reverse=longest > 0) if ordered else lengths:
+        widest = max([*inside, length]) if longest == 2 else length
+        tokens = rows * (len(inside) + newcomer) * widest if padded else rows * sum([*inside, length])
         if (inside or not alone) and (tokens >= budget if strict else tokens > budget):
             sizes.append(len(inside))
             inside = []
@@ -38,6 +42,11 @@ SIZES = {
         lambda s, b: micro_batch_sizes(s, b, rest=False),
     "a piece has at least one pair: one that is too long for the budget stands alone, with no empty piece before it":
         lambda s, b: micro_batch_sizes(s, b, alone=False),
+    "the longest come first, so that the pair at hand is the shortest of its piece and the tokens are counted wrong":
+        lambda s, b: micro_batch_sizes(s, b, longest=1),
+    "the longest come first; begin with the short ones": lambda s, b: micro_batch_sizes(s, b, longest=2),
+    "the pieces themselves come back; only their sizes are wanted": lambda s, b: [
+        sorted(s)[end - n:end] for n, end in zip(micro_batch_sizes(s, b), np.cumsum(micro_batch_sizes(s, b)))],
 }
 
 
@@ -45,9 +54,9 @@ SIZES = {
 
 
 def pieces(rng: np.random.Generator) -> tuple[list[np.ndarray]]:
-    """Gradients of single pairs, (n, 3) in each of two to four pieces, which have unequal sizes."""
-    sizes = rng.choice(np.arange(1, 9), size=rng.integers(2, 5), replace=False)
-    return ([rng.normal(size=(size, 3)) for size in sizes],)
+    """Gradients of single pairs, (n, 2) in each of two to four pieces, which have unequal sizes."""
+    sizes = rng.choice(np.arange(1, 6), size=rng.integers(2, 5), replace=False)
+    return ([rng.normal(size=(size, 2)).round(1) for size in sizes],)
 
 
 def accumulated(parts):
@@ -73,8 +82,8 @@ ACCUMULATED = {
 
 def some_gradients(rng: np.random.Generator) -> tuple[list[np.ndarray], float]:
     """Gradients of three parameters, and a length that is longer or shorter than theirs."""
-    gradients = [rng.normal(size=(2, 3)), rng.normal(size=4), rng.normal(size=(1, 5))]
-    return gradients, float(rng.choice([0.3, 0.6, 1.5, 2.5])) * np.sqrt(15)
+    gradients = [rng.normal(size=shape).round(1) for shape in ((2, 2), (3,), (1, 2))]
+    return gradients, float(rng.choice([0.8, 1.8, 4.5, 7.5]))
 
 
 def length(gradients):
@@ -100,6 +109,12 @@ CLIPPED = {
     "this divides by the root of the mean square; the norm is the root of the sum":
         lambda g, m: [min(1, m / length(g) * np.sqrt(sum(part.size for part in g))) * part for part in g],
     "a long gradient becomes zero; it is to be shortened": lambda g, m: [(length(g) <= m) * part for part in g],
+    "each is clipped by the longest of their norms; one norm belongs to all: the root of the sum of all squares":
+        lambda g, m: [min(1, m / max(np.linalg.norm(part) for part in g)) * part for part in g],
+    "max stands where min belongs: a short gradient is lengthened, and a long one left as it is":
+        lambda g, m: [max(1, m / length(g)) * part for part in g],
+    "1e-6 is added to the norm. PyTorch does so too, never to divide by zero; leave it out here":
+        lambda g, m: [min(1, m / (length(g) + 1e-6)) * part for part in g],
     "this has length 1, whatever `most` is": lambda g, m: [min(1, 1 / length(g)) * part for part in g],
 }
 
@@ -110,20 +125,22 @@ BETA, GAMMA, TINY = 0.9, 0.999, 1e-8
 
 
 def adam_state(rng: np.random.Generator) -> tuple:
-    weight, gradient, mean = rng.normal(size=(3, 4))
-    return weight, gradient, 0.1 * mean, 0.01 * rng.random(4), int(rng.integers(1, 20)), 0.01, 0.1
+    weight, gradient, mean = rng.normal(size=(3, int(rng.integers(2, 5)))).round(1)
+    square = rng.integers(1, 100, size=len(weight)) / 10_000
+    return weight, gradient, mean / 10, square, int(rng.integers(1, 20)), 0.01, 0.1
 
 
 def adamw(w, g, m, v, t, rate, decay, coupled=0.0, corrected=True, root=True, rated=True, old=False, tiny=TINY,
-          inside=0.0, beta=BETA, gamma=GAMMA):
+          inside=0.0, beta=BETA, gamma=GAMMA, begun=(BETA, GAMMA), late=0.0):
     """The right step, or with an argument changed that of a mistake."""
     g, before = g + coupled * w, (m, v)
     m, v = beta * m + (1 - beta) * g, gamma * v + (1 - gamma) * g**2
     mean, square = before if old else (m, v)
-    mean, square = (mean / (1 - BETA**t), square / (1 - GAMMA**t)) if corrected else (mean, square)
+    mean, square = (mean / (1 - begun[0]**t), square / (1 - begun[1]**t)) if corrected else (mean, square)
     shrunk = w * (1 - (rate if rated else 1) * decay)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return shrunk - rate * mean / ((np.sqrt(square + inside) if root else square) + tiny), m, v
+        stepped = shrunk - rate * mean / ((np.sqrt(square + inside) if root else square) + tiny)
+    return stepped * (1 - rate * late), m, v
 
 
 ADAMW_EDGES = (  # gradients of the size of ε, and none at all
@@ -146,6 +163,13 @@ ADAMW = {
     "0.9 and 0.999 are the shares of the old averages, 0.1 and 0.001 those of what is new":
         lambda *a: adamw(*a, beta=1 - BETA, gamma=1 - GAMMA),
     "0.9 is the share of the old mean, 0.1 that of the gradient": lambda *a: adamw(*a, beta=1 - BETA),
+    "β₁ = 0.9 belongs to m and β₂ = 0.999 to v; they are exchanged":
+        lambda *a: adamw(*a, beta=GAMMA, gamma=BETA, begun=(GAMMA, BETA)),
+    "β₁ = 0.9 belongs to m and β₂ = 0.999 to v; they are exchanged in the averages":
+        lambda *a: adamw(*a, beta=GAMMA, gamma=BETA),
+    "β₁ and β₂ are exchanged in the correction": lambda *a: adamw(*a, begun=(GAMMA, BETA)),
+    "it is the weight after the step that decays; the old one does": lambda w, g, m, v, t, r, d:
+        adamw(w, g, m, v, t, r, 0.0, late=d),
     "the weight does not decay": lambda w, g, m, v, t, r, d: adamw(w, g, m, v, t, r, 0.0),
     "the corrected averages come back; the state keeps the plain ones": lambda *a: (
         adamw(*a)[0], adamw(*a)[1] / (1 - BETA ** a[4]), adamw(*a)[2] / (1 - GAMMA ** a[4])),

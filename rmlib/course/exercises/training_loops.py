@@ -1,5 +1,8 @@
 """Two loops with bugs, for the exercises of notebook 06: one that trains, one that goes on where another stopped."""
 
+from collections.abc import Callable
+from itertools import product
+
 import numpy as np
 
 from rmlib.course.logistic import sigmoid
@@ -8,19 +11,19 @@ from rmlib.course.logistic import sigmoid
 
 
 def small_data(rng: np.random.Generator) -> tuple[np.ndarray, list[list[np.ndarray]], float, float]:
-    """Weights (3,); for each of 8 to 11 batches its two or three pieces, differences of features (n, 3); peak, most."""
-    batches = [[rng.normal(size=(rng.integers(1, 5), 3)) for _ in range(rng.integers(2, 4))]
-               for _ in range(rng.integers(8, 12))]
-    return rng.normal(size=3), batches, float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.15, 0.3))
+    """Weights (2,); for each of 2 to 6 batches its one to three pieces, differences of features (n, 2); peak, most."""
+    batches = [[rng.choice([-1, 1], size=(n, 2)) * rng.integers(1, 30, size=(n, 2)) / 10
+                for n in rng.integers(1, 4, size=pieces)] for pieces in rng.integers(1, 4, size=rng.integers(2, 7))]
+    return rng.normal(size=2).round(1), batches, float(rng.integers(2, 7)) / 10, float(rng.integers(15, 31)) / 100
 
 
 def loop(weights, batches, peak, most, kept=False, clip_pieces=False, fall_pieces=False, clip=True, ahead=0,
          falls=True, of_means=False):
     """The right loop, or with an argument changed one that has kept a bug."""
-    w, gradient, taken = np.array(weights), np.zeros(3), 0
+    w, gradient, taken = np.array(weights), np.zeros(len(weights)), 0
     steps = len(batches)
     for pieces in batches:
-        gradient = gradient if kept else np.zeros(3)
+        gradient = gradient if kept else np.zeros(len(weights))
         for x in pieces:
             share = 1 / (len(x) * len(pieces)) if of_means else 1 / sum(map(len, pieces))
             gradient = gradient - (sigmoid(-x @ w)[:, None] * x).sum(axis=0) * share
@@ -44,17 +47,28 @@ def by_pieces(weights, batches, peak, most, after):
     return w
 
 
-KEPT = "the gradient of the last step is never set to zero, so that it is added to the next"
-PIECES = "each piece is clipped, before the gradient is whole: clip once, after the last piece"
-FALLS = "the rate falls with every piece, not with every step, and is at zero too early"
-LOOP = {
-    f"one bug is left: {KEPT}": lambda *a: loop(*a, kept=True),
-    f"one bug is left: {PIECES}": lambda *a: loop(*a, clip_pieces=True),
-    f"one bug is left: {FALLS}": lambda *a: loop(*a, fall_pieces=True),
-    f"two bugs are left: {KEPT}; {PIECES}": lambda *a: loop(*a, kept=True, clip_pieces=True),
-    f"two bugs are left: {KEPT}; {FALLS}": lambda *a: loop(*a, kept=True, fall_pieces=True),
-    f"two bugs are left: {PIECES}; {FALLS}": lambda *a: loop(*a, clip_pieces=True, fall_pieces=True),
-    "all three bugs are still there": lambda *a: loop(*a, kept=True, clip_pieces=True, fall_pieces=True),
+BUGS = (  # for each bug of the page what may stand in its place: what is told, and the arguments of `loop`
+    {"the gradient of the last step is never set to zero, so that it is added to the next": {"kept": True}, "": {}},
+    {"each piece is clipped, before the gradient is whole: clip once, after the last piece": {"clip_pieces": True},
+     "": {}},
+    {"the rate falls with every piece, not with every step, and is at zero too early": {"fall_pieces": True},
+     "the rate falls once a step now, but before the step is taken: the first rate is the peak": {"ahead": 1}, "": {}},
+)
+COUNTED = ("", "one bug is left", "two bugs are left", "all three bugs are still there")
+
+
+def left_over() -> dict[str, Callable]:
+    """A loop for every choice of the bugs that are left, by what is told of it."""
+    found = {}
+    for choice in product(*BUGS):
+        bugs = [bug for bug in choice if bug]
+        kept = {name: value for which, bug in zip(BUGS, choice, strict=True) for name, value in which[bug].items()}
+        if bugs:
+            found[f"{COUNTED[len(bugs)]}: {'; '.join(bugs)}"] = lambda *a, kept=kept: loop(*a, **kept)
+    return found
+
+
+LOOP = left_over() | {
     "the rate falls with the share of all pieces; a step counts one, in however many pieces its batch came":
         lambda *a: by_pieces(*a, after=False),
     "the rate falls with the share of all pieces, its own batch's among them; the first rate is the peak":
@@ -63,7 +77,6 @@ LOOP = {
     "the pieces' means are averaged: the gradient is the sum over all pairs of the batch, divided by their number":
         lambda *a: loop(*a, of_means=True),
     "nothing is clipped any more": lambda *a: loop(*a, clip=False),
-    "the rate falls before the first step is taken: the first rate is the peak": lambda *a: loop(*a, ahead=1),
 }
 
 
@@ -74,18 +87,19 @@ RATE = 0.1
 
 def saved_runs(rng: np.random.Generator) -> tuple[dict, list[np.ndarray]]:
     """What a run of momentum steps saved, and the gradients that are still to come."""
-    weights, momentum = rng.normal(size=(2, 3))
+    weights, momentum = rng.normal(size=(2, 3)).round(1)
     state = {"weights": weights, "momentum": momentum, "step": int(rng.integers(2, 8))}
-    return state, [rng.normal(size=3) for _ in range(rng.integers(3, 7))]
+    return state, [rng.normal(size=3).round(1) for _ in range(rng.integers(2, 7))]
 
 
-def continued(saved, gradients, momentum=True, step=True, again=0):
+def continued(saved, gradients, momentum=True, step=True, again=0, early=False):
     """The right end of the run, or with an argument changed that of a run that forgot something."""
     w, m = np.array(saved["weights"]), np.array(saved["momentum"]) * momentum
     taken = saved["step"] * step + again
     for g in gradients:
-        m = 0.9 * m + g
-        w = w - RATE / (1 + taken) * m
+        new = 0.9 * m + g
+        w = w - RATE / (1 + taken) * (m if early else new)
+        m = new
         taken += 1
     return w
 
@@ -98,5 +112,7 @@ CONTINUED = {
         lambda s, g: continued(s, g[s["step"]:]),
     "the schedule is one step behind the run": lambda s, g: continued(s, g, again=-1),
     "the schedule is one step ahead of the run": lambda s, g: continued(s, g, again=1),
+    "the weights move before the new gradient is in the momentum: first m, then w":
+        lambda s, g: continued(s, g, early=True),
     "the weights are those that were saved: nothing was trained": lambda s, g: s["weights"],
 }

@@ -157,12 +157,37 @@ def shown(value: object, digits: int = 5) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(shown(part, digits) for part in value)})"
     array = as_array(value)
+    if array is None and nested(value):
+        return listed(value, digits)
     if array is None:
         named = getattr(value, "__name__", None) or (str(value) if isinstance(value, Raised) else repr(value))
         return textwrap.shorten(named, LONGEST, placeholder=" ...")
-    numbers = {"float_kind": lambda number: f"{number:.{digits}g}"}
+    return listed(array, digits) + (f" of shape {array.shape}" if array.ndim > 1 or array.size > 8 else "")
+
+
+def listed(value: object, digits: int) -> str:
+    """Numbers on one line, without the shapes: an array, or lists and dicts of arrays."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {listed(part, digits)}' for key, part in value.items())}}}"
+    array = as_array(value)
+    if array is None:
+        return f"[{', '.join(listed(part, digits) for part in value)}]"
+    numbers = {"float_kind": lambda number: f"{number + 0.0:.{digits}g}"}  # no -0
     text = np.array2string(array, separator=", ", threshold=8, edgeitems=3, formatter=numbers)
-    return re.sub(r"\s+", " ", text) + (f" of shape {array.shape}" if array.ndim > 1 or array.size > 8 else "")
+    return re.sub(r"\s+", " ", text)
+
+
+def nested(value: object) -> bool:
+    """Whether it is a list or a dict that holds numbers and nothing else."""
+    try:
+        return isinstance(value, list | dict) and is_made_of("biufc", value)
+    except RecursionError:  # a list that contains itself
+        return False
+
+
+def simplicity(value: object) -> tuple[int, int]:
+    """What to sort by, so that the simplest comes first: how many numbers a value holds, then how long they are."""
+    return sum(part.size if isinstance(part, np.ndarray) else 1 for part, _ in pairs(value, value)), len(shown(value))
 
 
 def names_of(function: Callable, count: int) -> list[str]:
