@@ -11,7 +11,8 @@ import tiny
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import cross_validate  # noqa: E402
 
@@ -151,6 +152,19 @@ def test_a_fold_of_other_settings_is_refused(validate, tmp_path, capsys):
     capsys.readouterr()
     code, _ = validate("--keep", str(tmp_path / "kept"), "--epochs", "2")
     assert code == 2 and "seed0_fold1.json is of other pairs, settings or another backbone" in capsys.readouterr().err
+
+
+def test_the_stored_result_is_of_the_script_as_it_stands():
+    study = json.loads((ROOT / "rmlib/assets/studies/hh_minilm.json").read_text(encoding="utf-8"))
+    given = cross_validate._parser().parse_args(["--pairs", "HH", "--backbone", "MINILM", "--seeds", "0", "1", "2"])
+    assert study["settings"] == cross_validate.settings(given)
+    assert [[fold["fold"] for fold in seed["folds"]] for seed in study["seeds"]] == [[1, 2, 3, 4, 5]] * 3
+    for seed in study["seeds"]:
+        pooled = seed["pooled"]
+        assert pooled["pairs"] == study["rows"]["used"] == sum(fold["pairs"] for fold in seed["folds"])
+        for row in seed["against"].values():
+            assert row["lead"] == pytest.approx(pooled["accuracy"] - row["accuracy"])
+            assert row["lead_low"] < row["lead"] < row["lead_high"]
 
 
 def test_cross_validation_tells_a_user_s_error(backbone_dir, tmp_path, capsys):
