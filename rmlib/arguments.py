@@ -69,7 +69,7 @@ def check_report(options: argparse.Namespace) -> None:
         with TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise ValueError(f"--report {options.report} can't be written: {error.strerror}") from error
+        raise ValueError(f"--report {options.report} can't be written in {path.parent}: {error.strerror}") from error
 
 
 def _number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:

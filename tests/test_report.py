@@ -199,8 +199,8 @@ def test_equal_lengths_are_no_length_bias():
     ("{room}/<i>model & co/new/report.html", "is, or is in, what this command reads"),
     ("{room}/validation.jsonl", "is, or is in, what this command reads"),
     ("{room}/pairs/link", "is, or is in, what this command reads"),
-    ("{room}/other.jsonl/report.html", "can't be written: Not a directory"),
-    ("/proc/nowhere/report.html", "can't be written: "),
+    ("{room}/other.jsonl/report.html", "can't be written in {room}/other.jsonl: File exists"),
+    ("/proc/nowhere/report.html", "can't be written in /proc/nowhere: "),
 ])  # fmt: skip
 def test_a_place_for_the_report_is_refused_before_the_work(room, capsys, monkeypatch, place, words):
     monkeypatch.setattr(RewardModel, "from_pretrained", lambda *_: pytest.fail("the model was loaded first"))
@@ -209,7 +209,7 @@ def test_a_place_for_the_report_is_refused_before_the_work(room, capsys, monkeyp
     (room / "pairs" / "link").symlink_to(room / "<b>pairs<-b>.jsonl")
     (room / "other.jsonl").touch()
     before = {path: path.read_bytes() for path in room.rglob("*") if path.is_file()}
-    place = place.format(room=room)
+    place, words = (text.format(room=room) for text in (place, words))
     assert cli.main(["evaluate", str(room / "<i>model & co"), str(room / "<b>pairs<-b>.jsonl"), "--report", place,
                      "--validation", str(room / "validation.jsonl")]) == 2
     out, err = capsys.readouterr()

@@ -94,6 +94,8 @@ footer { margin-top: 3rem; padding-top: 1.25rem; border-top: 1px solid var(--lin
   .tiles { grid-template-columns: 1fr 1fr; }
   .tiles > div { padding: 0.75rem; }
   .tiles dd:first-of-type { font-size: 1.5rem; }
+  thead ~ tbody td { white-space: normal; }
+  #parts img { min-width: 0; }
 }
 @media print {
   :root { --paper: #ffffff; --raised: #ffffff; --line: #b9c0c7; --ink: #000000; --soft: #3d464e; --accent: #000000;
