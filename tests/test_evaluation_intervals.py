@@ -130,8 +130,9 @@ def test_the_interval_covers_where_conversations_are_few(clusters, even):
     for _ in range(200):
         right, index = few_clusters(rng, clusters, even)
         rule = (rng.random(len(right)) < 0.5).astype(float)
-        for name, (low, high) in (("accuracy", interval(right, index)), ("bootstrap", clustered_bootstrap(right, index)),
-                                  ("difference", interval(right - rule, index, least=-1))):
+        found = {"accuracy": interval(right, index), "bootstrap": clustered_bootstrap(right, index),
+                 "difference": interval(right - rule, index, least=-1)}
+        for name, (low, high) in found.items():
             hits[name] += low <= (0 if name == "difference" else 0.5) <= high
     assert min(hits["accuracy"], hits["difference"]) > (0.95 - 3 * math.sqrt(0.95 * 0.05 / 200)) * 200
     assert clusters > 3 or hits["bootstrap"] < 0.85 * 200

@@ -75,7 +75,7 @@ def test_json_has_every_number_of_the_page(evaluate, room):
     figures = json.loads(out)
     assert code == 0 and "report in" in err and {"temperature", "calibrated", "validation_pairs"} < set(figures)
     known = {str(leaf) for leaf in leaves(figures)} | {str(math.log(2)), "0.25"}  # of a coin
-    begin, end = page.index("Rows skipped"), page.index("Its worst mistakes</h2>")  # rows that are no pairs; single pairs
+    begin, end = page.index("Rows skipped"), page.index("Its worst mistakes</h2>")  # between: no pairs, and single pairs
     shown = Parts(page[:begin]).values + Parts(page[page.index("How often is it right?</h2>") : end]).values
     assert [value for _, value in shown if value not in known | {"17"}] == [] and len(shown) > 60  # rows read
     told = evaluate("--validation", room / "validation.jsonl")[1]
@@ -92,8 +92,8 @@ def test_the_tiles_are_the_main_figures(evaluate):
         "Best length rule": max(figures["baselines"].values()),  # no ties of length here
     }
     ends = figures["interval_low"], figures["interval_high"]
-    assert [float(value) for value in re.findall('95% interval <data value="(.*?)">.*? to <data value="(.*?)">', page)[0]
-            ] == list(ends)
+    told = re.search('95% interval <data value="(.*?)">.*? to <data value="(.*?)">', page)
+    assert (float(told[1]), float(told[2])) == ends
     assert {name: rule["accuracy"] for name, rule in figures["rules"].items()} == figures["baselines"]
 
 

@@ -1,4 +1,4 @@
-"""Every row and verdict of a report against raw scores, rows and gold rewards, by numpy: nothing of rmlib.evaluation."""
+"""Every row and verdict of a report against raw scores and rows, by numpy: nothing of rmlib.evaluation is asked."""
 
 import html
 import json
@@ -24,7 +24,7 @@ Z = 1.959963984540054
 
 @dataclass
 class Raw:
-    """What was given: margins, what each pair is a conversation of, and chosen less rejected in characters and words."""
+    """What was given: margins, of what conversation each pair is, chosen less rejected in characters and in words."""
 
     margins: np.ndarray
     conversations: list
@@ -191,7 +191,7 @@ def expected_verdicts(raw):
         return [*found, ("open", "Whether it favours length can’t be told")]
     _, _, (low, high), expected, excess = lean(raw)
     if expected is None:
-        found.append(("open", "Whether it favours length can’t be told, since it is wrong on no pair") if m.min() >= 0 else
+        found.append(("open", "Whether it favours length can’t be told, since it is wrong") if m.min() >= 0 else
                      ("bad", "It leans to long") if low > 0.5 else ("bad", "It leans to short") if high < 0.5 else
                      ("open", "Not shown to lean"))
     else:
@@ -211,7 +211,8 @@ def check(page, raw, drawn):
         for each in wanted:
             if isinstance(each, tuple) and each[0] == "simulated":
                 errors = np.array(each[1])
-                assert values.pop(0) == pytest.approx(errors.mean(), abs=5 * errors.std() / math.sqrt(len(errors))), name
+                error = errors.std() / math.sqrt(len(errors))
+                assert values.pop(0) == pytest.approx(errors.mean(), abs=5 * error), name
             elif isinstance(each, tuple):
                 tolerance = 0.1 * (each[1] - each[0])  # of quantiles of 2,000 and of 3,000 draws: five standard errors
                 assert (values.pop(0), values.pop(0)) == pytest.approx(each, abs=tolerance), name
@@ -284,9 +285,10 @@ def test_the_report_of_a_file(room, capsys, drawn):
     assert on_validation.mean() > 0  # or there would be no temperature
     raw = Raw(margins_of(scored), [name for _, name in used], np.array([len(a) - len(b) for a, b in texts]),
               np.array([len(a.split()) - len(b.split()) for a, b in texts]), on_validation=on_validation)
-    [figures] = run(capsys, "evaluate", room / "model", room / "pairs.jsonl", "--json", "--report", room / "report.html",
+    page = room / "report.html"
+    [figures] = run(capsys, "evaluate", room / "model", room / "pairs.jsonl", "--json", "--report", page,
                     "--validation", room / "validation.jsonl")
-    check((room / "report.html").read_text(encoding="utf-8"), raw, drawn)
+    check(page.read_text(encoding="utf-8"), raw, drawn)
     assert figures["temperature"] == pytest.approx(temperature(on_validation), rel=1e-6)
 
 
@@ -300,7 +302,8 @@ def of_world(pairs):
 
 def test_the_report_of_the_world(room, capsys, drawn, monkeypatch):
     monkeypatch.setattr(cli, "WORLD_TEST", 150)
-    raw = replace(of_world(World().pairs(150, "test")), margins=margins_of(run(capsys, "score", room / "model", "world")))
+    scored = run(capsys, "score", room / "model", "world")
+    raw = replace(of_world(World().pairs(150, "test")), margins=margins_of(scored))
     [figures] = run(capsys, "evaluate", room / "model", "world", "--json", "--report", room / "world.html")
     check((room / "world.html").read_text(encoding="utf-8"), raw, drawn)
     assert figures["gold"]["agreement"] == pytest.approx(right(raw.gold).mean())
@@ -321,7 +324,7 @@ def calibrated(rng, n):
 
 
 CASES = {
-    "one mind a conversation": lambda rng, n, words: np.repeat(rng.random(80) < 0.75, n // 80) * 3.0 - 1.5 + 0.01 * words,
+    "one mind a conversation": lambda rng, n, words: np.repeat(rng.random(80) < 0.75, n // 80) * 3 - 1.5 + 0.01 * words,
     "calibrated, by luck a little less": lambda rng, n, words: calibrated(rng, n),
     "too sure": lambda rng, n, words: 4 * calibrated(rng, n),
     "likes length": lambda rng, n, words: 0.5 * calibrated(rng, n) + 0.15 * words + 0.3,

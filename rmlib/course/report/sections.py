@@ -97,8 +97,8 @@ def calibration(findings: Findings) -> Html:
         f" validation pairs ({findings.validation}). Dividing all rewards by it gives the figures of the second "
         "column. The order of any two responses, and with it the accuracy, stays as it is.")]
     alt = (f"Against the model’s confidence, from a half to one, stands the share of pairs it is right on, with the "
-           f"diagonal of a calibrated model. On average it is {figures['confidence']['mean']:.1%} confident and right on "
-           f"{figures['accuracy']:.1%}.")
+           f"diagonal of a calibrated model. On average it is {figures['confidence']['mean']:.1%} confident and right "
+           f"on {figures['accuracy']:.1%}.")
     return joined(
         paragraph("The difference of two rewards stands for a probability: at a difference of 1 the model is 73% sure, "
                   "at 2 it is 88% sure. If its confidence can be trusted, then of the pairs on which it is 80% sure it "

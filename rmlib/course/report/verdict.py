@@ -35,7 +35,7 @@ def judgements(findings: Findings) -> list[Judgement]:
     if conversations >= ENOUGH:
         return [judge(findings) for judge in (accuracy, against_rules, calibration, length)]
     few = ("all pairs are of one conversation, which says nothing of others" if conversations == 1 else
-           joined("the pairs are of ", number(conversations, 0), f" conversations, and {ENOUGH} are the least it takes"))
+           joined("the pairs are of ", number(conversations, 0), f" conversations, and {ENOUGH} are the least"))
     return [(OPEN, joined("Too few conversations to tell how good it is: ", few, "."))]
 
 
