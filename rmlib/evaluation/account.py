@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -33,8 +33,8 @@ def whole_account(
 ) -> dict:
     """The fields of `summarise`, and all that is told of N pairs beside them, for json; margins, gold margins: (N,).
 
-    interval_low and _high are the accuracy's, by `interval`, as are all that stand deeper; clusters are conversations.
-    Where something can't be computed, "reason" says why. Raises ValueError as `summarise` does.
+    interval_low and interval_high are the accuracy's, by `interval` over conversations, and so are all intervals in
+    the parts of the object. Where a part can't be computed, its "reason" says why. Raises ValueError as `summarise`.
     """
     evaluation, conversations = summarise(margins, pairs), [conversation_key(pair) for pair in pairs]
     right, confidence = rightness(margins), confidences(margins)
@@ -78,7 +78,7 @@ def _length(margins: np.ndarray, words: np.ndarray, conversations: list[Hashable
     return found if "reason" in found else found | longer_expected(margins, words, conversations)._asdict()
 
 
-def _or_reason(compute, *arguments) -> dict:
+def _or_reason(compute: Callable, *arguments: np.ndarray | None) -> dict:
     try:
         return asdict(compute(*arguments))
     except ValueError as error:

@@ -92,12 +92,13 @@ def clustered_bootstrap(
 
 
 def interval(values: np.ndarray, clusters: Sequence[Hashable], least: float = 0.0) -> tuple[float, float]:
-    """95% interval of the mean of values in [least, 1], (N,), to go by: the widest ends of four, all over clusters.
+    """95% interval, to go by, of the mean of values in [least, 1], (N,): it has the widest ends of four.
 
-    `clustered_bootstrap`, which knows skewness, is too narrow for a few clusters; mean ± t √(C/(C-1) Σ_c e_c²) / N,
-    with e_c the sum of a cluster's values less as often the mean, and Student's t of C - 1 degrees of freedom, is not.
-    Both have no width where clusters happen to be equal. So there is the mean when z² more clusters of the least value
-    join, or of ones; and, for shares (least = 0), `wilson_interval`. One cluster says nothing of others: (least, 1).
+    `clustered_bootstrap` knows skewness, and is too narrow where clusters are few. mean ± t √(C/(C-1) Σ_c e_c²) / N is
+    not, with Student's t of C - 1 degrees of freedom and e_c the sum over a cluster of its values less the mean. Both
+    have no width where clusters happen to be equal: so the mean is taken, too, as if z² more clusters had joined, all
+    of the least value or all ones; and, for shares (least = 0), `wilson_interval`. From one cluster nothing is known
+    of others: (least, 1).
 
     Raises ValueError as `clustered_bootstrap` does.
     Source: MacKinnon, Nielsen and Webb (2023), J. Econom. 232, 272-299, for t with clusters.
