@@ -75,7 +75,7 @@ def test_json_has_every_number_of_the_page(evaluate, room):
     figures = json.loads(out)
     assert code == 0 and "report in" in err and {"temperature", "calibrated", "validation_pairs"} < set(figures)
     known = {str(leaf) for leaf in leaves(figures)} | {str(math.log(2)), "0.25"}  # of a coin
-    begin, end = page.index("Rows skipped"), page.index("Its worst mistakes</h2>")  # between: no pairs, and single pairs
+    begin, end = page.index("Rows skipped"), page.index("Its worst mistakes</h2>")  # of single pairs
     shown = Parts(page[:begin]).values + Parts(page[page.index("How often is it right?</h2>") : end]).values
     assert [value for _, value in shown if value not in known | {"17"}] == [] and len(shown) > 60  # rows read
     told = evaluate("--validation", room / "validation.jsonl")[1]
