@@ -44,7 +44,7 @@ def sure(margins):
 
 
 def ends(values, conversations, least=0.0):
-    """The widest of the four intervals; a simulation of our own instead of the package's."""
+    """The widest ends of all intervals; a simulation of our own instead of the package's."""
     names = {name: k for k, name in enumerate(dict.fromkeys(conversations))}
     index = np.array([names[name] for name in conversations])
     C, n, mean = len(names), len(values), values.mean()
@@ -55,9 +55,12 @@ def ends(values, conversations, least=0.0):
     low, high = np.quantile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [0.025, 0.975])
     v = C - 1
     t = Z + (Z**3 + Z) / 4 / v + (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96 / v**2 if v > 10 else None
-    found = [(low, high), (mean - (mean - least) * Z**2 / (C + Z**2), mean + (1 - mean) * Z**2 / (C + Z**2))]
+    found = [(low, high)]
+    if np.allclose(sums, sizes * mean):
+        found.append((mean - (mean - least) * Z**2 / (C + Z**2), mean + (1 - mean) * Z**2 / (C + Z**2)))
     if t:
-        half = t * math.sqrt(C / v * ((sums - sizes * mean) ** 2).sum()) / n
+        without = np.array([(sums.sum() - sums[c]) / (n - sizes[c]) for c in range(C)])
+        half = t * math.sqrt(v / C * ((without - mean) ** 2).sum())
         found.append((mean - half, mean + half))
     if least == 0:
         roots = np.roots([1 + Z**2 / n, -(2 * mean + Z**2 / n), mean**2]).real

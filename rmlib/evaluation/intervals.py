@@ -92,27 +92,28 @@ def clustered_bootstrap(
 
 
 def interval(values: np.ndarray, clusters: Sequence[Hashable], least: float = 0.0) -> tuple[float, float]:
-    """95% interval, to go by, of the mean of values in [least, 1], (N,): it has the widest ends of four.
+    """95% interval, to go by, of the mean of values in [least, 1], (N,): it has the widest ends of several.
 
-    `clustered_bootstrap` knows skewness, and is too narrow where clusters are few. mean ± t √(C/(C-1) Σ_c e_c²) / N is
-    not, with Student's t of C - 1 degrees of freedom and e_c the sum over a cluster of its values less the mean. Both
-    have no width where clusters happen to be equal: so the mean is taken, too, as if z² more clusters had joined, all
-    of the least value or all ones; and, for shares (least = 0), `wilson_interval`. From one cluster nothing is known
-    of others: (least, 1).
+    `clustered_bootstrap` knows skewness, and is too narrow where clusters are few. mean ± t √((C-1)/C Σ_c d_c²) is
+    less so, with d_c what the mean changes by without cluster c, and Student's t of C - 1 degrees of freedom. For
+    shares (least = 0) there is `wilson_interval`. Where clusters happen to be equal the first two have no width: then
+    the mean is taken as if z² more clusters had joined, all of the least value or all ones, which is Wilson's way for
+    shares of 0 and 1. From one cluster nothing is known of others: (least, 1).
 
     Raises ValueError as `clustered_bootstrap` does.
-    Source: MacKinnon, Nielsen and Webb (2023), J. Econom. 232, 272-299, for t with clusters.
+    Source: MacKinnon, Nielsen and Webb (2023), J. Econom. 232, 272-299: the cluster jackknife, CV3.
     """
     values = numbers(values, "values")
     index = groups(clusters, values)
     count, mean = int(index.max()) + 1, float(values.mean())
     if count == 1:
         return least, 1.0
-    rests = np.bincount(index, weights=values - mean)  # (C,)
-    half = _student(count - 1) * math.sqrt(count / (count - 1) * float(rests @ rests)) / len(values)
-    joining = Z**2 / (count + Z**2)
-    ends = [clustered_bootstrap(values, clusters), (mean - half, mean + half),
-            (mean - joining * (mean - least), mean + joining * (1 - mean))]
+    changes = np.bincount(index, weights=values - mean) / (len(values) - np.bincount(index))  # (C,)
+    half = _student(count - 1) * math.sqrt((count - 1) / count * float(changes @ changes))
+    ends = [clustered_bootstrap(values, clusters), (mean - half, mean + half)]
+    if half < 1e-9:  # equal clusters, but for rounding
+        joining = Z**2 / (count + Z**2)
+        ends.append((mean - joining * (mean - least), mean + joining * (1 - mean)))
     if least == 0:
         ends.append(wilson_interval(float(values.sum()), len(values)))
     lows, highs = zip(*ends)
