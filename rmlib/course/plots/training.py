@@ -82,8 +82,7 @@ def gradient_norms(norms: Sequence[float], most: float) -> Figure:
     axes.vlines(np.arange(1, len(norms) + 1), np.minimum(norms, most), norms, color=REJECTED, linewidth=2)
     axes.plot(np.arange(1, len(norms) + 1), norms, "o", color=MODEL, markersize=5)
     axes.axhline(most, color=THEORY, linestyle="--", linewidth=2)
-    axes.text(0.4, most, "clipped to this", ha="left", va="bottom",
-              bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+    axes.text(0.4, most, "clipped to this", ha="left", va="top")
     axes.set(xlabel="step", ylabel="norm of the gradient", ylim=(0, 1.08 * max(most, norms.max())),
              xticks=range(2, len(norms) + 1, 2))
     return figure
