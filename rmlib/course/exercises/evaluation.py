@@ -133,12 +133,35 @@ def _pairs(gap: float, disagree: float, *, z_level: float = 0.975, z_power: floa
     return ((z_level * math.sqrt(null) + z_power * math.sqrt(other)) / gap) ** 2
 
 
-def _gap_and_disagreement(rng: np.random.Generator) -> tuple[float, float]:
-    gap = float(rng.uniform(0.02, 0.15)) * float(rng.choice([-1, 1]))
-    return gap, abs(gap) + float(rng.uniform(0.02, 0.4))
+def _disagreement(margins: np.ndarray, others: np.ndarray) -> float:
+    return float(np.mean((margins > 0) != (others > 0)))
 
 
-PAIRS_NEEDED = {
+def pairs_needed(margins: np.ndarray, others: np.ndarray, gap: float) -> int:
+    disagree = _disagreement(margins, others)
+    if abs(gap) > disagree:
+        raise ValueError("no gap is larger than the share of pairs on which the two disagree")
+    return math.ceil(_pairs(gap, disagree))
+
+
+def _two_models_and_a_gap(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    n = int(rng.integers(5, 30))
+    sign, sizes = rng.choice([-1, 1], size=n), rng.integers(1, 30, size=(2, n)) / 10
+    turned = np.where(rng.permutation(n) < rng.integers(1, n // 2 + 1), -1, 1)
+    gap = round(float(rng.uniform(0.2, 0.9)) * float(np.mean(turned < 0)), 3) * int(rng.choice([-1, 1]))
+    return sign * sizes[0], sign * turned * sizes[1], gap
+
+
+def _measured(formula: Callable[[float, float], float]) -> Callable:
+    """A formula of the gap and the share of disagreement, as a function of two models' margins and the gap."""
+    return lambda margins, others, gap: formula(gap, _disagreement(margins, others))
+
+
+def _with_mean_of(square: Callable) -> Callable:
+    return lambda margins, others, gap: math.ceil(_pairs(gap, float(np.mean(square(margins, others)))))
+
+
+FORMULAS = {
     "the variance under the alternative is δ's own: D - δ², not D":
         lambda gap, d: math.ceil(_pairs(gap, d, other=d)),
     "the two variances are exchanged: D belongs to the level, D - δ² to the power":
@@ -149,6 +172,18 @@ PAIRS_NEEDED = {
         lambda gap, d: math.ceil(_pairs(gap, d, z_level=0.95)),
     "it forgets the power: this finds the difference in only about half of all experiments":
         lambda gap, d: math.ceil(_pairs(gap, d, z_power=0.5)),
+    "rounded quantiles, 1.96 and 0.84, are off by some pairs: take NormalDist().inv_cdf":
+        lambda gap, d: math.ceil(_pairs(gap, d, z_level=NormalDist().cdf(1.96), z_power=NormalDist().cdf(0.84))),
+    "the two terms are added: z of the power is +0.84, the quantile of 0.80, and not that of 0.20":
+        lambda gap, d: math.ceil(_pairs(gap, d, z_power=0.2)),
+    "the gap's square is taken off D, and here it is the gap itself":
+        lambda gap, d: math.ceil(_pairs(gap, d, other=d - gap)),
+    "twice D belongs to two test sets; here both models judge the same pairs":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=2 * d, other=2 * d)),
+    "no gap is larger than the share of pairs on which the two disagree: raise ValueError where one is asked for":
+        lambda gap, d: math.ceil(_pairs(gap, d)),
+    "nothing is divided by the gap: the smaller it is, the more pairs it takes":
+        lambda gap, d: math.ceil(_pairs(gap, d) * gap**2),
     "it forgets to square": lambda gap, d: math.ceil(math.sqrt(_pairs(gap, d))),
     "these are the votes of notebook 01, for a share of 1/2 + δ among all pairs; here most pairs say nothing":
         lambda gap, d: math.ceil(_pairs(gap, d, null=0.25, other=0.25 - gap**2)),
@@ -161,13 +196,24 @@ PAIRS_NEEDED = {
         lambda gap, d: math.ceil(((NormalDist().inv_cdf(0.975) * d + NormalDist().inv_cdf(0.8) * (d - gap**2))
                                   / gap) ** 2),
 }
+PAIRS_NEEDED = {name: _measured(formula) for name, formula in FORMULAS.items()} | {
+    "D is the share of pairs on which the two disagree, and here it is that on which they agree":
+        _with_mean_of(lambda one, other: (one > 0) == (other > 0)),
+    "to disagree is to prefer another response: the signs count, not how far the margins are apart":
+        _with_mean_of(lambda one, other: (one - other) ** 2),
+    "two signs, 1 and -1, differ by 2, and the square of that is 4: D counts each such pair as one":
+        _with_mean_of(lambda one, other: (np.sign(one) - np.sign(other)) ** 2),
+    "they disagree in two ways, and here one of them is counted":
+        _with_mean_of(lambda one, other: (one > 0) & (other < 0)),
+}
 
 
 EXERCISES = [
     Exercise("7.1", judge=_counterexample),
     Exercise("7.2", answer=resampled, draw=_prompts_drawn, mistakes=RESAMPLED),
     Exercise("7.3", answer=mcnemar_p, draw=_discordant, mistakes=MCNEMAR, edges=((0, 0), (5, 5), (0, 8), (31, 12))),
-    Exercise("7.4", answer=lambda gap, disagree: math.ceil(_pairs(gap, disagree)), draw=_gap_and_disagreement,
-             mistakes=PAIRS_NEEDED, edges=((0.02, 0.2), (-0.02, 0.2))),
+    Exercise("7.4", answer=pairs_needed, draw=_two_models_and_a_gap, mistakes=PAIRS_NEEDED,
+             edges=tuple((np.tile([1.5, 2.0, -1.0, 0.5], n), np.tile([1.0, 0.5, -2.0, -0.5], n), gap)
+                         for n, gap in ((1, 0.25), (1, -0.02), (4, 0.3), (4, -0.3)))),
     CALIBRATION, LENGTH, BEST_OF_N,
 ]

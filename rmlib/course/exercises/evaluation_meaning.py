@@ -93,48 +93,56 @@ CALIBRATION = Exercise(
 # 7.6: the taste for length
 
 
-def length_taste(margins: np.ndarray, gold_margins: np.ndarray, extra_words: np.ndarray) -> float:
-    table = np.stack([gold_margins, extra_words / 10], axis=1)  # (N, 2)
-    return float(np.linalg.lstsq(table, margins, rcond=None)[0][1])
-
-
 def _slopes(target: np.ndarray, *columns: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(np.stack(columns, axis=1), target, rcond=None)[0]
 
 
-def _ratio(learned: np.ndarray, gold: np.ndarray, words: np.ndarray) -> float:
-    a, c = _slopes(learned, gold, words / 10)
-    return float(c / a)
+def words_for_one(margins: np.ndarray, gold_margins: np.ndarray, extra_words: np.ndarray) -> float:
+    gold, word = _slopes(margins, gold_margins, extra_words)
+    return float(gold / word)
+
+
+def _in_two_steps(margins: np.ndarray, gold_margins: np.ndarray, extra_words: np.ndarray) -> float:
+    gold = _slopes(margins, gold_margins)[0]
+    return float(gold / _slopes(margins - gold * gold_margins, extra_words)[0])
 
 
 def _learned_gold_words(rng: np.random.Generator) -> tuple:
-    n = int(rng.integers(30, 80))
+    n = int(rng.integers(5, 20))
     words = rng.integers(-12, 13, size=n)
-    gold = rng.normal(0.5, 1.5, size=n) + 0.06 * words  # longer answers are a little better
-    learned = rng.uniform(0.6, 1.2) * gold + rng.uniform(-2, 2) * words / 10 + 0.3 + rng.normal(0, 0.4, size=n)
-    return learned, gold, words
+    gold = (rng.normal(0.5, 1.5, size=n) + 0.06 * words).round(1)  # longer answers are a little better
+    taste = rng.choice([-1, 1]) * rng.uniform(0.8, 2) * words / 10
+    return (rng.uniform(0.6, 1.2) * gold + taste + rng.normal(0.3, 0.3, size=n)).round(1), gold, words
 
 
 LENGTH = Exercise(
     "7.6",
-    answer=length_taste,
+    answer=words_for_one,
     draw=_learned_gold_words,
     mistakes={
+        "this is the gold reward that ten words outweigh, c/a; the words that 1 of gold reward outweighs are wanted":
+            lambda learned, gold, words: 10 / words_for_one(learned, gold, words),
+        "this is the gold reward that one word outweighs; turn the ratio round":
+            lambda learned, gold, words: 1 / words_for_one(learned, gold, words),
+        "these are tens of words: the slope c belongs to ten of them":
+            lambda learned, gold, words: words_for_one(learned, gold, words) / 10,
+        "the two slopes are multiplied; how often does the one go into the other?":
+            lambda learned, gold, words: float(np.prod(_slopes(learned, gold, words))),
+        "this is worth 1 of the model's margin; 1 of gold reward is worth a of it":
+            lambda learned, gold, words: float(1 / _slopes(learned, gold, words)[1]),
+        "this is c, the slope for ten words; it is still to be compared with the gold reward's":
+            lambda learned, gold, words: float(_slopes(learned, gold, words / 10)[1]),
         "without the gold margin the slope also holds what longer answers deserve: fit both together":
-            lambda learned, gold, words: float(_slopes(learned, words / 10)[0]),
-        "this is the slope for one word; ten are asked for":
-            lambda learned, gold, words: float(_slopes(learned, gold, words)[1]),
-        "there is a constant in the fit; exchange the two responses and all signs turn, so none belongs there":
-            lambda learned, gold, words: float(_slopes(learned, gold, words / 10, np.ones(len(gold)))[1]),
-        "this is the slope of the gold margin":
-            lambda learned, gold, words: float(_slopes(learned, gold, words / 10)[0]),
-        "this predicts the gold margin from the learned one, not the learned from the gold":
-            lambda learned, gold, words: float(_slopes(gold, learned, words / 10)[1]),
+            lambda learned, gold, words: float(1 / _slopes(learned, words)[0]),
+        "in two steps the slope of the gold margin takes a part of length with it: fit both at once": _in_two_steps,
         "a gold reward of slope 1 is taken for granted by subtracting it: fit its slope too":
-            lambda learned, gold, words: float(_slopes(learned - gold, words / 10)[0]),
-        "this is c/a, the words in units of gold reward; c itself is asked for": _ratio,
-        "a correlation has no unit; the slope is wanted":
-            lambda learned, gold, words: float(np.corrcoef(learned, words)[0, 1]),
+            lambda learned, gold, words: float(1 / _slopes(learned - gold, words)[0]),
+        "there is a constant in the fit; exchange the two responses and all signs turn, so none belongs there":
+            lambda learned, gold, words: float(np.divide(*_slopes(learned, gold, words, np.ones(len(gold)))[:2])),
+        "this predicts the gold margin from the learned one, not the learned from the gold":
+            lambda learned, gold, words: float(np.divide(*_slopes(gold, learned, words))),
+        "the table has two rows, and N columns; np.stack(..., axis=1) makes it (N, 2)":
+            lambda learned, gold, words: np.linalg.lstsq(np.stack([gold, words]), learned, rcond=None),
     },
     rtol=1e-6,
 )

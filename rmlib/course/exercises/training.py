@@ -181,30 +181,53 @@ ADAMW = {
 # 6.5: the schedule
 
 
-def moments(rng: np.random.Generator) -> tuple[int, int, int, float]:
+def moments(rng: np.random.Generator) -> tuple[int, int, int, float, float]:
     steps = int(rng.integers(40, 100))
     warmup = int(rng.integers(4, 20))
-    return int(rng.integers(0, steps)), steps, warmup, float(rng.uniform(1e-4, 1e-2))
+    return int(rng.integers(0, steps)), steps, warmup, int(rng.integers(1, 100)) / 1e4, int(rng.integers(1, 9)) / 20
 
 
-def learning_rate(step, steps, warmup, peak):
-    return peak * (step / warmup if step < warmup else (steps - step) / (steps - warmup))
+def learning_rate(step, steps, warmup, peak, floor, turn=np.pi, begun=None, least=0.0, wave=None, fall=None, early=0):
+    """The right rate, or with an argument changed that of a mistake.
+
+    turn: angle at the end; begun, fall: where the fall begins and how long it takes; least: share that warm-up starts
+    at; wave: what the angle makes of the fall, 1 to 0; early: steps by which the warm-up is ahead.
+    """
+    if step < warmup:
+        return peak * (least + (1 - least) * (step + early) / warmup)
+    begun = warmup if begun is None else begun
+    angle = turn * (step - begun) / (fall or steps - begun)
+    return peak * (floor + (1 - floor) * (wave or (lambda x: (1 + np.cos(x)) / 2))(angle))
 
 
 RATE = {
-    "after the warm-up it stays at the peak; it falls to zero":
-        lambda s, n, w, p: p * min(1, s / w),
-    "it falls from the first step on, as if there had been no warm-up, and so jumps at its end":
-        lambda s, n, w, p: p * (s / w if s < w else (n - s) / n),
-    "the warm-up counts from one: the first step, step 0, has rate zero":
-        lambda s, n, w, p: p * ((s + 1) / w if s < w else (n - s) / (n - w)),
-    "there is no warm-up": lambda s, n, w, p: p * (n - s) / n,
-    "it rises again: the share is of the steps that are left, not of those that were taken":
-        lambda s, n, w, p: p * (s / w if s < w else (s - w) / (n - w)),
-    "it is zero at the last step already; it would be at step `steps`, of which there is none":
-        lambda s, n, w, p: p * (s / w if s < w else (n - 1 - s) / (n - 1 - w)),
-    "it reaches the peak at the last step": lambda s, n, w, p: p * s / n,
-    "it is a share; multiply by the peak": lambda s, n, w, p: learning_rate(s, n, w, 1.0),
+    "it falls to zero; at step `steps`, `floor` times the peak is left": lambda s, n, w, p, f:
+        learning_rate(s, n, w, p, 0.0),
+    "the floor is added to the whole wave, and so the rate jumps above the peak: the wave's height is 1 - floor":
+        lambda s, n, w, p, f: learning_rate(s, n, w, p, 0.0) + (p * f if s >= w else 0),
+    "the wave goes down to zero and is cut off at the floor; it lies between the peak and the floor":
+        lambda s, n, w, p, f: max(learning_rate(s, n, w, p, 0.0), p * f if s >= w else 0),
+    "this falls in a straight line; half a wave is flat at both of its ends":
+        lambda *a: learning_rate(*a, wave=lambda x: 1 - x / np.pi),
+    "this is a whole wave, which ends at the peak again; half of one ends at its lowest":
+        lambda *a: learning_rate(*a, turn=2 * np.pi),
+    "this is a quarter of a wave, the cosine from 1 to 0; half of one goes from 1 to -1":
+        lambda *a: learning_rate(*a, wave=lambda x: np.cos(x / 2)),
+    "a cosine lies between 1 and -1: add 1 and halve it, or the rate falls below the floor":
+        lambda *a: learning_rate(*a, wave=np.cos),
+    "cos takes radians: half a wave is π, not 180": lambda *a: learning_rate(*a, turn=180.0),
+    "the wave begins at step 0, as if there had been no warm-up, and so the rate jumps at its end":
+        lambda *a: learning_rate(*a, begun=0),
+    "the wave begins at the end of the warm-up and is as long as the whole run: it never gets to the floor":
+        lambda *a: learning_rate(*a, fall=a[1]),
+    "the warm-up counts from one: the first step, step 0, has rate zero": lambda *a: learning_rate(*a, early=1),
+    "the warm-up begins at the floor; it begins at zero": lambda *a: learning_rate(*a, least=a[4]),
+    "`floor` is a share of the peak; here it is taken for a rate": lambda s, n, w, p, f:
+        learning_rate(s, n, w, p, f / p),
+    "it rises from the floor to the peak": lambda *a: learning_rate(*a, wave=lambda x: (1 - np.cos(x)) / 2),
+    "it is at the floor at the last step already; it would be at step `steps`, of which there is none":
+        lambda *a: learning_rate(*a, fall=a[1] - 1 - a[2]),
+    "it is a share; multiply by the peak": lambda s, n, w, p, f: learning_rate(s, n, w, 1.0, f),
 }
 
 EXERCISES = [
@@ -213,7 +236,7 @@ EXERCISES = [
     Exercise("6.2", accumulated, pieces, ACCUMULATED),
     Exercise("6.3", clipped, some_gradients, CLIPPED, edges=(([np.ones((2, 3)), np.full(4, -2.0)], 0.5),)),
     Exercise("6.4", adamw, adam_state, ADAMW, edges=ADAMW_EDGES),
-    Exercise("6.5", learning_rate, moments, RATE, edges=((0, 50, 5, 1e-3), (5, 50, 5, 1e-3), (49, 50, 5, 1e-3))),
+    Exercise("6.5", learning_rate, moments, RATE, edges=tuple((step, 50, 5, 1e-3, 0.1) for step in (0, 5, 49))),
     Exercise("6.6", loop, small_data, LOOP),
     Exercise("6.7", continued, saved_runs, CONTINUED),
 ]
