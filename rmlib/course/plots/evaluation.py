@@ -66,7 +66,7 @@ def learned_against_gold(gold: np.ndarray, learned: np.ndarray, slope: float, qu
     across = np.array([gold.min(), gold.max()])
     # Gold values are sums of a few weights: without a little noise many dots would hide one another.
     jitter = np.random.default_rng(0).normal(0, 0.03, gold.shape)
-    axes.plot(gold + jitter, learned, ".", color=MODEL, alpha=0.35 if gold.size > 1000 else 0.7, markersize=6,
+    axes.plot(gold + jitter, learned, ".", color=MODEL, alpha=0.35 if gold.size > 1000 else 1, markersize=6,
               markeredgewidth=0)
     axes.plot(across, across, color=THEORY, linestyle="--", linewidth=1.8, label="learned = gold")
     axes.plot(across, slope * across, color=LIT_EDGE, label="fitted line")

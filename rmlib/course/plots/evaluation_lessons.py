@@ -53,14 +53,14 @@ def temperature(margins: np.ndarray, chosen: float, temperatures: np.ndarray, lo
 
 @styled
 def offsets(gold: np.ndarray, learned: np.ndarray, prompts: np.ndarray) -> Figure:
-    """Learned against gold rewards, (N,), before and after each prompt's own mean is taken from both."""
+    """Learned against gold rewards, (N,), before and after each prompt's mean is taken away; a colour for each mean."""
     figure, axes = canvas(columns=2, height=4.6)
     means = [np.bincount(prompts, values) / np.bincount(prompts) for values in (gold, learned)]
     centred = gold - means[0][prompts], learned - means[1][prompts]
     jitter = np.random.default_rng(0).normal(0, 0.03, len(gold))  # many gold rewards are equal
-    titles = "learned reward", "each prompt's mean removed"
+    titles = "second model's reward", "each prompt's mean removed"
     for panel, title, (across, up) in zip(axes, titles, ((gold, learned), centred), strict=True):
-        panel.plot(across + jitter, up, ".", color=MODEL, alpha=0.5, markersize=7, markeredgewidth=0)
+        panel.scatter(across + jitter, up, s=14, c=means[1][prompts], cmap="cividis", linewidths=0)
         panel.axhline(0, color=FAINT, linewidth=1.2, zorder=0)
         panel.axvline(0, color=FAINT, linewidth=1.2, zorder=0)
         panel.set(title=title, xlabel="gold reward")
@@ -86,7 +86,7 @@ def taste_for_length(extra_words: np.ndarray, rests: Mapping[str, np.ndarray], s
         axes.plot([extra_words[one].mean() for one in inside], [rest[one].mean() for one in inside], marker,
                   color=colour, label=name)
     axes.axhline(0, color=FAINT, linewidth=1.2, zorder=0)
-    axes.set(title="margin beyond what is deserved", xlabel="words that the first response has more", xlim=across)
+    axes.set(title="margin beyond what is deserved", xlabel="words that the chosen response has more", xlim=across)
     axes.legend(loc="upper left")
     return figure
 
@@ -124,7 +124,7 @@ def leads(rows: Mapping[str, Sequence[tuple[float, float, float]]]) -> Figure:
 
 @styled
 def best_of_n(sizes: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
-    """Mean gold reward of what is picked from n responses, (S,) each: by the gold reward, by the model, by lot."""
+    """Mean gold reward of what is picked from n responses, (S,) each: by the gold reward, by the model, at random."""
     figure, (axes,) = canvas(height=4.2)
     looks = ((THEORY, "--", "s"), (MODEL, "-", "o"), (NEUTRAL, ":", "D"), (LIT_EDGE, "-", "^"), (CHOSEN, "-", "v"))
     for (name, heights), (colour, line, marker) in zip(curves.items(), looks, strict=False):
@@ -143,13 +143,28 @@ def same_worth(groups: Mapping[str, np.ndarray], worth: float) -> Figure:
     heights = np.arange(len(groups))[::-1]
     for height, rewards in zip(heights, groups.values(), strict=True):
         spread = np.random.default_rng(0).uniform(-0.22, 0.22, len(rewards))
-        axes.plot(rewards, height + spread, ".", color=MODEL, alpha=0.7, markersize=6, markeredgewidth=0)
-        axes.plot(rewards.mean(), height, "|", color=REJECTED, markersize=24, markeredgewidth=3)
-    axes.axvline(worth, color=THEORY, linestyle="--", linewidth=1.6)
+        axes.plot(rewards, height + spread, ".", color=MODEL, markersize=6, markeredgewidth=0)
+        axes.plot(rewards.mean(), height, "|", color=REJECTED, markersize=24, markeredgewidth=3,
+                  label="mean" if height == 0 else None)
+    axes.axvline(worth, color=THEORY, linestyle="--", linewidth=1.6, label="the gold reward of each")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
     axes.set(title="learned reward of right answers", yticks=heights, yticklabels=list(groups),
              ylim=(-0.7, len(groups) - 0.3))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    return figure
+
+
+@styled
+def margins_of_kinds(kinds: Mapping[str, np.ndarray]) -> Figure:
+    """Histograms of the margins, (N,), of each kind of pairs, on one another."""
+    figure, (axes,) = canvas(height=3.8)
+    widest = max(np.abs(margins).max() for margins in kinds.values())
+    for (name, margins), colour in zip(kinds.items(), (LIT_EDGE, MODEL), strict=True):
+        axes.hist(margins, np.linspace(-widest, widest, 41), color=colour, alpha=0.55, label=name)
+    axes.axvline(0, color=THEORY, linewidth=1.4)
+    axes.set(title="pairs", xlabel="margin Δ")
+    axes.legend(loc="upper left")
     return figure
 
 
