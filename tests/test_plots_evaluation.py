@@ -113,8 +113,16 @@ def test_a_temperature_moves_the_dots_and_the_mark():
 def test_offsets_are_removed_on_the_right():
     prompts, gold = np.repeat(np.arange(5), 4), MARGINS[:20]
     left, right = lessons.offsets(gold, gold + 7 * prompts, prompts).axes
-    np.testing.assert_allclose(line(left, 0)[:, 1], gold + 7 * prompts)
-    np.testing.assert_allclose(line(right, 0)[:, 1].reshape(5, 4).mean(axis=1), 0, atol=1e-12)
+    before, after = (np.asarray(panel.collections[0].get_offsets())[:, 1] for panel in (left, right))
+    np.testing.assert_allclose(before, gold + 7 * prompts)
+    np.testing.assert_allclose(after.reshape(5, 4).mean(axis=1), 0, atol=1e-12)
+
+
+def test_each_kind_of_pairs_has_a_histogram_of_its_own():
+    [axes] = lessons.margins_of_kinds({"one": MARGINS[:30], "two": MARGINS[30:]}).axes
+    heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, -1)
+    assert heights.sum(axis=1).tolist() == [30, len(MARGINS) - 30]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
 
 
 def test_a_taste_for_length_is_a_line_through_zero():
