@@ -36,7 +36,7 @@ def overfitting(one: Sequence[float], sixteen: Mapping[str, Sequence[float]]) ->
     for (name, losses), (colour, line) in zip(sixteen.items(), LOOKS, strict=False):
         right.plot(range(1, len(losses) + 1), losses, line, color=colour, label=name)
     right.axhline(np.log(2), color=FAINT, linewidth=1.6, zorder=0)
-    right.set(title="sixteen pairs", xlabel="step", ylim=(-0.03, 1.45), xticks=left.get_xticks())
+    right.set(title="sixteen pairs", xlabel="step", ylim=(-0.03, 1.45))
     right.legend(loc="upper right", handlelength=1.6)
     return figure
 
