@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 EMBEDDED_BACKBONE = Path(__file__).parent / "assets" / "backbone"
+EMBEDDED_REWARD_MODEL = Path(__file__).parent / "assets" / "reward_model"
 HUB_BACKBONE = "distilbert-base-uncased"
 
 

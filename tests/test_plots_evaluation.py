@@ -68,6 +68,8 @@ def test_slices_stand_in_order_from_the_top():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["capitals (1,200)", "books (30)"]
     assert list(axes.get_yticks()) == [1, 0]
     np.testing.assert_allclose([line(axes, 0)[:, 0], line(axes, 2)[:, 0]], [[0.7, 0.9], [0.4, 0.8]])
+    assert {each.get_label(): each.get_xdata()[0] for each in axes.lines[-2:]} == {"a coin": 0.5, "all pairs": 0.75}
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["a coin", "all pairs"]
 
 
 def test_words_are_shaded_by_what_the_reward_loses_without_them():
@@ -79,7 +81,8 @@ def test_words_are_shaded_by_what_the_reward_loses_without_them():
     assert strength["The"] == 0 and strength["Paris."] > strength["radio"] > strength["London"] > 0
     assert strength["radio"] == pytest.approx(strength["Paris."] / 2, abs=0.01)  # of 255 steps
     colours = {word: to_hex(box.get_facecolor()).upper() for word, box in boxes.items() if box is not None}
-    assert colours["Paris."] == CHOSEN and colours["radio"] == REJECTED
+    assert colours["Paris."] == colours["raises the reward"] == CHOSEN
+    assert colours["radio"] == colours["lowers it"] == REJECTED
 
 
 def test_long_texts_are_broken_between_words():

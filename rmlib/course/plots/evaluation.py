@@ -79,17 +79,21 @@ def learned_against_gold(gold: np.ndarray, learned: np.ndarray, slope: float, qu
 
 @styled
 def slices_figure(rows: Sequence[tuple[str, int, float, float, float]], overall: float | None = None,
-                  title: str = "accuracy") -> Figure:
-    """Rows (name, pairs, accuracy, low, high), from the top: a dot with its interval; a line at `overall`."""
-    figure, (axes,) = canvas(height=1.6 + 0.42 * len(rows))
+                  overall_of: str = "all pairs") -> Figure:
+    """Rows (name, pairs, accuracy, low, high), from the top: a dot with its interval; lines at a coin's and `overall`.
+
+    overall_of: whose accuracy that is, for the legend.
+    """
+    figure, (axes,) = canvas(height=2.0 + 0.42 * len(rows))
     heights = np.arange(len(rows))[::-1]
     for height, (_, _, accuracy, low, high) in zip(heights, rows, strict=True):
         axes.plot([low, high], [height, height], color=MODEL, linewidth=4, alpha=0.45, solid_capstyle="butt")
         axes.plot(accuracy, height, "o", color=MODEL, markersize=10)
-    axes.axvline(0.5, color=NEUTRAL, linestyle=":", linewidth=1.8)
+    axes.axvline(0.5, color=NEUTRAL, linestyle=":", linewidth=1.8, label="a coin")
     if overall is not None:
-        axes.axvline(overall, color=THEORY, linestyle="--", linewidth=1.6)
-    axes.set(title=title, yticks=heights, ylim=(-0.7, len(rows) - 0.3),
+        axes.axvline(overall, color=THEORY, linestyle="--", linewidth=1.6, label=overall_of)
+    figure.legend(loc="outside lower center", ncols=2)
+    axes.set(title="accuracy", yticks=heights, ylim=(-0.7, len(rows) - 0.3),
              yticklabels=[f"{name} ({pairs:,})" for name, pairs, *_ in rows])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
@@ -101,10 +105,12 @@ def slices_figure(rows: Sequence[tuple[str, int, float, float, float]], overall:
 def occlusion_figure(texts: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Figure:
     """Texts as (name, [(word, change of the reward without it), ...]): blue words raise the reward, orange lower it.
 
-    A word that raises the reward is one whose loss lowers it. One scale of colour serves all the texts.
+    A word that raises the reward is one whose loss lowers it. One scale of colour serves all the texts; the last line
+    is its key.
     """
     largest = max((abs(change) for _, words in texts for _, change in words), default=0.0) or 1.0
-    lines = [line for name, words in texts for line in (name, *_broken(words), "")][:-1]
+    lines = [line for name, words in texts for line in (name, *_broken(words), "")]
+    lines.append([(0, "raises the reward", -largest), (19, "lowers it", largest)])
     figure = Figure(figsize=(WIDTH, 0.5 + 0.46 * len(lines)), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(0, LINE), ylim=(len(lines) - 0.4, -0.6))
