@@ -1,17 +1,19 @@
 """What notebook 06 shows of longer trainings: settings compared on validation pairs, and learning curves.
 
     python benchmarks/training_studies.py settings --json rmlib/assets/studies/settings.json
+    python benchmarks/training_studies.py longer --json rmlib/assets/studies/longer.json
     python benchmarks/training_studies.py sizes --json rmlib/assets/studies/sizes.json
     python benchmarks/training_studies.py ingredients --json rmlib/assets/studies/ingredients.json
     python benchmarks/training_studies.py knowledge --json rmlib/assets/studies/knowledge.json
 
 Every run is one epoch over fresh pairs of the gold world, and every run is reported. They are judged on validation
 pairs alone; the test part is opened by none. `settings` trains on 2,048 pairs with each peak learning rate and batch
-size, seed 0. `sizes` trains on ever more pairs, three seeds each, from the embedded backbone and from the same net with
-random weights; seeds set the head, the net's random weights, the pairs and their order. `ingredients` changes one thing
-after another in trainings on 512 pairs, three seeds each. `knowledge` asks what the net with random
-weights has learned from 4,096 pairs. Rows of both hold the accuracy where one answer is right and the other wrong
-(`facts`), and where manner alone decides (`manners`).
+size, seed 0. `longer` compares smaller rates on four times the pairs, then mean pooling and a frozen lower half, three
+seeds each. `sizes` trains on ever more pairs, three seeds each, from the embedded backbone and from the same net with
+random weights; seeds set the head, the net's random weights, the pairs and their order. `ingredients`
+changes one thing after another in trainings on 512 pairs, three seeds each. `knowledge` asks what the net with random
+weights has learned from 4,096 pairs. Rows hold the accuracy where one answer is right and the other wrong (`facts`),
+and where manner alone decides (`manners`).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from itertools import product
 
 import torch
 import transformers
-from gold_world import untrained
+from gold_world import freeze_lower_half, untrained
 
 from rmlib.evaluation import decided_by_fact, margins_from, rightness, summarise
 from rmlib.files import atomic_write_text
@@ -37,6 +39,8 @@ from rmlib.training_config import TrainingConfig
 from rmlib.world import World, bayes_limits, realised_agreement
 
 RATES, BATCHES, SETTINGS_PAIRS = (2.5e-4, 5e-4, 1e-3, 2e-3), (8, 16, 32), 2_048
+LONGER_RATES, LONGER_BATCHES, LONGER_PAIRS = (1.25e-4, 2.5e-4, 5e-4), (16, 32), 8_192
+ROUNDED, MEAN, FROZEN = "bfloat16 weights", "mean pooling", "lower half frozen"  # what a start may say after a comma
 INGREDIENTS_PAIRS, KNOWLEDGE_PAIRS = 512, 4_096
 USUAL = {"learning_rate": 5e-4, "batch_size": 16, "precision": "fp32"}
 CHANGES = (  # (weights, what differs from the usual settings)
@@ -56,6 +60,15 @@ def settings_runs(_: argparse.Namespace) -> Iterator[tuple[str, int, TrainingCon
         yield "pretrained", SETTINGS_PAIRS, TrainingConfig(learning_rate=rate, batch_size=batch, precision="fp32")
 
 
+def longer_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
+    """(start, pairs, settings) of each run that compares them again, with more pairs; then pooling and freezing."""
+    grid = [("pretrained", *each) for each in product(LONGER_RATES, LONGER_BATCHES)]
+    grid += [(f"pretrained, {MEAN}", 2.5e-4, 16)]
+    grid += [(f"pretrained, {MEAN}, {FROZEN}", rate, 16) for rate in (2.5e-4, 5e-4)]
+    for (start, rate, batch), seed in product(grid, options.seeds):
+        yield start, LONGER_PAIRS, TrainingConfig(learning_rate=rate, batch_size=batch, precision="fp32", seed=seed)
+
+
 def sizes_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
     """(start, pairs, settings) of each run of the learning curves."""
     for start, sizes in SIZES.items():
@@ -66,7 +79,7 @@ def sizes_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, Training
 def ingredients_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
     """(start, pairs, settings) of each run that leaves something out or changes it."""
     for seed, (weights, changed) in product(options.seeds, CHANGES):
-        start = "pretrained" if weights == "fp32" else "pretrained, bfloat16 weights"
+        start = "pretrained" if weights == "fp32" else f"pretrained, {ROUNDED}"
         yield start, INGREDIENTS_PAIRS, TrainingConfig(**USUAL | changed, seed=seed)
 
 
@@ -76,15 +89,20 @@ def knowledge_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, Trai
         yield "random", KNOWLEDGE_PAIRS, TrainingConfig(**USUAL, seed=seed)
 
 
-STUDIES = {"settings": settings_runs, "sizes": sizes_runs, "ingredients": ingredients_runs, "knowledge": knowledge_runs}
+STUDIES = {"settings": settings_runs, "longer": longer_runs, "sizes": sizes_runs, "ingredients": ingredients_runs,
+           "knowledge": knowledge_runs}
 
 
 def run(world: World, start: str, pairs: int, config: TrainingConfig, validation: list) -> dict:
     """Train once and measure on the validation pairs; a run that fails is reported as one."""
     row = {"start": start, "pairs": pairs, "learning_rate": config.learning_rate, "batch_size": config.batch_size,
            "seed": config.seed, "warmup": config.warmup, "dropout": config.dropout}
-    start, _, weights = start.partition(", ")
-    model = untrained(start, config.seed).to(torch.bfloat16 if weights else torch.float32)
+    start, *changed = start.split(", ")
+    model = untrained(start, config.seed).to(torch.bfloat16 if ROUNDED in changed else torch.float32)
+    if MEAN in changed:
+        model.pooling = "mean"  # of an encoder it is the first token's otherwise
+    if FROZEN in changed:
+        freeze_lower_half(model)
     try:
         result = train(model, world.pairs(pairs, "train", seed=config.seed), config, progress=False)
         margins = margins_from(score_pairs(model, validation))

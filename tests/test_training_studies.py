@@ -77,3 +77,18 @@ def test_weights_in_bfloat16_are_trained_in_bfloat16(monkeypatch):
         with pytest.raises(ZeroDivisionError):
             training_studies.run(training_studies.World(), start, 8, config, [])
     assert seen == [torch.float32, 0, torch.bfloat16, 0]
+
+
+def test_a_start_says_what_is_pooled_and_what_is_trained(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training_studies, "train", lambda model, *_, **__: seen.append((model.pooling, [
+        name.split(".")[1:4] for name, parameter in model.named_parameters() if not parameter.requires_grad])))
+    monkeypatch.setattr(training_studies, "score_pairs", lambda *_: 1 / 0)
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    for start in ("pretrained", "pretrained, mean pooling", "pretrained, mean pooling, lower half frozen"):
+        with pytest.raises(ZeroDivisionError):
+            training_studies.run(training_studies.World(), start, 8, config, [])
+    assert seen[:2] == [("cls", []), ("mean", [])]
+    pooling, frozen = seen[2]
+    assert pooling == "mean" and {place[0] for place in frozen} == {"embeddings", "transformer"}
+    assert {place[2] for place in frozen if place[0] == "transformer"} == {"0", "1"}
