@@ -148,7 +148,8 @@ def _two_models_and_a_gap(rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     n = int(rng.integers(5, 30))
     sign, sizes = rng.choice([-1, 1], size=n), rng.integers(1, 30, size=(2, n)) / 10
     turned = np.where(rng.permutation(n) < rng.integers(1, n // 2 + 1), -1, 1)
-    gap = round(float(rng.uniform(0.2, 0.9)) * float(np.mean(turned < 0)), 3) * int(rng.choice([-1, 1]))
+    # Many gaps are small: it takes thousands of pairs before rounded quantiles show.
+    gap = round(10 ** float(rng.uniform(-1.7, -0.05)) * float(np.mean(turned < 0)), 3) * int(rng.choice([-1, 1]))
     return sign * sizes[0], sign * turned * sizes[1], gap
 
 
