@@ -9,18 +9,24 @@ Pictures are held against the stored ones in order: the same size, and at most 0
 figure of rounding noise, or of a trained model's numbers, differs more between CPUs, so its cell states its own share:
 {"rmlib": {"picture": 0.002}}. Another version of matplotlib than the one in constraints.txt draws other pixels; there
 pictures are only counted.
+
+After its last cell a notebook NN runs its guards: each function `test_...` of tests/notebooks/NN.py, in the notebook's
+own kernel and namespace. They hold what no comparison with stored outputs can see, such as sliders that are moved.
 """
 
+import ast
 import base64
 import io
 import os
 import re
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
@@ -173,14 +179,28 @@ class Cell(IPyNbCell):
             self.comparison_traceback.append(first_difference(left, right, **self.tolerance))
 
 
+def guards(notebook: Path) -> Iterator[tuple[str, str]]:
+    """The name of each guard of a notebook, and the code that runs it."""
+    file = notebook.parent.parent / "tests" / "notebooks" / f"{notebook.name[:2]}.py"
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    names = [each.name for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)]
+    for name in (name for name in names if name.startswith("test_")):
+        yield name, f"exec(compile({text!r}, {str(file)!r}, 'exec'))\n{name}()"
+
+
 class Notebook(IPyNbFile):
     """A notebook whose kernel sees this copy of rmlib, the quick profile, no network for models, and no labels."""
 
     def collect(self) -> Iterator[Cell]:
+        number = 0
         for cell in super().collect():
+            number = cell.cell_num + 1
             yield Cell.from_parent(
                 self, name=cell.name, cell_num=cell.cell_num, cell=cell.cell, options=cell.options
             )
+        for name, source in guards(self.path):
+            cell = nbformat.v4.new_code_cell(source, execution_count=number)
+            yield Cell.from_parent(self, name=name, cell_num=number, cell=cell, options=defaultdict(bool, check=True))
 
     def setup(self) -> None:
         with pytest.MonkeyPatch.context() as environment:

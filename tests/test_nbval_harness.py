@@ -93,6 +93,16 @@ def test_after_a_timeout_nothing_later_passes(tmp_path):
     assert outcomes == {"too slow": "failure", "after the slow one": "skipped"}
 
 
+def test_guards_run_in_the_notebooks_own_kernel(tmp_path):
+    folder, guards = tmp_path / "notebooks", tmp_path / "tests" / "notebooks"
+    folder.mkdir(), guards.mkdir(parents=True)
+    (guards / "42.py").write_text("import math\n\ndef test_true():\n    assert draw(math.pi) == 'pi'\n\n"
+                                  "def test_false():\n    assert draw(3.0) == 'pi'\n\ndef helper():\n    1 / 0\n")
+    cells = {"draws": cell("def draw(x):\n    return 'pi' if abs(x - 3.1416) < 1e-4 else x")}
+    outcomes = run_pytest(folder, {"42_moved": cells, "43_unguarded": cells}, "--import-mode=importlib")
+    assert outcomes == {"draws": "passed", "test_true": "passed", "test_false": "failure"}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
