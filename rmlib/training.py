@@ -83,7 +83,9 @@ class Trainer:
         self.steps_per_epoch = -(-len(self.encoded) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
-        optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), config.learning_rate, fused=True)
+        groups = _parameter_groups(model, config.weight_decay)
+        self.trained = [parameter for group in groups for parameter in group["params"]]
+        optimizer = torch.optim.AdamW(groups, config.learning_rate, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.checkpoint = Path(checkpoint_dir) / NEWEST if checkpoint_dir else None
         self.result = TrainingResult(precision="bf16" if self.bf16 else "fp32", device=str(device))
@@ -134,11 +136,11 @@ class Trainer:
     def step(self, batch: Sequence[int], learning_rate: float) -> tuple[float, float]:
         """One optimizer step on a global batch: (mean loss over its pairs, gradient norm before clipping)."""
         total = self.backward(batch)
-        grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        grad_norm = self.accelerator.clip_grad_norm_(self.trained, self.config.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.model.zero_grad()  # the bias of the head, too, which the optimizer does not know
         return (self.accelerator.reduce(total, "sum") / len(batch)).item(), float(grad_norm)
 
     def backward(self, batch: Sequence[int]) -> Tensor:
@@ -206,7 +208,7 @@ class Trainer:
         for pair in self.encoded:
             digest.update(pair.chosen.tobytes() + b"|" + pair.rejected.tobytes() + b"\n")
             digest.update(repr(self.target_margins[pair.index]).encode())
-        trained = sum(parameter.numel() for parameter in self.core.parameters() if parameter.requires_grad)
+        trained = sum(parameter.numel() for parameter in self.trained)
         settings = {name: value for name, value in asdict(self.config).items() if name != "checkpoint_every"}
         return {**settings, "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}",
                 "model": f"{self.core.pooling} pooling, {trained:,} trained weights"}
@@ -218,8 +220,9 @@ class Trainer:
                 "torch": torch.__version__, "transformers": transformers.__version__}
 
 
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def _parameter_groups(model: RewardModel, weight_decay: float) -> list[dict]:
+    # The head's bias cancels in every margin: its gradient is rounding noise, and Adam would make steps of that.
+    trained = [p for p in model.parameters() if p.requires_grad and p is not model.head.bias]
     return [
         {"params": [parameter for parameter in trained if parameter.dim() > 1], "weight_decay": weight_decay},
         {"params": [parameter for parameter in trained if parameter.dim() <= 1], "weight_decay": 0.0},

@@ -17,7 +17,7 @@ from rmlib.training import Trainer, TrainingConfig
 def plain_loop(model, pairs, config: TrainingConfig) -> list[dict]:
     """One pair at a time, two forwards a pair, no padding, AdamW and its schedule written out."""
     encoded = encode(model.tokenizer, pairs, model.encoding)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = [parameter for name, parameter in model.named_parameters() if name != "head.bias"]
     first, second = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
     batches = list(Trainer(copy.deepcopy(model), pairs, config).batches())
     warmup, history = round(config.warmup * len(batches)), []
@@ -53,7 +53,7 @@ def score(model, ids, response_start: int) -> torch.Tensor:
 
 
 # These cancel in the loss: their gradients are zero but for rounding, which Adam blows up to full steps.
-WITHOUT_GRADIENT = ("key.bias", "layer.1.output.LayerNorm.bias", "head.bias")
+WITHOUT_GRADIENT = ("key.bias", "layer.1.output.LayerNorm.bias")
 
 
 def distance(model, other) -> float:
@@ -96,6 +96,17 @@ def test_batch_loss_and_gradient_are_means_over_pairs():
     assert total.item() == pytest.approx(sum(alone), abs=1e-6)
     for gradient, wanted in zip(batch, sums):
         assert torch.allclose(gradient, wanted, atol=1e-6)
+
+
+def test_every_seed_and_epoch_has_an_order_of_its_own():
+    """`seed + epoch` would give seed 0's second epoch the order of seed 1's first."""
+    pairs = made_up_pairs(40)
+    orders = [
+        tuple(i for at, batch in Trainer(tiny_model(), pairs, replace(CONFIG, epochs=3, seed=seed)).batches()
+              if at == epoch for i in batch)
+        for seed in range(3) for epoch in range(3)
+    ]
+    assert len(set(orders)) == 9 and all(sorted(order) == list(range(40)) for order in orders)
 
 
 @pytest.mark.parametrize("warmup, shares", [
@@ -173,13 +184,15 @@ def test_on_step_sees_every_record():
     assert all(record["pairs_per_second"] > 0 for record in seen)
 
 
-def test_frozen_parameters_stay():
+def test_frozen_parameters_stay_and_so_does_the_bias_that_cancels():
     model = tiny_model()
     model.backbone.embeddings.requires_grad_(False)
+    model.head.bias.data.fill_(0.5)
     before = copy.deepcopy(model)
     run(model=model)
     for (name, ours), wanted in zip(model.named_parameters(), before.parameters()):
-        assert torch.equal(ours, wanted) == name.startswith("backbone.embeddings"), name
+        assert torch.equal(ours, wanted) == name.startswith(("backbone.embeddings", "head.bias")), name
+    assert model.head.bias.requires_grad and model.head.bias.grad is None  # as it was before
 
 
 @pytest.mark.parametrize("progress", [True, False])
