@@ -196,6 +196,14 @@ def test_micro_batches_hold_every_pair_once_within_the_budget(lengths, budget):
     assert longest == sorted(longest)
 
 
+def test_a_micro_batch_may_fill_its_budget_to_the_last_token():
+    tokenizer, spec = template("gpt2", 512)
+    pairs = encode(tokenizer, [PreferencePair("", "1 " * 20, "2")] * 6, spec)
+    budget = 2 * 3 * pairs[0].length
+    assert [len(batch) for batch in micro_batches(pairs, budget)] == [3, 3]
+    assert [len(batch) for batch in micro_batches(pairs, budget - 1)] == [2, 2, 2]
+
+
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_collate_puts_chosen_first_and_pads_outside_the_mask(side):
     tokenizer, spec = template("bert")
