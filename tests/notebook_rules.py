@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 
+from conftest import FLOAT
+
 Rule = Callable[[dict], list[str]]
 
 MEDIAN_LINES, MOST_LINES, LONGEST = 5, 20, 30
@@ -206,6 +208,17 @@ def known_tolerances(notebook: dict) -> list[str]:
     return found
 
 
+def tolerances_below_the_numbers(notebook: dict) -> list[str]:
+    """No cell's own tolerance is as large as a number that it prints: 0, or the other sign, would pass for it."""
+    found = []
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        given = {"atol": 0, "rtol": 0} | cell["metadata"].get("rmlib", {})
+        printed = [match[0] for output in cell["outputs"] for match in FLOAT.finditer(texts(output))]
+        found += [f"code cell {number}: 0 would pass for {each}, so wide is its tolerance" for each in printed
+                  if 0 < abs(float(each)) <= given["atol"] + given["rtol"] * abs(float(each))]
+    return found
+
+
 def small_file(notebook: dict) -> list[str]:
     """Under 1 MB as it is stored."""
     size = len(json.dumps(notebook, ensure_ascii=False, indent=1).encode())
@@ -215,7 +228,7 @@ def small_file(notebook: dict) -> list[str]:
 RULES: list[Rule] = [
     short_cells, prose_around_code, one_run_top_to_bottom, clean_outputs, nothing_of_this_machine, portable_metadata,
     described_pictures, title_and_promise, folded_answers, calm_and_safe_words, figures_in_the_course_style,
-    few_exempt_cells, known_tolerances, small_file,
+    few_exempt_cells, known_tolerances, tolerances_below_the_numbers, small_file,
 ]
 
 

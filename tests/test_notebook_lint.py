@@ -193,6 +193,9 @@ PLANTED = {
         with_metadata(3, rmlib={"picture": 0.06}),
         with_metadata(3, rmlib={"picture": -0.01}),
     ],
+    "tolerances_below_the_numbers": [
+        with_cell(code("f()", stream("0.71 and -0.02")) | {"metadata": {"rmlib": {"atol": 0.02}}}),
+    ],
     "small_file": [with_output(shown(text_plain="x" * 1_000_000))],
 }
 CASES = [(rule, plant) for rule in RULES for plant in PLANTED.get(rule.__name__, [])]
