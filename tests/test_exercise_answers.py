@@ -50,6 +50,14 @@ def fit_without_centring(wins, sweeps):
     return np.log(strengths)
 
 
+def all_at_once_unrepaired(wins, sweeps):
+    strengths = np.ones(len(wins))
+    for _ in range(sweeps):
+        strengths = wins.sum(axis=1) / (wins / (strengths[:, None] + strengths)).sum(axis=1)
+        strengths /= strengths.mean()
+    return np.log(strengths)
+
+
 def expected(lead):
     return 1 / (1 + 10 ** (-lead / 400))
 
@@ -75,6 +83,8 @@ WRONG = [
     ("1.3", as_long_as_the_votes, "its length comes from the votes"),
     ("1.3", winners_added_losers_overwritten, "keeps only its last push down"),
     ("1.4", fit_without_centring, "the mean is not subtracted"),
+    ("1.4", all_at_once_unrepaired, "all strengths are updated at once"),
+    ("1.9", lambda i, j, y, k: (i + k * (y - expected(i - j)), j + k * (y - expected(j - i))), "j's own is 1 minus it"),
     ("1.9", one_after_the_other, "both changes come from the old ratings"),
     ("1.9", lambda i, j, y, k: (i + 32 * (y - expected(i - j)), j - 32 * (y - expected(i - j))), "K is fixed at 32"),
     ("2.3", default_softplus, "a straight line beyond threshold=20"),
@@ -97,6 +107,8 @@ def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, func
 
 RIGHT = [
     ("1.3", lambda r, w, l: counted(r, w, l, len(r))),
+    ("1.2", lambda r, t: [1 / sum(math.exp((rival - own) / t) if rival - own < 700 * t else math.inf for rival in r)
+                          for own in r]),
     ("1.4", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
     ("2.3", lambda c, r: -F.logsigmoid(torch.as_tensor(c - r))),
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),

@@ -15,6 +15,9 @@ MUTANTS = {
          "weights = np.prod(1 / (1 + np.exp(scaled - scaled[:, None])), axis=1) * 2",
          "they share i's mood"),
         ("np.exp(scaled - scaled.max())", "scaled", "leaves out the exponential"),
+        ("np.exp(scaled - scaled.max())", "np.exp(np.clip(scaled, -700, 700))", "clips the exponents"),
+        ("np.exp(scaled - scaled.max())", "np.exp(rewards - rewards.max()) ** (1 / temperature)",
+         "what was 0 to rounding stays 0"),
         ("weights / weights.sum()",
          "((1 / (1 + np.exp(scaled - scaled[:, None]))).sum(axis=1) - 0.5) / (len(scaled) - 1)",
          "against one random rival"),
@@ -31,6 +34,8 @@ MUTANTS = {
     "1.4": [
         ("(wins[i, j] + wins[j, i])", "wins[i, j]", "a lost vote costs nothing"),
         ("(wins[i, j] + wins[j, i])", "wins[j, i]", "counts the votes lost"),
+        ("if j != i", "if wins[i, j]", "the rivals that a response never beat"),
+        ("if j != i", "if wins[i, j] and wins[j, i]", "the pairs in which one won every vote"),
         ("(strengths[i] + strengths[j])", "strengths[j]", "the rival's strength alone"),
         ("return np.log(strengths) - np.log(strengths).mean()", "return np.log(strengths) - np.log(strengths[0])",
          "zero for the first response"),
@@ -62,6 +67,8 @@ MUTANTS = {
         ("math.ceil(root**2)", "round(root**2)", "rounds to the nearest"),
         ("NormalDist().inv_cdf(1 - level / 2)", "1.96", "it takes 1.96 whatever the level is"),
         ("z_power * math.sqrt(share * (1 - share))", "0", "forgets the power"),
+        ("inv_cdf(power)", "inv_cdf(1 - power)", "one of the two quantiles has the wrong sign"),
+        ("math.sqrt(share * (1 - share))", "share * (1 - share)", "p (1 - p) is a variance"),
     ],
     "1.8": [
         ("[p_ab, p_bc, p_ca]", "[p_ab, p_bc, 1 - p_ca]", "walked backwards"),

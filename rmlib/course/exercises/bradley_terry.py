@@ -36,6 +36,15 @@ THIRD = Exercise(
         "it stops at the odds; turn them back into a probability by o / (1 + o)":
             lambda p, q: p / (1 - p) * q / (1 - q),
         "it divides the odds: that is j against k turned round": lambda p, q: float(sigmoid(logit(p) - logit(q))),
+        "it averages the log-odds; they add": lambda p, q: float(sigmoid((logit(p) + logit(q)) / 2)),
+        "it takes the sigmoid of the odds; odds become a probability by o / (1 + o)":
+            lambda p, q: float(sigmoid(p / (1 - p) * q / (1 - q))),
+        "it divides the odds by 1 - o; odds become a probability by o / (1 + o)":
+            lambda p, q: 1 / ((1 - p) / p * (1 - q) / q - 1),
+        "it multiplies the probabilities and turns the product into odds; turn each into odds, then multiply":
+            lambda p, q: p * q / (1 - p * q),
+        "it takes the probabilities for odds": lambda p, q: p * q / (1 + p * q),
+        "it is the chance that at least one of two independent votes goes well": lambda p, q: 1 - (1 - p) * (1 - q),
     },
 )
 
@@ -68,7 +77,7 @@ FIRST = Exercise(
     answer=_softmax,
     draw=_rewards_and_temperature,
     edges=((np.array([1.0, 1.0]), 2.0), (np.array([900.0, 0.0, -900.0]), 1.0),
-           (np.array([10.0, 0.0]), 0.01)),
+           (np.array([10.0, 0.0]), 0.01), (np.array([900.0, 898.0, 0.0]), 1.0), (np.array([900.0, 0.0]), 600.0)),
     mistakes={
         "it multiplies the pairwise probabilities, as if 'i beats j' and 'i beats k' were independent; they share i's "
         "mood": lambda r, t: _pairwise(r, t).prod(axis=1),
@@ -80,6 +89,15 @@ FIRST = Exercise(
         "it subtracts the largest reward before it divides by the temperature, so that exp can still overflow: divide "
         "first": lambda r, t: _normalised(np.exp(r / t - r.max())),
         "exp overflows: subtract the largest exponent first": lambda r, t: _normalised(np.exp(r / t)),
+        "it puts 0 for the nan of an overflow; subtract the largest exponent first":
+            lambda r, t: np.nan_to_num(_normalised(np.exp(r / t))),
+        "it clips the exponents, so that all rewards beyond the bound become equal; subtract the largest instead":
+            lambda r, t: _normalised(np.exp(np.clip(r / t, -700, 700))),
+        "it takes the softmax first and a power 1/τ of it then; what was 0 to rounding stays 0: divide before exp":
+            lambda r, t: _normalised(_softmax(r, 1.0) ** (1 / t)),
+        "it divides by the root of the temperature": lambda r, t: _softmax(r, math.sqrt(t)),
+        "it averages the pairwise probabilities and rescales; beating one rival is not beating all":
+            lambda r, t: _normalised(_pairwise(r, t).sum(axis=1) - 1),
         "it divides by the temperature twice": lambda r, t: _softmax(r, t**2),
         "it takes the sigmoid of each reward alone; the shares have to sum to 1": lambda r, t: sigmoid(r / t),
         "the shares don't sum to 1: divide by their sum": lambda r, t: np.exp((r - r.max()) / t),
@@ -125,6 +143,12 @@ def _without_repeats(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarra
     return total
 
 
+def _overwritten(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
+    push, total = sigmoid(rewards[losers] - rewards[winners]), np.zeros(len(rewards))
+    total[winners], total[losers] = push, -push
+    return total
+
+
 def _by_counting(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
     push = sigmoid(rewards[losers] - rewards[winners])
     return np.bincount(winners, push) - np.bincount(losers, push)
@@ -151,6 +175,13 @@ GRADIENT = Exercise(
             _as_long_as_the_votes,
         "the loser is not pushed down": lambda r, w, l: _pushes(r, w, l, loser=0.0),
         "the loser is pushed up as well": lambda r, w, l: _pushes(r, w, l, loser=1.0),
+        "the winner is not pushed up": lambda r, w, l: _pushes(r, w, l) - _pushes(r, w, l, loser=0.0),
+        "the loser is pushed down by σ(Δ); both pushes are 1 - σ(Δ)":
+            lambda r, w, l: _pushes(r, w, l, loser=0.0) - _pushes(r, l, w, loser=0.0),
+        "it pushes by σ(Δ)(1 - σ(Δ)), the slope of σ; that of log σ is 1 - σ(Δ)":
+            lambda r, w, l: _pushes(r, w, l, push=lambda m: sigmoid(m) * sigmoid(-m)),
+        "equal votes are counted once": lambda r, w, l: _pushes(r, *np.unique([w, l], axis=1)),
+        "total[index] = push overwrites; a response's pushes add up": _overwritten,
         "it pushes by σ(Δ), the probability of what happened; the push is the rest, 1 - σ(Δ) = σ(-Δ)":
             lambda r, w, l: _pushes(r, w, l, push=sigmoid),
         "every vote pushes by 1, as if nothing had been expected: subtract σ(Δ)":

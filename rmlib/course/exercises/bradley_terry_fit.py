@@ -65,17 +65,36 @@ def _at_once(wins: np.ndarray, sweeps: int) -> np.ndarray:
     return strengths
 
 
+def _mean_log_odds(wins: np.ndarray, sweeps: int) -> np.ndarray:
+    return np.log(np.divide(wins, wins.T, where=~np.eye(len(wins), dtype=bool), out=np.ones_like(wins))).mean(axis=1)
+
+
 FIT = Exercise(
     "1.4",
     answer=_newton,
     draw=_table_of_votes,
-    edges=((np.array([[0.0, 3.0], [1.0, 0.0]]), 300),),
+    edges=tuple((np.array(wins, dtype=float), 300) for wins in (
+        [[0, 3], [1, 0]],
+        [[0, 2, 1], [1, 0, 3], [0, 1, 0]],  # one pair in which one side won every vote
+        [[0, 5, 0, 1], [2, 0, 1, 0], [0, 4, 0, 6], [1, 3, 2, 0]],  # a pair never compared, and others one-sided
+    )),
     rtol=1e-6,
     atol=1e-6,
     trials=6,
     mistakes={
         "the denominator still counts the votes won, so a lost vote costs nothing; count the comparisons":
             _swept(lambda wins: wins, lambda own, others: own + others),
+        "all scores are zero, as where the denominator counts the votes won and all strengths are updated at once; "
+        "count the comparisons": lambda wins, sweeps: np.zeros(len(wins)),
+        "it leaves out the rivals that a response never beat; the votes lost to them are comparisons, too":
+            _swept(lambda wins: (wins + wins.T) * (wins > 0), lambda own, others: own + others),
+        "it leaves out the pairs in which one won every vote; they are comparisons, too":
+            _swept(lambda wins: (wins + wins.T) * (wins * wins.T > 0), lambda own, others: own + others),
+        "it counts each comparison as half of one":
+            _swept(lambda wins: (wins + wins.T) / 2, lambda own, others: own + others),
+        "it counts each rival once, however often the two were compared":
+            _swept(np.ones_like, lambda own, others: own + others),
+        "it averages the log-odds of each pair's votes; that is no maximum of the likelihood": _mean_log_odds,
         "the denominator counts the votes lost; count the comparisons, won and lost":
             _swept(lambda wins: wins.T, lambda own, others: own + others),
         "the denominator has the rival's strength alone; it needs the sum of both":
@@ -160,6 +179,13 @@ GAP_ERROR = Exercise(
             lambda f, i, j: 1 / math.sqrt(-f[i, j]),
         "it takes one over the diagonal of the information, as if all rivals' scores were known":
             lambda f, i, j: math.sqrt(1 / f[i, i] + 1 / f[j, j]),
+        "it takes one over the root of (e_i - e_j)ᵀ I (e_i - e_j); the information has to be inverted as a matrix":
+            lambda f, i, j: 1 / math.sqrt(f[i, i] + f[j, j] - 2 * f[i, j]),
+        "it inverts the block of i and j alone, as if all rivals' scores were known":
+            lambda f, i, j: math.sqrt((f[i, i] + f[j, j] + 2 * f[i, j]) / (f[i, i] * f[j, j] - f[i, j] ** 2)),
+        "it is the difference of the two standard errors; the error of a difference is larger than that":
+            lambda f, i, j: abs(math.sqrt(_covariance(f)[i, i]) - math.sqrt(_covariance(f)[j, j])),
+        "it is the standard error of i's score; j's is uncertain, too": lambda f, i, j: math.sqrt(_covariance(f)[i, i]),
         "it uses the information where its inverse belongs":
             lambda f, i, j: math.sqrt(f[i, i] + f[j, j] - 2 * f[i, j]),
     },

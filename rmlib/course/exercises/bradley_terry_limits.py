@@ -81,24 +81,39 @@ VOTES = Exercise(
         "the two standard deviations are exchanged: the coin's goes with the level":
             lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power), coin=p * (1 - p), other=0.25)),
         "it forgets to square": lambda p, level, power: math.ceil(math.sqrt(_votes(p, -_z(level / 2), _z(power)))),
+        "it forgets to square, and a share below one half costs less than nothing": lambda p, level, power:
+            math.ceil(math.copysign(math.sqrt(_votes(p, -_z(level / 2), _z(power))), p - 0.5)),
+        "it divides by the share; divide by how far it is from 1/2":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power)) * ((p - 0.5) / p) ** 2),
+        "it divides by share - (1 - share), twice the distance from 1/2":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power)) / 4),
+        "it splits the power in two as well; only the level has two sides":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), -_z((1 - power) / 2))),
+        "the coin's standard deviation is 1/2, not 1":
+            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power), coin=1.0)),
+        "it adds two squares; the square of a sum is wanted": lambda p, level, power: math.ceil(
+            _votes(p, -_z(level / 2), 0.0) + _votes(p, 0.0, _z(power))),
         "it forgets the power: this finds the share in only about half of all experiments":
             lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), 0.0)),
         "a vote cannot be cut into pieces: round up": lambda p, level, power: _votes(p, -_z(level / 2), _z(power)),
         "it rounds to the nearest; half of the time that misses the power by a little: round up":
             lambda p, level, power: round(_votes(p, -_z(level / 2), _z(power))),
-        "the power's quantile has the wrong sign: z of the power, not of 1 minus it":
+        "one of the two quantiles has the wrong sign: both are above zero":
             lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), -_z(power))),
-        "the level's quantile has the wrong sign":
-            lambda p, level, power: math.ceil(_votes(p, _z(level / 2), _z(power))),
         "it rounds up before it squares": lambda p, level, power:
             math.ceil(math.copysign(math.sqrt(_votes(p, -_z(level / 2), _z(power))), p - 0.5)) ** 2,
         **{f"it takes 1.96 and {z:.4g}, right for the level 0.05 and the power 0.8 alone":
            lambda p, level, power, z=z: math.ceil(_votes(p, 1.96, z)) for z in (0.84, 0.842, 0.8416)},
         "it takes 1.96 whatever the level is": lambda p, level, power: math.ceil(_votes(p, 1.96, _z(power))),
+        **{f"it takes {z:.4g} whatever the power is":
+           lambda p, level, power, z=z: math.ceil(_votes(p, -_z(level / 2), z)) for z in (0.84, 0.842, 0.8416)},
         "it rounds down, and so misses the power by a little: round up":
             lambda p, level, power: math.floor(_votes(p, -_z(level / 2), _z(power))),
-        "it uses standard deviations without a root: p (1 - p) is a variance":
-            lambda p, level, power: math.ceil(_votes(p, -_z(level / 2), _z(power), 1 / 16, (p * (1 - p)) ** 2)),
+        **{f"it leaves out a root: {variance} a variance":
+           lambda p, level, power, coin=coin, other=other: math.ceil(
+               _votes(p, -_z(level / 2), _z(power), coin, (p * (1 - p)) ** (2 if other else 1)))
+           for variance, coin, other in (("p (1 - p) is", 1 / 4, True), ("the coin's 1/4 is", 1 / 16, False),
+                                         ("each of 1/4 and p (1 - p) is", 1 / 16, True))},
     },
 )
 
@@ -114,6 +129,15 @@ CIRCLE = Exercise(
     mistakes={
         "the third step is walked backwards: the circle goes on from C to A":
             lambda a, b, c: logit(a) + logit(b) - logit(c),
+        "the step from A to B is walked backwards": lambda a, b, c: logit(b) + logit(c) - logit(a),
+        "the step from B to C is walked backwards": lambda a, b, c: logit(a) - logit(b) + logit(c),
+        "the way back from C to A is missing": lambda a, b, c: logit(a) + logit(b),
+        "it divides logarithms; log-odds are the logarithm of a quotient":
+            lambda a, b, c: sum(math.log(p) / math.log(1 - p) for p in (a, b, c)),
+        "it is the product of the odds less 1; zero where it should be, but log-odds are wanted":
+            lambda a, b, c: math.expm1(logit(a) + logit(b) + logit(c)),
+        "it adds the sizes of the log-odds; their signs say which way each step goes":
+            lambda a, b, c: abs(logit(a)) + abs(logit(b)) + abs(logit(c)),
         "it adds logarithms of probabilities; the gaps are logarithms of odds":
             lambda a, b, c: math.log(a) + math.log(b) + math.log(c),
         "it adds the odds; it is their logarithms that add": lambda a, b, c: a / (1 - a) + b / (1 - b) + c / (1 - c),
@@ -150,6 +174,11 @@ def _one_after_the_other(i: float, j: float, y: float, K: float) -> tuple[float,
     return first, _elo(first, j, y, K)[1]
 
 
+def _by_size(i: float, j: float, y: float, K: float) -> tuple[float, float]:
+    change = _elo(abs(i - j), 0.0, y, K)[0] - abs(i - j)
+    return i + change, j - change
+
+
 ELO = Exercise(
     "1.9",
     answer=_elo,
@@ -163,6 +192,14 @@ ELO = Exercise(
             _one_after_the_other,
         "j's change uses i's expected score; j's own is 1 minus it":
             lambda i, j, y, K: (_elo(i, j, y, K)[0], j + _elo(i, j, 1 - y, K)[0] - i),
+        "j's change uses i's result; j's own is 1 minus it":
+            lambda i, j, y, K: (_elo(i, j, y, K)[0], _elo(j, i, y, K)[0]),
+        "it counts a loss as -1 and a draw as 0; a draw is 0.5 and a loss 0":
+            lambda i, j, y, K: _elo(i, j, 2 * y - 1, K),
+        "a draw leaves the ratings as they are; it is half of a win":
+            lambda i, j, y, K: (i, j) if y == 0.5 else _elo(i, j, y, K),
+        "it takes the size of the difference, as if i were always the stronger": _by_size,
+        "the change is halved": lambda i, j, y, K: _elo(i, j, y, K / 2),
         "it takes every result for a win": lambda i, j, y, K: _elo(i, j, 1.0, K),
         "these are the changes; add them to the ratings": lambda i, j, y, K: (_elo(i, j, y, K)[0] - i,
                                                                               _elo(i, j, y, K)[1] - j),

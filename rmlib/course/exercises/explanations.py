@@ -54,9 +54,9 @@ VAGUE: dict[str, Explanation] = {
     "The numbers are right, their order is not.":
         lambda g, w: w if alike(g, w) else g if many(w) and alike(ordered(g), ordered(w)) else None,
     "Within one call all numbers are off by the same amount; it differs from call to call.":
-        lambda g, w: w + np.mean(g - w) if many(w) else None,
+        lambda g, w: w + np.mean(g - w) if many(w) and np.isfinite(g).all() else None,
     "Within one call all numbers are off by the same factor, which differs from call to call: a normalisation?":
-        lambda g, w: w * np.sum(g * w) / np.sum(w * w) if many(w) else None,
+        lambda g, w: w * np.sum(g * w) / np.sum(w * w) if many(w) and np.isfinite(g).all() else None,
 }
 # A factor made from the length n of an axis of an argument.
 SIZES: dict[str, Callable[[int], float]] = {
