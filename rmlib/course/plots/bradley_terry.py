@@ -97,12 +97,12 @@ def islands(wins: np.ndarray, apart: np.ndarray, joined: np.ndarray) -> Figure:
     places = np.array([[0.0, 1.0], [0.0, -1.0], [1.2, 0.0], [3.0, 0.0], [4.2, 1.0], [4.2, -1.0]])
     votes = wins + wins.T
     for i, j in zip(*np.nonzero(np.triu(votes)), strict=True):
-        bridge = votes[i, j] == 1
+        bridge = votes[i, j] < votes.max()
         left.plot(*places[[i, j]].T, color=REJECTED if bridge else NEUTRAL, linewidth=2 if bridge else 6, zorder=1)
         if bridge:
-            _label(left, *places[[i, j]].mean(axis=0), "1 vote", REJECTED, shift=(0, 8), ha="center")
+            _label(left, *places[[i, j]].mean(axis=0), f"{votes[i, j]:.0f} votes", REJECTED, shift=(0, 8), ha="center")
     left.scatter(*places.T, s=420, color=CHOSEN, zorder=2)
-    left.set(title="20 votes on every thick line", xlim=(-0.5, 4.7), ylim=(-1.6, 1.6))
+    left.set(title=f"{votes.max():.0f} votes on every thick line", xlim=(-0.5, 4.7), ylim=(-1.6, 1.6))
     left.set_axis_off()
     order = np.arange(1, 7)
     right.bar(order - 0.2, np.abs(apart), 0.38, color=FAINT, edgecolor=NEUTRAL, label="islands")
