@@ -207,6 +207,29 @@ def test_one_number_in_a_list_is_not_many():
     assert sentences == ["The shape is (1,), a single number is wanted.", "The numbers are right, the shape is not."]
 
 
+def test_what_is_close_to_zero_is_not_told_as_zero_or_as_always_the_same():
+    sentences = told(CHANCE, lambda x: 1e-7 * (2 + np.sin(x)))
+    assert sentences == ["None of the mistakes known here explains it."]
+
+
+def test_the_root_of_a_negative_number_is_not_told_as_an_overflow():
+    root = Exercise("9.1", answer=lambda x: math.sqrt(x * x), draw=lambda rng: (rng.normal(),), trials=60)
+    [sentence] = told(root, lambda x: np.sqrt(x) ** 2)
+    assert "the root of a negative number" in sentence
+    assert sentence.endswith("On the way numpy warned: invalid value encountered in sqrt.")
+
+
+def test_rounding_is_not_told_as_a_shift_or_a_constant():
+    small = Exercise("9.1", answer=lambda x: np.exp(-x), draw=lambda rng: (rng.uniform(0, 9, size=2),), rtol=1e-13, atol=0)
+    sentences = told(small, lambda x: (5 + np.exp(-x)) - 5)
+    assert all(re.fullmatch("It is (off by .* at most, as rounding is; .*|right at .*)", one) for one in sentences)
+
+
+def test_yes_and_no_that_agree_with_a_known_mistake_at_ordinary_inputs_alone_are_not_named():
+    larger = replace(POSITIVE, mistakes={"never": lambda x, y: False}, edges=((2.0, 1.0), (1.0, 2.0)))
+    assert told(larger, lambda x, y: (x, y) == (2.0, 1.0))[-1] == "None of the mistakes known here explains it."
+
+
 def test_a_wrong_shape_is_told_with_what_it_would_broadcast_to():
     exercise = replace(DECAY, draw=lambda rng: (rng.normal(size=5), rng.normal(size=5)))
     sentences = told(exercise, lambda x, y: decay(x, y)[:, None])
@@ -230,7 +253,8 @@ def test_a_known_mistake_is_recognised_in_float32():
 
 
 def test_a_known_mistake_is_recognised_where_the_edges_break_it():
-    assert told(KNOWN, lambda z: math.log(1 + math.exp(-z)))[0] == "The mistake: z has the wrong sign."
+    assert told(KNOWN, lambda z: math.log(1 + math.exp(-z)))[:2] == [
+        "The mistake: z has the wrong sign.", "It does not explain what came back at an edge."]
 
 
 def test_a_known_mistake_that_raises_is_recognised_by_its_error():

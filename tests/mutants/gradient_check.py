@@ -20,6 +20,7 @@ MUTANTS = {
         ('"c", 1.0', '"c", 40.0', "there it is right to within"),
         ('"c", 1.0', '"c"', "Return two things"),
         ('"c", 1.0', '"e", 1.0', "none of the four"),
+        ('"c", 1.0', '"c", [1.0, 2.0]', "one finite number"),
     ],
     "3.4": [
         ("+ smoothing * (1 - pull)", "- smoothing * (1 - pull)", "the bug is still there"),
@@ -35,6 +36,8 @@ MUTANTS = {
         ("abs(", "(", "without abs()"),
         ("np.mean(singles)", "singles[0]", "one pair alone stands for all"),
         ("< 1e-9", "> 1e-9", "True and False are exchanged"),
+        ("np.mean(singles)", "np.median(singles)", "median stands for their mean"),
+        ("singles = [", "chosen, rejected = chosen[:2], rejected[:2]\n    singles = [", "only the first two pairs"),
     ],
     "3.6": [
         ("4 * weight", "2 * weight", "a factor of 2 is missing"),

@@ -12,6 +12,10 @@ MUTANTS = {
         (" - mean / 2", "", "the term -mean / 2 is missing"),
         ("- mean / 2", "+ mean / 2", "a positive mean margin lowers the loss"),
         ("/ 8", "/ 4", "Taylor's 1/2! is missing"),
+        ("math.log(2) - mean / 2 + (variance + mean**2) / 8",
+         "math.log1p(math.exp(-mean)) + variance / 2 * math.exp(mean) / (1 + math.exp(mean)) ** 2",
+         "expands around the mean margin"),
+        ("math.log(2) - mean / 2 + (variance + mean**2) / 8", "math.log(2) + variance / 8", "the mean is left out twice"),
     ],
     "2.3": [
         ("chosen - rejected", "rejected - chosen", "the margin is turned round"),
@@ -20,12 +24,20 @@ MUTANTS = {
         ("return np.maximum(-margin, 0) + np.log1p(np.exp(-np.abs(margin)))", "return np.log1p(np.exp(-margin))",
          "the digits are there, but exp overflows"),
         ("np.log1p(np.exp(-np.abs(margin)))", "np.log(1 + np.exp(-np.abs(margin)))", "log1p keeps them"),
+        ("np.log1p(np.exp(-np.abs(margin)))", "np.where(margin > 50, 0, np.log1p(np.exp(-np.abs(margin))))",
+         "at a margin of 60 the loss is e^(-60), small and not 0"),
+        ("-np.abs(margin)", "-margin", "without the bars"),
+        ("margin = chosen - rejected", "margin = np.clip(chosen - rejected, -500, 500)", "clipped to ±500"),
+        ("margin = chosen - rejected\n    return np.maximum(-margin, 0) + np.log1p(np.exp(-np.abs(margin)))",
+         "top = np.maximum(chosen, rejected)\n"
+         "    return top + np.log(np.exp(chosen - top) + np.exp(rejected - top)) - chosen", "form the margin first"),
     ],
     "2.4": [
         ("-12.0", "12.0", "where is σ itself small?"),
         ("-12.0", "-5.0", "go further to the wrong side"),
         ("-12.0", "-40.0", "stay within -20 and 20"),
         ("return -12.0", "return 'far out'", "One number is wanted"),
+        ("return -12.0", "return '-12'", "One number is wanted"),
     ],
     "2.5": [
         ("[[2.0], [0.0], [1.0]]", "[2.0, 0.0, 1.0]", "pair stands against pair"),
@@ -33,6 +45,9 @@ MUTANTS = {
          "hide the bug"),
         ("[[2.0], [0.0], [1.0]]", "[[2.0], [0.0]]", "different numbers of scores"),
         ("[[2.0], [0.0], [1.0]]), torch.tensor([-2.0, 1.0, 3.0])", "[[2.0]]), torch.tensor([1.0])", "take two or more"),
+        ("[[2.0], [0.0], [1.0]]", "[[2.0, 0.0, 1.0]]", "the difference is (1, 3): pair stands against pair still"),
+        ("[[2.0], [0.0], [1.0]]), torch.tensor([-2.0, 1.0, 3.0])", "[[2.0, 1.0], [0.0, 1.0]]), torch.ones(4)",
+         "the difference is an error"),
     ],
     "2.6": [
         ("math.log(q / (1 - q))", "math.log(true_probability / (1 - true_probability))", "the flips are left out"),
@@ -55,6 +70,9 @@ MUTANTS = {
          "the pull is the probability of the wrong answer"),
         ("return -wrong + 2 * weight * (chosen + rejected), wrong + 2 * weight * (chosen + rejected)",
          "return -wrong, wrong", "the penalty's pull is missing"),
+        ("2 * weight", "4 * weight", "4λ belongs to the sum S"),
+        ("return -wrong + 2 * weight * (chosen + rejected), wrong", "return wrong + 2 * weight * (chosen + rejected), -wrong",
+         "the loss's two slopes are exchanged"),
     ],
     "2.9": [
         ("strengths[k:].sum()", "strengths.sum()", "the winner is put back"),

@@ -26,6 +26,10 @@ def mean_hinge(chosen, rejected):
     return float(np.maximum(0, 1 + rejected - chosen).mean())  # of whole numbers, and so without any rounding
 
 
+def first_two(chosen, rejected):
+    return float(np.logaddexp(0, rejected - chosen)[:2].mean())
+
+
 def sum_of_pairs(chosen, rejected):
     return float(np.logaddexp(0, rejected - chosen).sum())
 
@@ -43,7 +47,7 @@ def loss_and_scores(rng: np.random.Generator) -> tuple[Callable, np.ndarray, np.
 
     Smaller gaps are for the edges: drawn now and then, they would leave it open which tolerance was too wide.
     """
-    kinds = mean_of_pairs, mean_hinge, sum_of_pairs, summed_first, every_with_every
+    kinds = mean_of_pairs, mean_hinge, first_two, sum_of_pairs, summed_first, every_with_every
     while True:
         kind, pairs = kinds[rng.integers(len(kinds))], 1 if rng.random() < 0.2 else int(rng.integers(2, 30))
         chosen, rejected = rng.integers(-4, 5, size=(2, pairs)).astype(float)
@@ -68,6 +72,11 @@ ADDITIVE = {
     "without abs() every batch loss that is too small passes": lambda f, c, r: bool(gap(f, c, r) < 1e-9),
     "one pair alone stands for all: add up every pair's loss":
         lambda f, c, r: bool(abs(f(c, r) - f(c[:1], r[:1])) < 1e-9),
+    "only the first two pairs are looked at": lambda f, c, r: is_additive(f, c[:2], r[:2]),
+    "the last pair is left out": lambda f, c, r: bool(abs(gap(f, c, r) + f(c[-1:], r[-1:]) / len(c)) < 1e-9),
+    "the pairs' median stands for their mean": lambda f, c, r: bool(abs(gap(f, c, r, np.median)) < 1e-9),
+    "it says yes whatever the loss is": lambda f, c, r: True,
+    "it says no whatever the loss is": lambda f, c, r: False,
     "without abs() every batch loss that is too large passes": lambda f, c, r: bool(-gap(f, c, r) < 1e-9),
     **{f"the tolerance is so wide that a loss passes which is off by {passes}: rounding needs 1e-9 at most":
        lambda f, c, r, atol=atol: bool(abs(gap(f, c, r)) < atol)
@@ -83,5 +92,7 @@ SCORES = np.array([0.0, 1.0, -1.0, 2.0]), np.array([1.0, 0.0, 1.0, 0.0])  # thei
 
 IS_ADDITIVE = Exercise(
     "3.5", is_additive, loss_and_scores, ADDITIVE, trials=40,
-    edges=tuple((loss, *SCORES) for loss in (mean_of_pairs, sum_of_pairs, *map(off_by, (3e-6, -3e-6, 0.003, 0.03)))),
+    edges=(*((loss, *SCORES) for loss in (mean_of_pairs, first_two, sum_of_pairs,
+                                          *map(off_by, (3e-6, -3e-6, 0.003, 0.03)))),
+           (mean_of_pairs, np.full(3, 2.0), np.zeros(3))),  # pairs that are alike: the first one stands for all
 )

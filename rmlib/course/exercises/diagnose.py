@@ -13,21 +13,14 @@ import numpy as np
 
 from rmlib.course.exercises import explanations
 from rmlib.course.exercises.explanations import SINGLE, Explanation
-from rmlib.course.exercises.values import Mismatch, Raised, agree, as_array, is_made_of, outcome, pairs, simplicity
+from rmlib.course.exercises.values import (
+    Mismatch, Raised, Trial, agree, as_array, is_made_of, outcome, pairs, simplicity,
+)
 
 MOST = 2  # explanations to tell, where several fit
 UNKNOWN = "None of the mistakes known here explains it."
-
-
-@dataclass
-class Trial:
-    """One call of the reader's function, and what is wanted of it."""
-
-    arguments: tuple
-    got: object
-    wanted: object = None
-    edge: bool = False
-
+NOT_AT_AN_EDGE = "It does not explain what came back at an edge."
+CLEARLY = 100  # a mistake that is made everywhere is told where results are off by so many tolerances
 
 Claim = tuple[str, Callable[[Trial], object]]  # a sentence, and what would have come back if it were true
 
@@ -52,33 +45,42 @@ def diagnose(question: Question, trials: list[Trial]) -> list[str]:
     found = fitting(known(question), question, trials)
     if all(map(question.right, ordinary)):
         found = found or structure(question, trials) + general(question, trials) or numerics(question, trials)
+        found = found or explanations.lost(*together(trials))
         return ["It is right at ordinary inputs and wrong at an edge.", *found]
-    found = found or fitting(known(question), question, ordinary)
+    if not any(is_made_of("b", trial.wanted) for trial in ordinary):  # yes and no agree too often by chance
+        found = found or fitting(known(question), question, ordinary, [NOT_AT_AN_EDGE])
     parts = in_parts(question, ordinary)
     if found or not all(parts):
         return found or sum(parts, [])
-    found = structure(question, trials) + (general(question, trials) or general(question, ordinary))
-    return found or numerics(question, trials) or sum(parts, []) or nearly(trials)
+    found = general(question, trials) or general(question, ordinary, [NOT_AT_AN_EDGE])
+    found = structure(question, trials) + found
+    return found or numerics(question, ordinary) or sum(parts, []) or nearly(trials)
 
 
-def fitting(claims: Iterable[Claim], question: Question, trials: list[Trial]) -> list[str]:
-    """The sentences of those claims, MOST at most, that hold to the exercise's precision, or else to float32's."""
+def fitting(claims: Iterable[Claim], question: Question, trials: list[Trial], proviso: Iterable[str] = (),
+            clearly: float = 1) -> list[str]:
+    """The sentences of those claims, MOST at most, that hold to the exercise's precision, or else to float32's.
+
+    proviso: what is to be said after them. clearly: how many tolerances results have to be off by.
+    """
     claims = list(claims)
-    loose = max(question.rtol, SINGLE), max(question.atol, SINGLE)
+    largest = np.max(np.abs(together(trials)[0]), initial=0) or 1
+    loose = max(question.rtol, SINGLE), max(question.atol, SINGLE * min(largest, 1)) if question.atol else 0.0
     for tolerance in ((question.rtol, question.atol), loose):
-        found = [sentence for sentence, mistaken in claims if holds(mistaken, trials, *tolerance)]
+        found = [sentence for sentence, mistaken in claims if holds(mistaken, trials, *tolerance, clearly)]
         if found:
-            return found[:1] + [f"Or: {other[0].lower()}{other[1:]}" for other in found[1:MOST]]
+            others = [f"Or: {other[0].lower()}{other[1:]}" for other in found[1:MOST]]
+            return [*found[:1], *others, *proviso]
     return []
 
 
-def holds(mistaken: Callable[[Trial], object], trials: list[Trial], rtol: float, atol: float) -> bool:
+def holds(mistaken: Callable[[Trial], object], trials: list[Trial], rtol: float, atol: float, clearly: float) -> bool:
     """Whether `mistaken` gives what came back in every trial, and this was wrong in at least one."""
     for trial in trials:
-        result, _ = outcome(mistaken, (trial,))
+        result = outcome(mistaken, (trial,)).result
         if result is None or not agree(trial.got, result, rtol, atol):
             return False
-    return not all(agree(trial.got, trial.wanted, rtol, atol) for trial in trials)
+    return not all(agree(trial.got, trial.wanted, clearly * rtol, clearly * atol) for trial in trials)
 
 
 def known(question: Question) -> Iterator[Claim]:
@@ -88,8 +90,8 @@ def known(question: Question) -> Iterator[Claim]:
                lambda trial, mistake=mistake: mistake(*copy.deepcopy(trial.arguments)))
 
 
-def general(question: Question, trials: list[Trial]) -> list[str]:
-    """The mistakes that are made everywhere, as far as they hold for all of these trials."""
+def general(question: Question, trials: list[Trial], proviso: Iterable[str] = ()) -> list[str]:
+    """The mistakes that are made everywhere, as far as they hold for all of these trials, and then the proviso."""
     if not trials or any(isinstance(trial.got, Raised) or trial.got is None for trial in trials):
         return []
     simple, vague, constants = (
@@ -97,10 +99,11 @@ def general(question: Question, trials: list[Trial]) -> list[str]:
         for table in (explanations.SIMPLE, explanations.VAGUE, explanations.measured(*together(trials)))
     )
     exact = chain(simple, arguments(question), sizes(question, trials), constants)
-    found = fitting(whole(trials), question, trials)
+    found = fitting(whole(trials), question, trials, proviso)
     if found or not all(is_made_of("iufc", trial.wanted) for trial in trials):
         return found  # of a yes or no, or of words, too much would hold by chance
-    return fitting(exact, question, trials) or fitting(vague, question, trials)
+    found = fitting(exact, question, trials, proviso, CLEARLY)
+    return found or fitting(vague, question, trials, proviso, CLEARLY)
 
 
 def on_arrays(explanation: Explanation) -> Callable[[Trial], object]:
@@ -119,9 +122,10 @@ def whole(trials: list[Trial]) -> Iterator[Claim]:
     """One result for all arguments; yes for no; several results in the wrong order."""
     first = trials[0]
     if not is_made_of("b", first.wanted):
-        yield "It is zero everywhere.", on_arrays(lambda got, wanted: np.zeros_like(wanted))
+        yield "It is zero everywhere.", on_arrays(lambda got, wanted: None if np.any(got) else np.zeros_like(wanted))
     if not all(agree(trial.wanted, first.wanted, SINGLE, 0) for trial in trials):
-        yield "The same comes back whatever the arguments are.", lambda trial: first.got
+        yield ("The same comes back whatever the arguments are.",
+               lambda trial: first.got if agree(trial.got, first.got, 0, 0) else None)
     if is_made_of("b", first.wanted):
         yield "True and False are exchanged.", lambda trial: ~as_array(trial.wanted)
     if isinstance(first.wanted, tuple):
@@ -216,15 +220,16 @@ def structure(question: Question, trials: list[Trial]) -> list[str]:
 
 
 def numerics(question: Question, trials: list[Trial]) -> list[str]:
-    """What came back that is no finite number, where one is wanted."""
+    """What came back that is no finite number, where one is wanted, and of what numpy warned on the way."""
     for trial in trials:
         got, wanted = as_array(trial.got), as_array(trial.wanted)
         if got is None or wanted is None or got.shape != wanted.shape or question.right(trial):
             continue
+        warned = f" On the way numpy warned: {'; '.join(trial.warned)}." if trial.warned else ""
         if np.any(np.isnan(got) & np.isfinite(wanted)):
-            return ["nan came back: inf - inf, 0 * inf or 0 / 0 on the way, as where exp overflows or underflows."]
+            return [f"nan came back, as from inf - inf, 0 / 0 or the root of a negative number.{warned}"]
         if np.any(np.isinf(got) & np.isfinite(wanted)):
-            return ["An infinity came back: exp of a large number overflows, and the logarithm of 0 is -inf."]
+            return [f"An infinity came back, as from an exp that overflows or the logarithm of 0.{warned}"]
     return []
 
 

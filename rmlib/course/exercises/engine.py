@@ -19,8 +19,8 @@ from types import FrameType
 
 import numpy as np
 
-from rmlib.course.exercises.diagnose import UNKNOWN, Question, Trial, diagnose
-from rmlib.course.exercises.values import Raised, agree, is_made_of, names_of, outcome, shown, simplicity
+from rmlib.course.exercises.diagnose import UNKNOWN, Question, diagnose
+from rmlib.course.exercises.values import Raised, Trial, agree, is_made_of, names_of, outcome, shown, simplicity
 
 NOTEBOOKS = {  # notebook -> file with its exercises
     "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",
@@ -138,7 +138,7 @@ def stopped(got: Raised, function: Callable) -> str:
 
 def judged(exercise: Exercise, function: Callable, rng: np.random.Generator) -> Verdict:
     """The verdict of an exercise that has no single answer."""
-    complaint, _ = outcome(exercise.judge, (function, rng))
+    complaint = outcome(exercise.judge, (function, rng)).result
     if unattempted(complaint, function):
         return NOT_ATTEMPTED
     if isinstance(complaint, Raised):
@@ -154,7 +154,7 @@ def compared(exercise: Exercise, function: Callable, rng: np.random.Generator) -
     names = names_of(function, len(calls[0].arguments))
     question = Question(exercise.answer, exercise.mistakes, names, exercise.rtol, exercise.atol)
     for call in calls:
-        call.wanted, _ = outcome(exercise.answer, copy.deepcopy(call.arguments))
+        call.wanted = outcome(exercise.answer, copy.deepcopy(call.arguments)).result
     wrong = [call for call in calls if not question.right(call)]
     changed = sorted({names[i] for call in calls for i in call.changed})
     in_place = [f"It changes `{'` and `'.join(changed)}` in place: work on a copy."] if changed else []
@@ -181,15 +181,15 @@ def attempts(exercise: Exercise, function: Callable, rng: np.random.Generator) -
         if calls and not arguments:
             break  # nothing can differ from call to call
         given = copy.deepcopy(arguments)
-        got, printed = outcome(function, given)
+        got, printed, warned = outcome(function, given)
         changed = [i for i, one in enumerate(arguments) if is_made_of("biufc", one) and not agree(given[i], one, 0, 0)]
-        calls.append(Call(arguments, got, edge=edge, printed=printed, changed=changed))
+        calls.append(Call(arguments, got, edge=edge, warned=warned, printed=printed, changed=changed))
     return calls
 
 
 def by_chance(calls: list[Call], function: Callable) -> bool:
     """Whether other results come back for the same arguments."""
-    again = [outcome(function, copy.deepcopy(call.arguments))[0] for call in calls]
+    again = [outcome(function, copy.deepcopy(call.arguments)).result for call in calls]
     return not all(agree(got, call.got, 0, 0) for got, call in zip(again, calls, strict=True))
 
 

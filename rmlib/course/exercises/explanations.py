@@ -18,6 +18,7 @@ Explanation = Callable[[np.ndarray, np.ndarray], np.ndarray | None]
 ENOUGH = 3  # so many different numbers a constant measured in the results has to explain
 SINGLE = 1e-5  # relative errors below this are float32's
 ROUGH = 1e-2  # ... and below this an approximation's
+ROUNDING = 1e-13  # errors below this share of the largest number are float64's
 
 LOG2, LOG10 = float(np.log(2)), float(np.log(10))
 CONSTANTS = {LOG2: "log 2", 1 / LOG2: "1/log 2 (log2 in place of the natural logarithm?)",
@@ -132,6 +133,14 @@ def measured(got: np.ndarray, wanted: np.ndarray) -> dict[str, Explanation]:
     return found
 
 
+def lost(got: np.ndarray, wanted: np.ndarray) -> list[str]:
+    """Whether all that is wrong is rounding, as of numbers larger than the answer."""
+    most = float(np.max(np.abs(got - wanted), initial=0))
+    if not 0 < most < ROUNDING * np.max(np.abs(wanted)):
+        return []
+    return [f"It is off by {most:.0e} at most, as rounding is; where the answer itself is small, that is too much."]
+
+
 def precision(got: np.ndarray, wanted: np.ndarray, change: float) -> list[str]:
     """What a small error may come from; nothing where it is not small, in proportion and to the `change` asked for."""
     scale = np.maximum(np.abs(wanted), 1e-3 * np.max(np.abs(wanted)))
@@ -139,6 +148,8 @@ def precision(got: np.ndarray, wanted: np.ndarray, change: float) -> list[str]:
     most = float(np.max(np.abs(got - wanted)))
     if error < ROUGH and np.all(wanted == np.round(wanted)):
         return [f"It is close, never off by more than {most:.3g}: is something rounded on the way?"]
+    if lost(got, wanted):
+        return lost(got, wanted)
     if error < SINGLE:
         with np.errstate(over="ignore"):
             single = np.all(got == got.astype(np.float32))

@@ -1,12 +1,11 @@
-"""What the exercises of notebook 02 ask: the bound, the start, the loss, two bugs, noise, centring, rankings."""
+"""What the exercises of notebook 02 ask: the bound, the start, noise, centring, rankings; 2.3 to 2.5 have their own file."""
 
 import math
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from rmlib.course.exercises.engine import Exercise
+from rmlib.course.exercises.pairwise_loss_stable import FIND_BROADCAST, FIND_MARGIN, STABLE_LOSS
 from rmlib.course.logistic import logit, sigmoid
 
 LOG2 = np.log(2)
@@ -14,11 +13,6 @@ LOG2 = np.log(2)
 
 def flipped(p, flip_rate):
     return (1 - flip_rate) * p + flip_rate * (1 - p)
-
-
-def draw_scores(rng):
-    batch = rng.integers(2, 9)
-    return rng.normal(scale=3, size=batch), rng.normal(scale=3, size=batch)
 
 
 MOST_ERRORS = Exercise(
@@ -37,13 +31,15 @@ MOST_ERRORS = Exercise(
         "divided by 2 in place of log 2": lambda loss: min(1.0, loss / 2),
         "log10 in place of the natural logarithm": lambda loss: min(1.0, loss / np.log10(2)),
         "the larger of 1 and the bound; the smaller is wanted": lambda loss: max(1.0, loss / LOG2),
+        "a share of 1 is at most 1; this is in percent": lambda loss: 100 * min(1.0, loss / LOG2),
     },
 )
 
 FIRST_LOSS = Exercise(
     "2.2",
     answer=lambda mean, variance: LOG2 - mean / 2 + (variance + mean**2) / 8,
-    draw=lambda rng: (rng.normal(scale=0.5), rng.uniform(0.1, 1.0)),
+    draw=lambda rng: (rng.choice([-1, 1]) * rng.uniform(0.3, 2), rng.uniform(0.1, 1.0)),
+    edges=((0.0, 0.5), (1.5, 0.0)),
     mistakes={
         "the mean of the squares is the variance plus the square of the mean": lambda m, v: LOG2 - m / 2 + v / 8,
         "the term -mean / 2 is missing, which is zero only where the mean is": lambda m, v: LOG2 + (v + m**2) / 8,
@@ -56,78 +52,20 @@ FIRST_LOSS = Exercise(
         "this is the loss of the mean margin; the mean of the losses is larger": lambda m, v: np.logaddexp(0, -m),
         "the variance is squared once more": lambda m, v: LOG2 - m / 2 + (v**2 + m**2) / 8,
         "the variance less the square of the mean; it has to be added": lambda m, v: LOG2 - m / 2 + (v - m**2) / 8,
+        "the mean is left out twice: in -mean / 2, and its square in the mean of the squares":
+            lambda m, v: LOG2 + v / 8,
+        "this expands around the mean margin; the page's formula expands around 0":
+            lambda m, v: np.logaddexp(0, -m) + sigmoid(m) * sigmoid(-m) * v / 2,
+        "this is the loss of the mean margin and a term of the expansion around 0":
+            lambda m, v: np.logaddexp(0, -m) + v / 8,
+        "the quadratic term has a plus: L'' is positive": lambda m, v: LOG2 - m / 2 - (v + m**2) / 8,
+        "L(0) = log 2 is missing": lambda m, v: -m / 2 + (v + m**2) / 8,
+        "the sum is squared; only the mean is": lambda m, v: LOG2 - m / 2 + (v + m) ** 2 / 8,
+        "one term too many: the second-order formula ends with the square":
+            lambda m, v: LOG2 - m / 2 + (v + m**2) / 8 - (v + m**2) ** 2 / 192,
+        "the term -mean / 2 keeps its sign: no absolute value": lambda m, v: LOG2 - abs(m) / 2 + (v + m**2) / 8,
     },
 )
-
-STABLE_LOSS = Exercise(
-    "2.3",
-    answer=lambda chosen, rejected: np.logaddexp(0, rejected - chosen),
-    draw=draw_scores,
-    edges=((np.array([0.0, 40.0, 0.0]), np.zeros(3)), (np.array([-800.0, 2.0]), np.array([800.0, -1.0])),
-           (np.array([-20.5, 1.0]), np.zeros(2))),
-    mistakes={
-        "the margin is turned round: it is chosen minus rejected": lambda c, r: np.logaddexp(0, c - r),
-        "the minus before the logarithm is missing": lambda c, r: -np.logaddexp(0, r - c),
-        "exp overflows far on the wrong side, and 1 + exp loses the digits on the right side":
-            lambda c, r: np.log(1 + np.exp(r - c)),
-        "the digits are there, but exp overflows far on the wrong side": lambda c, r: np.log1p(np.exp(r - c)),
-        "1 + exp loses the digits on the right side: log1p keeps them":
-            lambda c, r: np.maximum(r - c, 0) + np.log(1 + np.exp(-np.abs(r - c))),
-        "1e-7 is added to the probability, and bounds the loss": lambda c, r: -np.log(sigmoid(c - r) + 1e-7),
-        "max(-Δ, 0) is the corner alone: the rounding of it, log1p(exp(-|Δ|)), is missing":
-            lambda c, r: np.maximum(r - c, 0),
-        "torch's softplus is a straight line beyond threshold=20, and off by 2e-9 there: use F.logsigmoid":
-            lambda c, r: F.softplus(torch.as_tensor(r - c)).numpy(),
-        "far on the wrong side the loss is cut off": lambda c, r: np.minimum(np.logaddexp(0, r - c), 100),
-        "it is the probability of the choice, not its surprise": lambda c, r: sigmoid(c - r),
-    },
-    rtol=1e-12,
-    atol=0.0,
-)
-
-
-def judge_margin(function, rng):
-    """One ordinary margin at which −log(σ + 1e-7) is wrong by more than 1e-3."""
-    margin = function()
-    try:
-        margin = float(margin.item() if hasattr(margin, "item") else margin)
-    except (TypeError, ValueError, RuntimeError):
-        return "One number is wanted, a margin."
-    if not abs(margin) <= 20:
-        return f"{margin:g} is no ordinary margin: stay within -20 and 20."
-    true, given = np.logaddexp(0, -margin), -np.log(sigmoid(margin) + 1e-7)
-    if abs(given - true) > 1e-3:
-        return None
-    found = f"At {margin:g} the loss is {true:.6f} and the form {given:.6f}: {abs(given - true):.1e} off, no more."
-    if margin > 0:
-        return f"{found} On this side σ is near 1, and 1e-7 hardly adds to it: where is σ itself small?"
-    return f"{found} 1e-7 has to be a thousandth of σ or more: go further to the wrong side."
-
-
-def judge_shapes(function, rng):
-    """Two tensors of the same scores, pair by pair, of which the unguarded loss makes a wrong number."""
-    result = function()
-    if not (isinstance(result, tuple | list) and len(result) == 2 and all(torch.is_tensor(each) for each in result)):
-        return "Two tensors are wanted: return chosen, rejected."
-    if not all(each.is_floating_point() for each in result):
-        return "Scores are floating-point numbers; of whole ones the unguarded loss is an error: write 2.0, not 2."
-    chosen, rejected = (each.double() for each in result)
-    shapes = f"{tuple(chosen.shape)} and {tuple(rejected.shape)}"
-    if chosen.numel() != rejected.numel():
-        return f"Of shapes {shapes} they hold different numbers of scores: there is one chosen for each rejected."
-    if chosen.numel() < 2:
-        return "With a single pair there is nothing to mix up: take two or more."
-    if not (chosen.isfinite().all() and rejected.isfinite().all()):
-        return "Ordinary scores are wanted: all of them finite."
-    if chosen.shape == rejected.shape:
-        return f"Both have the shape {tuple(chosen.shape)}: pair stands against pair, and the mean is right."
-    wrong = F.softplus(rejected - chosen).mean().item()
-    true = F.softplus(rejected.flatten() - chosen.flatten()).mean().item()
-    if abs(wrong - true) > 1e-6:
-        return None
-    return (f"Of shapes {shapes} they do broadcast, but the mean is {wrong:.7f} and should be {true:.7f}: scores as "
-            "equal as these hide the bug.")
-
 
 BEST_MARGIN = Exercise(
     "2.6",
@@ -146,6 +84,13 @@ BEST_MARGIN = Exercise(
             lambda p, e: sigmoid(flipped(p, e)),
         "flips are subtracted of all; they are a share of those it wins": lambda p, e: math.log((p - e) / (1 - p + e)),
         "the logarithm of q in place of its logit": lambda p, e: np.log(flipped(p, e)),
+        "flips towards the first response are counted, flips away from it are not":
+            lambda p, e: logit(p + e * (1 - p)),
+        "this is the second response's margin: q and 1 - q are exchanged": lambda p, e: -logit(flipped(p, e)),
+        "a flipped label turns round; half of the flips are left out here": lambda p, e: logit(flipped(p, e / 2)),
+        "flips draw q towards 1/2, not towards 0": lambda p, e: logit((1 - 2 * e) * p),
+        "these are the odds q / (1 - q); the margin is their logarithm": lambda p, e: np.exp(logit(flipped(p, e))),
+        "-log(1 - q) is half of the logit; log q is missing": lambda p, e: -np.log(1 - flipped(p, e)),
     },
 )
 
@@ -172,6 +117,12 @@ CLEAN_PROBABILITY = Exercise(
         "ε is subtracted once, not twice, above": lambda d, e: (sigmoid(d) - 2 * e) / (1 - 2 * e),
         "the margin stands where its sigmoid, q, should": lambda d, e: (d - e) / (1 - 2 * e),
         "1 - 2ε has to divide, not multiply": lambda d, e: (sigmoid(d) - e) * (1 - 2 * e),
+        "brackets are missing: q - ε is divided as a whole": lambda d, e: sigmoid(d) - e / (1 - 2 * e),
+        "brackets are missing: 1 - 2ε divides as a whole": lambda d, e: (sigmoid(d) - e) / 1 - 2 * e,
+        "q = (1 - ε) p + ε (1 - p) has two terms, of which one is left out": lambda d, e: sigmoid(d) / (1 - e),
+        "this is Bayes' rule for one label; q is a share of all labels":
+            lambda d, e: sigmoid(d) * (1 - e) / flipped(sigmoid(d), e),
+        "the sigmoid is 1 / (1 + exp(-margin)); this is exp(margin)": lambda d, e: (np.exp(d) - e) / (1 - 2 * e),
         "this is the margin; the probability is its sigmoid": lambda d, e: logit((sigmoid(d) - e) / (1 - 2 * e)),
     },
 )
@@ -196,6 +147,20 @@ PULL = Exercise(
         "the loss pulls the two opposite ways": lambda c, r, w: (-sigmoid(r - c) + 2 * w * (c + r),) * 2,
         "the loss's own pull is missing": lambda c, r, w: (2 * w * (c + r), 2 * w * (c + r)),
         "the penalty's pull is missing": lambda c, r, w: (-sigmoid(r - c), sigmoid(r - c)),
+        "4λ belongs to the sum S, which moves by both scores; one score's slope has 2λ":
+            lambda c, r, w: (-sigmoid(r - c) + 4 * w * (c + r), sigmoid(r - c) + 4 * w * (c + r)),
+        "the loss's two slopes are exchanged: it falls as the chosen score rises":
+            lambda c, r, w: (sigmoid(r - c) + 2 * w * (c + r), -sigmoid(r - c) + 2 * w * (c + r)),
+        "the penalty's slope has a plus: it rises with the sum":
+            lambda c, r, w: (-sigmoid(r - c) - 2 * w * (c + r), sigmoid(r - c) - 2 * w * (c + r)),
+        "these are the ways down, minus the slopes":
+            lambda c, r, w: (sigmoid(r - c) - 2 * w * (c + r), -sigmoid(r - c) - 2 * w * (c + r)),
+        "these are the slopes along Δ and along S; those along the two scores are asked for":
+            lambda c, r, w: (-sigmoid(r - c), 2 * w * (c + r)),
+        "this is the loss, twice; its slopes are asked for":
+            lambda c, r, w: (np.logaddexp(0, r - c) + w * (c + r) ** 2,) * 2,
+        "the penalty pulls at both scores, not at the chosen one alone":
+            lambda c, r, w: (-sigmoid(r - c) + 2 * w * (c + r), sigmoid(r - c)),
     },
 )
 
@@ -233,11 +198,14 @@ ORDER_PROBABILITY = Exercise(
         "the places' probabilities are averaged; multiply them": lambda r: float(np.mean(places(r))),
         "the rewards stand where e to their power should":
             lambda r: float(np.prod([r[k] / r[k:].sum() for k in range(len(r))])),
+        "the factors are added; multiply them": lambda r: float(np.sum(places(r))),
+        "it stops after the second place": lambda r: float(np.prod(places(r)[:2])),
+        "minus the logarithm is the loss; the probability is wanted": lambda r: float(-np.log(one_by_one(r))),
         "only neighbours are compared": lambda r: float(np.prod(sigmoid(r[:-1] - r[1:]))),
     },
 )
 
 EXERCISES = [
-    MOST_ERRORS, FIRST_LOSS, STABLE_LOSS, Exercise("2.4", judge=judge_margin), Exercise("2.5", judge=judge_shapes),
-    BEST_MARGIN, CLEAN_PROBABILITY, PULL, ORDER_PROBABILITY,
+    MOST_ERRORS, FIRST_LOSS, STABLE_LOSS, FIND_MARGIN, FIND_BROADCAST, BEST_MARGIN, CLEAN_PROBABILITY, PULL,
+    ORDER_PROBABILITY,
 ]

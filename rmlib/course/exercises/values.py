@@ -10,8 +10,9 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor, bfloat16
@@ -36,15 +37,37 @@ class Raised:
         return f"{type(self.error).__name__}: {self.error}".rstrip(".")
 
 
-def outcome(function: Callable, arguments: tuple) -> tuple[object, str]:
-    """What a function returns, or Raised, and what it printed."""
+@dataclass
+class Trial:
+    """One call of the reader's function, and what is wanted of it."""
+
+    arguments: tuple
+    got: object
+    wanted: object = None
+    edge: bool = False
+    warned: list[str] = field(default_factory=list)
+
+
+class Outcome(NamedTuple):
+    """What a function returned, or Raised, what it printed, and of what numpy warned, each thing once."""
+
+    result: object
+    printed: str
+    warned: list[str]
+
+
+def outcome(function: Callable, arguments: tuple) -> Outcome:
+    """Call a function, whatever comes of it."""
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of overflow and the like: the verdict says it better, and once
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", RuntimeWarning)
         try:
-            return function(*arguments), printed.getvalue()
+            result = function(*arguments)
         except Exception as error:
-            return Raised(error), printed.getvalue()
+            result = Raised(error)
+    said = [str(warning.message) for warning in caught]
+    return Outcome(result, printed.getvalue(), list(dict.fromkeys(one for one in said if " encountered in " in one)))
 
 
 def as_array(value: object) -> np.ndarray | None:
