@@ -90,7 +90,7 @@ WRONG = [
     ("2.3", default_softplus, "a straight line already at -20.5"),
     ("2.3", lambda c, r: F.cross_entropy(torch.tensor(np.stack([c, r], axis=1)), torch.zeros(len(c)).long(),
                                          reduction="none"), "1 + exp loses the digits on the right side"),
-    ("2.3", lambda c, r: F.softplus(torch.tensor(r - c).float(), threshold=99), "it is computed in float32"),
+    ("2.3", lambda c, r: F.softplus(torch.tensor(r - c).float(), threshold=99), "computed in float32"),
     ("2.5", lambda: (torch.tensor([[2], [0], [1]]), torch.tensor([-2, 1, 3])), "write 2.0, not 2"),
     ("2.6", lambda p, e: math.log((p - e) / (1 - p + e)), "they are a share of those it wins"),
     ("3.1", lambda c, r: tuple(np.exp(sign * (r - c)) / (1 + np.exp(r - c)) / len(c) for sign in (1, 1))[::-1],

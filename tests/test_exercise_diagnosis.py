@@ -227,7 +227,7 @@ def test_rounding_is_not_told_as_a_shift_or_a_constant():
 
 def test_yes_and_no_that_agree_with_a_known_mistake_at_ordinary_inputs_alone_are_not_named():
     larger = replace(POSITIVE, mistakes={"never": lambda x, y: False}, edges=((2.0, 1.0), (1.0, 2.0)))
-    assert told(larger, lambda x, y: (x, y) == (2.0, 1.0))[-1] == "None of the mistakes known here explains it."
+    assert not any("mistake:" in line for line in told(larger, lambda x, y: (x, y) == (2.0, 1.0)))
 
 
 def test_a_wrong_shape_is_told_with_what_it_would_broadcast_to():

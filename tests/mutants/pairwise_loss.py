@@ -51,7 +51,7 @@ MUTANTS = {
     ],
     "2.6": [
         ("math.log(q / (1 - q))", "math.log(true_probability / (1 - true_probability))", "the flips are left out"),
-        ("math.log(q / (1 - q))", "math.log((1 - flip_rate) / flip_rate)", "a certain winner's margin"),
+        ("math.log(q / (1 - q))", "math.log((1 - flip_rate) / flip_rate)", "a certain winner's gap"),
         ("math.log(q / (1 - q))", "q", "this is the probability q"),
         ("math.log(q / (1 - q))", "math.log(q)", "the logarithm of q in place of its logit"),
     ],

@@ -67,43 +67,43 @@ FIRST_LOSS = Exercise(
     },
 )
 
-BEST_MARGIN = Exercise(
+BEST_GAP = Exercise(
     "2.6",
     answer=lambda true_probability, flip_rate: logit(flipped(true_probability, flip_rate)),
     draw=lambda rng: (rng.uniform(0.05, 0.95), rng.uniform(0.02, 0.45)),
     edges=((1.0, 0.1), (0.5, 0.3)),
     mistakes={
         "the flips are left out": lambda p, e: logit(p),
-        "this is a certain winner's margin; the true probability is left out": lambda p, e: logit(1 - e),
-        "this is the probability q; the margin is its logit": flipped,
-        "margins are averaged; average the probabilities first, then take the logit":
+        "this is a certain winner's gap; the true probability is left out": lambda p, e: logit(1 - e),
+        "this is the probability q; the gap is its logit": flipped,
+        "gaps are averaged; average the probabilities first, then take the logit":
             lambda p, e: (1 - 2 * e) * logit(p),
         "flips away from the first response are counted, flips towards it are not": lambda p, e: logit((1 - e) * p),
-        "the clean margin is scaled; average the probabilities, then take the logit": lambda p, e: (1 - e) * logit(p),
-        "this is the sigmoid of q; the margin is its logit, the sigmoid's inverse":
+        "the clean gap is scaled; average the probabilities, then take the logit": lambda p, e: (1 - e) * logit(p),
+        "this is the sigmoid of q; the gap is its logit, the sigmoid's inverse":
             lambda p, e: sigmoid(flipped(p, e)),
         "flips are subtracted of all; they are a share of those it wins": lambda p, e: math.log((p - e) / (1 - p + e)),
         "the logarithm of q in place of its logit": lambda p, e: np.log(flipped(p, e)),
         "flips towards the first response are counted, flips away from it are not":
             lambda p, e: logit(p + e * (1 - p)),
-        "this is the second response's margin: q and 1 - q are exchanged": lambda p, e: -logit(flipped(p, e)),
+        "this is the gap seen from the second response: q and 1 - q are exchanged": lambda p, e: -logit(flipped(p, e)),
         "a flipped label turns round; half of the flips are left out here": lambda p, e: logit(flipped(p, e / 2)),
         "flips draw q towards 1/2, not towards 0": lambda p, e: logit((1 - 2 * e) * p),
-        "these are the odds q / (1 - q); the margin is their logarithm": lambda p, e: np.exp(logit(flipped(p, e))),
+        "these are the odds q / (1 - q); the gap is their logarithm": lambda p, e: np.exp(logit(flipped(p, e))),
         "-log(1 - q) is half of the logit; log q is missing": lambda p, e: -np.log(1 - flipped(p, e)),
     },
 )
 
 
-def draw_noisy_margin(rng):
+def draw_noisy_gap(rng):
     flip_rate = rng.uniform(0.02, 0.4)
     return float(logit(flipped(rng.uniform(0.02, 0.98), flip_rate))), flip_rate
 
 
 CLEAN_PROBABILITY = Exercise(
     "2.7",
-    answer=lambda margin, flip_rate: (sigmoid(margin) - flip_rate) / (1 - 2 * flip_rate),
-    draw=draw_noisy_margin,
+    answer=lambda gap, flip_rate: (sigmoid(gap) - flip_rate) / (1 - 2 * flip_rate),
+    draw=draw_noisy_gap,
     mistakes={
         "this is q, with the flips still in it": lambda d, e: sigmoid(d),
         "the flips are put in once more; take them out": lambda d, e: flipped(sigmoid(d), e),
@@ -111,19 +111,19 @@ CLEAN_PROBABILITY = Exercise(
             lambda d, e: (sigmoid(d) - e) / (1 - e),
         "ε has to be subtracted, not added": lambda d, e: (sigmoid(d) + e) / (1 - 2 * e),
         "the divisor is 1 - 2ε, not 1 + 2ε": lambda d, e: (sigmoid(d) - e) / (1 + 2 * e),
-        "the margin is scaled; it is the probability that the flips scale": lambda d, e: sigmoid(d / (1 - 2 * e)),
+        "the gap is scaled; it is the probability that the flips scale": lambda d, e: sigmoid(d / (1 - 2 * e)),
         "ε has to be subtracted first": lambda d, e: sigmoid(d) / (1 - 2 * e),
         "it still has to be divided by 1 - 2ε": lambda d, e: sigmoid(d) - e,
         "ε is subtracted once, not twice, above": lambda d, e: (sigmoid(d) - 2 * e) / (1 - 2 * e),
-        "the margin stands where its sigmoid, q, should": lambda d, e: (d - e) / (1 - 2 * e),
+        "the gap stands where its sigmoid, q, should": lambda d, e: (d - e) / (1 - 2 * e),
         "1 - 2ε has to divide, not multiply": lambda d, e: (sigmoid(d) - e) * (1 - 2 * e),
         "brackets are missing: q - ε is divided as a whole": lambda d, e: sigmoid(d) - e / (1 - 2 * e),
         "brackets are missing: 1 - 2ε divides as a whole": lambda d, e: (sigmoid(d) - e) / 1 - 2 * e,
         "q = (1 - ε) p + ε (1 - p) has two terms, of which one is left out": lambda d, e: sigmoid(d) / (1 - e),
         "this is Bayes' rule for one label; q is a share of all labels":
             lambda d, e: sigmoid(d) * (1 - e) / flipped(sigmoid(d), e),
-        "the sigmoid is 1 / (1 + exp(-margin)); this is exp(margin)": lambda d, e: (np.exp(d) - e) / (1 - 2 * e),
-        "this is the margin; the probability is its sigmoid": lambda d, e: logit((sigmoid(d) - e) / (1 - 2 * e)),
+        "the sigmoid is 1 / (1 + exp(-gap)); this is exp(gap)": lambda d, e: (np.exp(d) - e) / (1 - 2 * e),
+        "this is the gap; the probability is its sigmoid": lambda d, e: logit((sigmoid(d) - e) / (1 - 2 * e)),
     },
 )
 
@@ -206,6 +206,6 @@ ORDER_PROBABILITY = Exercise(
 )
 
 EXERCISES = [
-    MOST_ERRORS, FIRST_LOSS, STABLE_LOSS, FIND_MARGIN, FIND_BROADCAST, BEST_MARGIN, CLEAN_PROBABILITY, PULL,
+    MOST_ERRORS, FIRST_LOSS, STABLE_LOSS, FIND_MARGIN, FIND_BROADCAST, BEST_GAP, CLEAN_PROBABILITY, PULL,
     ORDER_PROBABILITY,
 ]

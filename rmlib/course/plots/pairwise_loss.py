@@ -59,13 +59,13 @@ def upper_bound(margins: np.ndarray, loss: np.ndarray, error: np.ndarray) -> Fig
 
 
 @styled
-def initial_loss(spreads: np.ndarray, simulated: np.ndarray, fresh: tuple[float, float]) -> Figure:
-    """Mean loss by the spread of the margins: simulated, log 2 + ω²/8, and a fresh reward model at `fresh`."""
+def initial_loss(spreads: np.ndarray, simulated: np.ndarray, fresh: np.ndarray) -> Figure:
+    """Mean loss by the spread of the margins: simulated, log 2 + ω²/8, and fresh reward models at `fresh` (2, N)."""
     fine = np.linspace(0, spreads.max(), 200)
     figure, [axes] = canvas(height=4.4)
     axes.plot(fine, np.log(2) + fine**2 / 8, color=THEORY, linestyle="--", label="log 2 + ω²/8")
     axes.plot(spreads, simulated, "o", color=MODEL, label="simulated")
-    axes.plot(*fresh, "*", color=LIT_EDGE, markersize=20, label="a fresh reward model")
+    axes.plot(*fresh, "*", color=LIT_EDGE, markersize=20, label="fresh reward models")
     axes.axhline(np.log(2), color=FAINT, zorder=0)
     axes.set(xlabel="spread ω of the margins", ylabel="mean loss")
     axes.legend()
@@ -141,17 +141,17 @@ def rounding(rewards: np.ndarray, rounded: np.ndarray, offset: float, found: Map
 
 
 @styled
-def risk(margins: np.ndarray, loss: np.ndarray, best: float, clean: np.ndarray, noisy: np.ndarray,
+def risk(gaps: np.ndarray, loss: np.ndarray, best: float, clean: np.ndarray, noisy: np.ndarray,
          here: float) -> Figure:
-    """The expected loss with its minimum, and the best margin with flips by the best margin without."""
+    """The expected loss by the gap, with its minimum, and the best gap with flips by the best gap without."""
     figure, (left, right) = canvas(columns=2)
-    left.plot(margins, loss, color=MODEL)
-    left.plot([best], [np.interp(best, margins, loss)], "o", color=LIT_EDGE, markersize=13)
-    left.set(title="expected loss", xlabel=MARGIN, ylim=(0, 2.5))
+    left.plot(gaps, loss, color=MODEL)
+    left.plot([best], [np.interp(best, gaps, loss)], "o", color=LIT_EDGE, markersize=13)
+    left.set(title="expected loss", xlabel="gap d", ylim=(0, 2.5))
     right.plot(clean, clean, color=FAINT, linewidth=1.8)
     right.plot(clean, noisy, color=MODEL)
     right.plot([here], [best], "o", color=LIT_EDGE, markersize=13)
-    right.set(title="where its minimum is", xlabel="best margin without flips", ylabel="with flips",
+    right.set(title="where its minimum is", xlabel="best gap without flips", ylabel="with flips",
               xlim=(clean.min(), clean.max()), ylim=(clean.min(), clean.max()))
     return figure
 
