@@ -18,7 +18,8 @@ def test_one_pair_at_other_margins():
         assert np.allclose(numbers(text), [chance, -math.log(chance), chance - 1], rtol=0, atol=6e-5)
         curve, tangent, dot = figure.axes[0].lines
         x, y = tangent.get_xdata(), tangent.get_ydata()
-        assert np.isclose((y[-1] - y[0]) / (x[-1] - x[0]), chance - 1) and np.isclose(dot.get_ydata()[0], -math.log(chance))
+        assert np.isclose((y[-1] - y[0]) / (x[-1] - x[0]), chance - 1)
+        assert np.isclose(dot.get_ydata()[0], -math.log(chance))
         assert np.allclose(curve.get_ydata(), np.log(1 + np.exp(-x)))
         assert np.allclose([bar.get_height() for bar in figure.axes[1].patches], [chance, 1 - chance])
 
@@ -48,8 +49,9 @@ def test_flips_at_other_positions():
         best, clean_best = (math.log(p) - math.log(1 - p) for p in (chance, agree / 100))
         assert np.allclose(numbers(text), [chance, best, clean_best], rtol=0, atol=6e-4)
         valley, dot = figure.axes[0].lines
-        assert abs(valley.get_xdata()[valley.get_ydata().argmin()] - best) < 0.051 and dot.get_xdata()[0] == best
+        assert abs(valley.get_xdata()[valley.get_ydata().argmin()] - best) < 0.051
+        assert np.isclose(dot.get_xdata()[0], best)
         same, noisy, here = figure.axes[1].lines
         gap = noisy.get_xdata()[-1]
         assert abs(noisy.get_ydata()[-1]) <= gap and np.isclose(noisy.get_ydata()[0], -noisy.get_ydata()[-1])
-        assert [here.get_xdata()[0], here.get_ydata()[0]] == [clean_best, best]
+        assert np.allclose([here.get_xdata()[0], here.get_ydata()[0]], [clean_best, best])
