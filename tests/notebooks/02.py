@@ -51,7 +51,8 @@ def test_flips_at_other_positions():
         valley, dot = figure.axes[0].lines
         assert abs(valley.get_xdata()[valley.get_ydata().argmin()] - best) < 0.051
         assert np.isclose(dot.get_xdata()[0], best)
-        same, noisy, here = figure.axes[1].lines
-        gap = noisy.get_xdata()[-1]
-        assert abs(noisy.get_ydata()[-1]) <= gap and np.isclose(noisy.get_ydata()[0], -noisy.get_ydata()[-1])
+        _, noisy, here = figure.axes[1].lines
+        clean_chance = 1 / (1 + np.exp(-noisy.get_xdata()))
+        flipped = clean_chance + percent / 100 * (1 - 2 * clean_chance)
+        assert np.allclose(noisy.get_ydata(), np.log(flipped) - np.log(1 - flipped))
         assert np.allclose([here.get_xdata()[0], here.get_ydata()[0]], [clean_best, best])
