@@ -72,6 +72,26 @@ def off(loss_fn, chosen, rejected):
     return loss_fn(chosen, rejected) - np.mean(alone)
 
 
+def torch_clipped(gradients, most):
+    parts = [torch.zeros(part.shape, dtype=torch.float64, requires_grad=True) for part in gradients]
+    for part, gradient in zip(parts, gradients):
+        part.grad = torch.tensor(gradient)
+    torch.nn.utils.clip_grad_norm_(parts, most)
+    return [part.grad for part in parts]
+
+
+def torch_trained(weights, batches, peak, most):
+    weights = torch.tensor(weights, requires_grad=True)
+    optimizer = torch.optim.SGD([weights], lr=peak)
+    for taken, pieces in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = peak * (1 - taken / len(batches))
+        optimizer.zero_grad()
+        F.softplus(-torch.tensor(np.concatenate(pieces)) @ weights).mean().backward()
+        torch.nn.utils.clip_grad_norm_([weights], most)
+        optimizer.step()
+    return weights.detach()
+
+
 def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
 
@@ -129,6 +149,8 @@ RIGHT = [
     ("3.7", lambda f, g, w, u, h: [sum(g(w) * u), (f(w + h * u) - f(w - h * u)) / (2 * h)]),
     ("2.5", lambda: (torch.randn(8, 1), torch.randn(8))),
     ("3.3", lambda: ("c", torch.tensor(1.0))),
+    ("6.3", torch_clipped),
+    ("6.6", torch_trained),
     *[("3.5", lambda f, c, r, atol=atol: abs(off(f, c, r)) < atol) for atol in (1e-12, 1e-10, 1e-9, 1e-7)],
 ]
 

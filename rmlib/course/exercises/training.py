@@ -3,79 +3,15 @@
 import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
-from rmlib.course.exercises.training_loops import CONTINUED, LOOP, continued, loop, saved_runs, small_data
-
-# 6.1: micro-batches of pairs
-
-
-def some_lengths(rng: np.random.Generator) -> tuple[list[int], int]:
-    """Lengths of 4 to 12 pairs, and a budget of tokens that the longest fits."""
-    lengths = rng.integers(4, 40, size=rng.integers(4, 13)).tolist()
-    return lengths, int(rng.integers(2, 9)) * max(lengths)
-
-
-def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=1, rest=True,
-                      alone=True, longest=0):
-    """The right sizes, or with an argument changed those of a mistake.
-
-    longest: 1 where the longest come first, 2 where they do and are counted as the longest of their pieces, too.
-    """
-    sizes, inside = [], []
-    for length in sorted(lengths, reverse=longest > 0) if ordered else lengths:
-        widest = max([*inside, length]) if longest == 2 else length
-        tokens = rows * (len(inside) + newcomer) * widest if padded else rows * sum([*inside, length])
-        if (inside or not alone) and (tokens >= budget if strict else tokens > budget):
-            sizes.append(len(inside))
-            inside = []
-        inside.append(length)
-    return [*sizes, len(inside)] if rest else sizes
-
-
-SIZES = {
-    "a pair is two rows, one for each response: count both": lambda s, b: micro_batch_sizes(s, b, rows=1),
-    "the pairs are not in order of length": lambda s, b: micro_batch_sizes(s, b, ordered=False),
-    "padding counts too: every row is as long as the longest": lambda s, b: micro_batch_sizes(s, b, padded=False),
-    "a micro-batch may hold exactly the budget": lambda s, b: micro_batch_sizes(s, b, strict=True),
-    "the tokens are counted before the newcomer is in, so that it can overfill the batch":
-        lambda s, b: micro_batch_sizes(s, b, newcomer=0),
-    "the last micro-batch is lost: when the pairs run out, one is still open":
-        lambda s, b: micro_batch_sizes(s, b, rest=False),
-    "a piece has at least one pair: one that is too long for the budget stands alone, with no empty piece before it":
-        lambda s, b: micro_batch_sizes(s, b, alone=False),
-    "the longest come first, so that the pair at hand is the shortest of its piece and the tokens are counted wrong":
-        lambda s, b: micro_batch_sizes(s, b, longest=1),
-    "the longest come first; begin with the short ones": lambda s, b: micro_batch_sizes(s, b, longest=2),
-    "the pieces themselves come back; only their sizes are wanted": lambda s, b: [
-        sorted(s)[end - n:end] for n, end in zip(micro_batch_sizes(s, b), np.cumsum(micro_batch_sizes(s, b)))],
-}
-
-
-# 6.2: the mean over a batch, from pieces of it
-
-
-def pieces(rng: np.random.Generator) -> tuple[list[np.ndarray]]:
-    """Gradients of single pairs, (n, 2) in each of two to four pieces, which have unequal sizes."""
-    sizes = rng.choice(np.arange(1, 6), size=rng.integers(2, 5), replace=False)
-    return ([rng.normal(size=(size, 2)).round(1) for size in sizes],)
-
-
-def accumulated(parts):
-    return np.concatenate(parts).mean(axis=0)
-
-
-ACCUMULATED = {
-    "the bug is still there: a mean of means counts a pair in a small piece more than one in a large piece":
-        lambda parts: np.mean([part.mean(axis=0) for part in parts], axis=0),
-    "this is the sum over the pairs; the batch's loss is their mean": lambda parts: np.concatenate(parts).sum(axis=0),
-    "the means of the pieces are added up and divided by nothing":
-        lambda parts: np.sum([part.mean(axis=0) for part in parts], axis=0),
-    "the sum is divided by the number of pieces; divide by the number of pairs":
-        lambda parts: np.concatenate(parts).sum(axis=0) / len(parts),
-    "only the last piece is left: += became =": lambda parts: parts[-1].sum(axis=0) / sum(map(len, parts)),
-    "the pieces' means are divided by the number of pairs":
-        lambda parts: np.sum([part.mean(axis=0) for part in parts], axis=0) / sum(map(len, parts)),
-}
-
+from rmlib.course.exercises.training_batches import (
+    ACCUMULATED,
+    SIZES,
+    accumulated,
+    micro_batch_sizes,
+    pieces,
+    some_lengths,
+)
+from rmlib.course.exercises.training_loops import CONTINUED, LOOP, ONE_PAIR, continued, loop, saved_runs, small_data
 
 # 6.3: clipping
 
@@ -113,9 +49,15 @@ CLIPPED = {
         lambda g, m: [min(1, m / max(np.linalg.norm(part) for part in g)) * part for part in g],
     "max stands where min belongs: a short gradient is lengthened, and a long one left as it is":
         lambda g, m: [max(1, m / length(g)) * part for part in g],
-    "1e-6 is added to the norm. PyTorch does so too, never to divide by zero; leave it out here":
-        lambda g, m: [min(1, m / (length(g) + 1e-6)) * part for part in g],
     "this has length 1, whatever `most` is": lambda g, m: [min(1, 1 / length(g)) * part for part in g],
+    "a long gradient gets length 1, whatever `most` is":
+        lambda g, m: [part / (length(g) if length(g) > m else 1) for part in g],
+    "the factor is upside down: what is too long is multiplied by most / norm":
+        lambda g, m: [min(1, length(g) / m) * part for part in g],
+    "absolute values are added up; the norm is the root of the sum of squares":
+        lambda g, m: [min(1, m / sum(np.abs(part).sum() for part in g)) * part for part in g],
+    "of a matrix norm(..., 2) is the largest singular value; add up the squares of all its numbers":
+        lambda g, m: [min(1, m / np.sqrt(sum(np.linalg.norm(part, 2)**2 for part in g))) * part for part in g],
 }
 
 
@@ -131,10 +73,12 @@ def adam_state(rng: np.random.Generator) -> tuple:
 
 
 def adamw(w, g, m, v, t, rate, decay, coupled=0.0, corrected=True, root=True, rated=True, old=False, tiny=TINY,
-          inside=0.0, beta=BETA, gamma=GAMMA, begun=(BETA, GAMMA), late=0.0):
+          inside=0.0, beta=BETA, gamma=GAMMA, begun=(BETA, GAMMA), late=0.0, new=None, squared=lambda g, m: g**2):
     """The right step, or with an argument changed that of a mistake."""
     g, before = g + coupled * w, (m, v)
-    m, v = beta * m + (1 - beta) * g, gamma * v + (1 - gamma) * g**2
+    of_mean, of_square = new or (1 - beta, 1 - gamma)
+    m = beta * m + of_mean * g
+    v = gamma * v + of_square * squared(g, m)
     mean, square = before if old else (m, v)
     mean, square = (mean / (1 - begun[0]**t), square / (1 - begun[1]**t)) if corrected else (mean, square)
     shrunk = w * (1 - (rate if rated else 1) * decay)
@@ -167,6 +111,14 @@ ADAMW = {
         lambda *a: adamw(*a, beta=GAMMA, gamma=BETA, begun=(GAMMA, BETA)),
     "β₁ = 0.9 belongs to m and β₂ = 0.999 to v; they are exchanged in the averages":
         lambda *a: adamw(*a, beta=GAMMA, gamma=BETA),
+    "0.9 and 0.999 are the shares of the old averages, 0.1 and 0.001 those of what is new, and β in the correction":
+        lambda *a: adamw(*a, beta=1 - BETA, gamma=1 - GAMMA, begun=(1 - BETA, 1 - GAMMA)),
+    "what is new is added whole; its shares are 0.1 and 0.001": lambda *a: adamw(*a, new=(1, 1)),
+    "v is a mean of squares: square the gradient": lambda *a: adamw(*a, squared=lambda g, m: g),
+    "v takes the square of the mean m; it takes that of the gradient": lambda *a: adamw(*a, squared=lambda g, m: m**2),
+    "v is not corrected; it began at zero, as m did": lambda *a: adamw(*a, begun=(BETA, 0.0)),
+    "m is not corrected; it began at zero, as v did": lambda *a: adamw(*a, begun=(0.0, GAMMA)),
+    "m and v come back in the wrong order": lambda *a: (adamw(*a)[0], adamw(*a)[2], adamw(*a)[1]),
     "β₁ and β₂ are exchanged in the correction": lambda *a: adamw(*a, begun=(GAMMA, BETA)),
     "it is the weight after the step that decays; the old one does": lambda w, g, m, v, t, r, d:
         adamw(w, g, m, v, t, r, 0.0, late=d),
@@ -184,7 +136,8 @@ ADAMW = {
 def moments(rng: np.random.Generator) -> tuple[int, int, int, float, float]:
     steps = int(rng.integers(40, 100))
     warmup = int(rng.integers(4, 20))
-    return int(rng.integers(0, steps)), steps, warmup, int(rng.integers(1, 100)) / 1e4, int(rng.integers(1, 9)) / 20
+    step = int(rng.integers(1, warmup) if rng.random() < 0.3 else rng.integers(warmup, steps))
+    return step, steps, warmup, int(rng.integers(1, 100)) / 1e4, int(rng.integers(1, 9)) / 20
 
 
 def learning_rate(step, steps, warmup, peak, floor, turn=np.pi, begun=None, least=0.0, wave=None, fall=None, early=0):
@@ -228,15 +181,29 @@ RATE = {
     "it is at the floor at the last step already; it would be at step `steps`, of which there is none":
         lambda *a: learning_rate(*a, fall=a[1] - 1 - a[2]),
     "it is a share; multiply by the peak": lambda s, n, w, p, f: learning_rate(s, n, w, 1.0, f),
+    "the warm-up multiplies a wave that begins at step 0; the wave begins at the peak, where the warm-up ends":
+        lambda s, n, w, p, f: min(1.0, s / w if w else 1.0) * learning_rate(s, n, 0, p, f),
+    "step / warmup is computed at every step: without a warm-up it divides by zero":
+        lambda s, n, w, p, f: learning_rate(s, n, w, p, f) * (w / w),
+    "without a warm-up step 0 has the peak: there, step / warmup divides by zero":
+        lambda s, n, w, p, f: learning_rate(s, n, w, p, f) * (w / w if s <= w else 1),
+    "without a warm-up step 0 has the peak; here one step of warm-up is left":
+        lambda s, n, w, p, f: learning_rate(s, n, max(w, 1), p, f),
+    "without a warm-up step 0 has the peak; here it has rate zero":
+        lambda s, n, w, p, f: learning_rate(s, n, w, p, f) * (s > 0),
 }
+
+RATE_EDGES = tuple((step, 50, 5, 1e-3, 0.1) for step in (0, 5, 49)) + ((0, 50, 0, 1e-3, 0.0), (20, 50, 0, 1e-3, 0.1))
+
+TORCH = {"rtol": 1e-5, "atol": 1e-5}  # its clipping adds 1e-6 to the norm
 
 EXERCISES = [
     Exercise("6.1", micro_batch_sizes, some_lengths, SIZES,
              edges=(([5, 5, 5, 5], 20), ([7], 14), ([30, 4, 4], 20), ([30], 20), ([30, 40], 20))),
     Exercise("6.2", accumulated, pieces, ACCUMULATED),
-    Exercise("6.3", clipped, some_gradients, CLIPPED, edges=(([np.ones((2, 3)), np.full(4, -2.0)], 0.5),)),
+    Exercise("6.3", clipped, some_gradients, CLIPPED, **TORCH, edges=(([np.ones((2, 3)), np.full(4, -2.0)], 0.5),)),
     Exercise("6.4", adamw, adam_state, ADAMW, edges=ADAMW_EDGES),
-    Exercise("6.5", learning_rate, moments, RATE, edges=tuple((step, 50, 5, 1e-3, 0.1) for step in (0, 5, 49))),
-    Exercise("6.6", loop, small_data, LOOP),
+    Exercise("6.5", learning_rate, moments, RATE, edges=RATE_EDGES),
+    Exercise("6.6", loop, small_data, LOOP, **TORCH, edges=(ONE_PAIR,)),
     Exercise("6.7", continued, saved_runs, CONTINUED),
 ]

@@ -11,30 +11,49 @@ from rmlib.course.logistic import sigmoid
 
 
 def small_data(rng: np.random.Generator) -> tuple[np.ndarray, list[list[np.ndarray]], float, float]:
-    """Weights (2,); for each of 2 to 6 batches its one to three pieces, differences of features (n, 2); peak, most."""
-    batches = [[rng.choice([-1, 1], size=(n, 2)) * rng.integers(1, 30, size=(n, 2)) / 10
+    """Weights (D,); for each of 2 to 6 batches its one to three pieces, differences of features (n, D); peak, most.
+
+    `most` is above some gradients and below others.
+    """
+    width = int(rng.integers(2, 4))
+    batches = [[rng.choice([-1, 1], size=(n, width)) * rng.integers(1, 30, size=(n, width)) / 10
                 for n in rng.integers(1, 4, size=pieces)] for pieces in rng.integers(1, 4, size=rng.integers(2, 7))]
-    return rng.normal(size=2).round(1), batches, float(rng.integers(2, 7)) / 10, float(rng.integers(15, 31)) / 100
+    return rng.normal(size=width).round(1), batches, float(rng.integers(2, 7)) / 10, float(rng.integers(15, 121)) / 100
 
 
-def loop(weights, batches, peak, most, kept=False, clip_pieces=False, fall_pieces=False, clip=True, ahead=0,
-         falls=True, of_means=False):
-    """The right loop, or with an argument changed one that has kept a bug."""
+ONE_PAIR = np.zeros(2), [[np.array([[0.2, -0.1]])]], 0.5, 0.3  # its gradient is short, and the only one
+
+
+def loop(weights, batches, peak, most, kept=False, last=False, clip="batch", fall_pieces=False, ahead=0, falls=True,
+         share="pair", single=False):
+    """The right loop, or with an argument changed one that has kept a bug, or has a new one.
+
+    last: only the last piece counts; single: each piece is taken for a batch, at its batch's rate.
+    """
     w, gradient, taken = np.array(weights), np.zeros(len(weights)), 0
     steps = len(batches)
     for pieces in batches:
         gradient = gradient if kept else np.zeros(len(weights))
+        rate = peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1)
         for x in pieces:
-            share = 1 / (len(x) * len(pieces)) if of_means else 1 / sum(map(len, pieces))
-            gradient = gradient - (sigmoid(-x @ w)[:, None] * x).sum(axis=0) * share
-            if clip_pieces:
-                gradient = gradient * min(1, most / np.linalg.norm(gradient))
+            shares = {"pair": 1 / sum(map(len, pieces)), "mean": 1 / (len(x) * len(pieces)), "piece": 1 / len(x),
+                      "none": 1}
+            own = -(sigmoid(-x @ w)[:, None] * x).sum(axis=0) * shares[share]
+            own = shortened(own, most) if clip == "own" or single else own
+            gradient = own if last else gradient + own
+            gradient = shortened(gradient, most) if clip == "pieces" else gradient
+            w = w - rate * own * single
             taken += fall_pieces
-        if clip and not clip_pieces:
-            gradient = gradient * min(1, most / np.linalg.norm(gradient))
-        w = w - peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1) * gradient
+        gradient = shortened(gradient, most) if clip == "batch" else gradient
+        gradient = gradient * most / np.linalg.norm(gradient) if clip == "always" else gradient
+        rate = peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1)
+        w = w - rate * gradient * (not single)
         taken += not fall_pieces
     return w
+
+
+def shortened(gradient, most):
+    return gradient * min(1, most / np.linalg.norm(gradient))
 
 
 def by_pieces(weights, batches, peak, most, after):
@@ -49,8 +68,9 @@ def by_pieces(weights, batches, peak, most, after):
 
 BUGS = (  # for each bug of the page what may stand in its place: what is told, and the arguments of `loop`
     {"the gradient of the last step is never set to zero, so that it is added to the next": {"kept": True}, "": {}},
-    {"each piece is clipped, before the gradient is whole: clip once, after the last piece": {"clip_pieces": True},
-     "": {}},
+    {"each piece is clipped, before the gradient is whole: clip once, after the last piece": {"clip": "pieces"},
+     "each piece is clipped for itself, before they are added up: clip once, after the last piece": {"clip": "own"},
+     "min is missing from the clipping, so that short gradients are lengthened": {"clip": "always"}, "": {}},
     {"the rate falls with every piece, not with every step, and is at zero too early": {"fall_pieces": True},
      "the rate falls once a step now, but before the step is taken: the first rate is the peak": {"ahead": 1}, "": {}},
 )
@@ -74,9 +94,14 @@ LOOP = left_over() | {
     "the rate falls with the share of all pieces, its own batch's among them; the first rate is the peak":
         lambda *a: by_pieces(*a, after=True),
     "the rate does not fall any more": lambda *a: loop(*a, falls=False),
+    "the gradient is set to zero at each piece, so that only the last one counts": lambda *a: loop(*a, last=True),
+    "each piece has a step of its own; accumulate them, and take one step a batch": lambda *a: loop(*a, single=True),
     "the pieces' means are averaged: the gradient is the sum over all pairs of the batch, divided by their number":
-        lambda *a: loop(*a, of_means=True),
-    "nothing is clipped any more": lambda *a: loop(*a, clip=False),
+        lambda *a: loop(*a, share="mean"),
+    "each piece is divided by its own number of pairs; divide by that of the whole batch":
+        lambda *a: loop(*a, share="piece"),
+    "the sum is not divided by the number of pairs any more": lambda *a: loop(*a, share="none"),
+    "nothing is clipped any more": lambda *a: loop(*a, clip="never"),
 }
 
 
@@ -92,15 +117,16 @@ def saved_runs(rng: np.random.Generator) -> tuple[dict, list[np.ndarray]]:
     return state, [rng.normal(size=3).round(1) for _ in range(rng.integers(2, 7))]
 
 
-def continued(saved, gradients, momentum=True, step=True, again=0, early=False):
+def continued(saved, gradients, momentum=True, step=True, again=0, early=False, advance=1, share=1.0, rate=RATE,
+              flat=False):
     """The right end of the run, or with an argument changed that of a run that forgot something."""
     w, m = np.array(saved["weights"]), np.array(saved["momentum"]) * momentum
     taken = saved["step"] * step + again
     for g in gradients:
-        new = 0.9 * m + g
-        w = w - RATE / (1 + taken) * (m if early else new)
+        new = 0.9 * m + share * g
+        w = w - rate / (1 if flat else 1 + taken) * (m if early else new)
         m = new
-        taken += 1
+        taken += advance
     return w
 
 
@@ -114,5 +140,9 @@ CONTINUED = {
     "the schedule is one step ahead of the run": lambda s, g: continued(s, g, again=1),
     "the weights move before the new gradient is in the momentum: first m, then w":
         lambda s, g: continued(s, g, early=True),
+    "the rate stays at that of the saved step; it falls on with every step": lambda s, g: continued(s, g, advance=0),
+    "the rate does not fall at all": lambda s, g: continued(s, g, flat=True),
+    "the new gradient enters the momentum whole, not with a share of 0.1": lambda s, g: continued(s, g, share=0.1),
+    "the steps go up the gradient": lambda s, g: continued(s, g, rate=-RATE),
     "the weights are those that were saved: nothing was trained": lambda s, g: s["weights"],
 }
