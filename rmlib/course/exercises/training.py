@@ -11,7 +11,7 @@ from rmlib.course.exercises.training_batches import (
     pieces,
     some_lengths,
 )
-from rmlib.course.exercises.training_loops import CONTINUED, LOOP, ONE_PAIR, continued, loop, saved_runs, small_data
+from rmlib.course.exercises.training_loops import CONTINUED, EDGES, LOOP, continued, loop, saved_runs, small_data
 
 # 6.3: clipping
 
@@ -49,6 +49,14 @@ CLIPPED = {
         lambda g, m: [min(1, m / max(np.linalg.norm(part) for part in g)) * part for part in g],
     "max stands where min belongs: a short gradient is lengthened, and a long one left as it is":
         lambda g, m: [max(1, m / length(g)) * part for part in g],
+    "what is too long is divided by the squared norm; divide by the norm":
+        lambda g, m: [part * (m / length(g)**2 if length(g) > m else 1) for part in g],
+    "the norm is that of the first tensor alone; all belong to it":
+        lambda g, m: [min(1, m / np.linalg.norm(g[0])) * part for part in g],
+    "the tensors' norms are averaged; their squares are added up, and then comes the root":
+        lambda g, m: [min(1, m / np.mean([np.linalg.norm(part) for part in g])) * part for part in g],
+    "this divides by the largest single number; the norm is the root of the sum of squares":
+        lambda g, m: [min(1, m / max(np.abs(part).max() for part in g)) * part for part in g],
     "this has length 1, whatever `most` is": lambda g, m: [min(1, 1 / length(g)) * part for part in g],
     "a long gradient gets length 1, whatever `most` is":
         lambda g, m: [part / (length(g) if length(g) > m else 1) for part in g],
@@ -73,7 +81,8 @@ def adam_state(rng: np.random.Generator) -> tuple:
 
 
 def adamw(w, g, m, v, t, rate, decay, coupled=0.0, corrected=True, root=True, rated=True, old=False, tiny=TINY,
-          inside=0.0, beta=BETA, gamma=GAMMA, begun=(BETA, GAMMA), late=0.0, new=None, squared=lambda g, m: g**2):
+          inside=0.0, beta=BETA, gamma=GAMMA, begun=(BETA, GAMMA), late=0.0, new=None, squared=lambda g, m: g**2,
+          fresh=False, outside=False, speed=None):
     """The right step, or with an argument changed that of a mistake."""
     g, before = g + coupled * w, (m, v)
     of_mean, of_square = new or (1 - beta, 1 - gamma)
@@ -81,9 +90,10 @@ def adamw(w, g, m, v, t, rate, decay, coupled=0.0, corrected=True, root=True, ra
     v = gamma * v + of_square * squared(g, m)
     mean, square = before if old else (m, v)
     mean, square = (mean / (1 - begun[0]**t), square / (1 - begun[1]**t)) if corrected else (mean, square)
-    shrunk = w * (1 - (rate if rated else 1) * decay)
+    shrunk, mean = w * (1 - (rate if rated else 1) * decay), g if fresh else mean
     with np.errstate(invalid="ignore", divide="ignore"):
-        stepped = shrunk - rate * mean / ((np.sqrt(square + inside) if root else square) + tiny)
+        size = np.sqrt(v) / (1 - begun[1]**t) if outside else np.sqrt(square + inside) if root else square
+        stepped = shrunk - (speed or rate) * mean / (size + tiny)
     return stepped * (1 - rate * late), m, v
 
 
@@ -118,6 +128,12 @@ ADAMW = {
     "v takes the square of the mean m; it takes that of the gradient": lambda *a: adamw(*a, squared=lambda g, m: m**2),
     "v is not corrected; it began at zero, as m did": lambda *a: adamw(*a, begun=(BETA, 0.0)),
     "m is not corrected; it began at zero, as v did": lambda *a: adamw(*a, begun=(0.0, GAMMA)),
+    "the step takes the new gradient; it takes the running mean": lambda *a: adamw(*a, fresh=True),
+    "the step is not multiplied by the learning rate": lambda *a: adamw(*a, speed=1.0),
+    "the correction of v belongs under the root": lambda *a: adamw(*a, outside=True),
+    "t counts from 1 already: here it is one too small": lambda w, g, m, v, t, r, d:
+        adamw(w, g, m, v, t - 1, r, d),
+    "first the weights, then m and v": lambda *a: (*adamw(*a)[1:], adamw(*a)[0]),
     "m and v come back in the wrong order": lambda *a: (adamw(*a)[0], adamw(*a)[2], adamw(*a)[1]),
     "β₁ and β₂ are exchanged in the correction": lambda *a: adamw(*a, begun=(GAMMA, BETA)),
     "it is the weight after the step that decays; the old one does": lambda w, g, m, v, t, r, d:
@@ -160,6 +176,8 @@ RATE = {
         lambda s, n, w, p, f: learning_rate(s, n, w, p, 0.0) + (p * f if s >= w else 0),
     "the wave goes down to zero and is cut off at the floor; it lies between the peak and the floor":
         lambda s, n, w, p, f: max(learning_rate(s, n, w, p, 0.0), p * f if s >= w else 0),
+    "wave and warm-up are cut off at the floor; the wave ends there, and the warm-up begins at zero":
+        lambda s, n, w, p, f: max(learning_rate(s, n, w, p, 0.0), p * f),
     "this falls in a straight line; half a wave is flat at both of its ends":
         lambda *a: learning_rate(*a, wave=lambda x: 1 - x / np.pi),
     "this is a whole wave, which ends at the peak again; half of one ends at its lowest":
@@ -168,6 +186,11 @@ RATE = {
         lambda *a: learning_rate(*a, wave=lambda x: np.cos(x / 2)),
     "a cosine lies between 1 and -1: add 1 and halve it, or the rate falls below the floor":
         lambda *a: learning_rate(*a, wave=np.cos),
+    "π is missing: half a wave goes from cos 0 to cos π": lambda *a: learning_rate(*a, turn=1.0),
+    "1 + cos goes from 2 to 0: halve it": lambda *a: learning_rate(*a, wave=lambda x: 1 + np.cos(x)),
+    "the wave's height is 1 - floor, and what is below it floor; they are exchanged":
+        lambda s, n, w, p, f: learning_rate(s, n, w, p, 1 - f if s >= w else f),
+    "there is no warm-up": lambda s, n, w, p, f: learning_rate(s, n, 0, p, f),
     "cos takes radians: half a wave is π, not 180": lambda *a: learning_rate(*a, turn=180.0),
     "the wave begins at step 0, as if there had been no warm-up, and so the rate jumps at its end":
         lambda *a: learning_rate(*a, begun=0),
@@ -204,6 +227,6 @@ EXERCISES = [
     Exercise("6.3", clipped, some_gradients, CLIPPED, **TORCH, edges=(([np.ones((2, 3)), np.full(4, -2.0)], 0.5),)),
     Exercise("6.4", adamw, adam_state, ADAMW, edges=ADAMW_EDGES),
     Exercise("6.5", learning_rate, moments, RATE, edges=RATE_EDGES),
-    Exercise("6.6", loop, small_data, LOOP, **TORCH, edges=(ONE_PAIR,)),
+    Exercise("6.6", loop, small_data, LOOP, **TORCH, edges=EDGES),
     Exercise("6.7", continued, saved_runs, CONTINUED),
 ]

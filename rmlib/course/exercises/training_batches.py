@@ -12,15 +12,16 @@ def some_lengths(rng: np.random.Generator) -> tuple[list[int], int]:
 
 
 def micro_batch_sizes(lengths, budget, rows=2, ordered=True, padded=True, strict=False, newcomer=1, rest=True,
-                      alone=True, longest=0, opens=True):
+                      alone=True, longest=0, opens=True, by=None):
     """The right sizes, or with an argument changed those of a mistake.
 
     longest: 1 where the longest come first, 2 where they do and are counted as the longest of their pieces, too.
     opens: whether the pair that does not fit any more is the first of the next piece.
+    by: the place in its piece of the pair by whose length all are counted; None: the one at hand.
     """
     sizes, inside = [], []
     for length in sorted(lengths, reverse=longest > 0) if ordered else lengths:
-        widest = max([*inside, length]) if longest == 2 else length
+        widest = max([*inside, length]) if longest == 2 else length if by is None or not inside else inside[by]
         tokens = rows * (len(inside) + newcomer) * widest if padded else rows * sum([*inside, length])
         if (inside or not alone) and (tokens >= budget if strict else tokens > budget):
             sizes.append(len(inside))
@@ -39,6 +40,16 @@ def closed_late(lengths, budget):
             sizes.append(inside)
             inside = 0
     return [*sizes, inside] if inside else sizes
+
+
+def counted_twice(lengths, budget):
+    sizes, inside = [], 0
+    for length in sorted(lengths):
+        if inside and 2 * (inside + 1) * length > budget:
+            sizes.append(inside)
+            inside = 1
+        inside += 1
+    return [*sizes, inside]
 
 
 def all_of_one_size(lengths, budget):
@@ -60,6 +71,11 @@ SIZES = {
     "the longest come first, so that the pair at hand is the shortest of its piece and the tokens are counted wrong":
         lambda s, b: micro_batch_sizes(s, b, longest=1),
     "the longest come first; begin with the short ones": lambda s, b: micro_batch_sizes(s, b, longest=2),
+    "the tokens are counted by the shortest pair of the piece; rows are padded to the longest, the one at hand":
+        lambda s, b: micro_batch_sizes(s, b, by=0),
+    "the tokens are counted by the pair before; the one at hand is longer, and its length is the piece's":
+        lambda s, b: micro_batch_sizes(s, b, by=-1),
+    "a pair that opens a piece is counted twice": counted_twice,
     "a piece is closed when it is above the budget already: close it before the pair that is too much":
         closed_late,
     "the pair that does not fit any more is lost: it is the first of the next piece":
@@ -94,6 +110,7 @@ ACCUMULATED = {
         lambda parts: np.concatenate(parts).sum(axis=0) / len(parts),
     "the sum is divided by the count of all numbers; divide by the number of pairs":
         lambda parts: np.concatenate(parts).sum(axis=0) / np.concatenate(parts).size,
+    "the last piece is left out": lambda parts: sum(part.sum(axis=0) for part in parts[:-1]) / sum(map(len, parts)),
     "only the last piece is left: += became =": lambda parts: parts[-1].sum(axis=0) / sum(map(len, parts)),
     "the pieces' means are divided by the number of pairs":
         lambda parts: np.sum([part.mean(axis=0) for part in parts], axis=0) / sum(map(len, parts)),

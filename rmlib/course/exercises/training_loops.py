@@ -21,17 +21,19 @@ def small_data(rng: np.random.Generator) -> tuple[np.ndarray, list[list[np.ndarr
     return rng.normal(size=width).round(1), batches, float(rng.integers(2, 7)) / 10, float(rng.integers(15, 121)) / 100
 
 
-ONE_PAIR = np.zeros(2), [[np.array([[0.2, -0.1]])]], 0.5, 0.3  # its gradient is short, and the only one
+EDGES = (  # one pair whose gradient is short, and one where it is so long that its step is, too
+    (np.zeros(2), [[np.array([[0.2, -0.1]])]], 0.5, 0.3), (np.zeros(2), [[np.array([[9.0, -4.0]])]], 0.5, 0.3),
+)
 
 
 def loop(weights, batches, peak, most, kept=False, last=False, clip="batch", fall_pieces=False, ahead=0, falls=True,
-         share="pair", single=False):
+         share="pair", single=False, more=0):
     """The right loop, or with an argument changed one that has kept a bug, or has a new one.
 
     last: only the last piece counts; single: each piece is taken for a batch, at its batch's rate.
     """
     w, gradient, taken = np.array(weights), np.zeros(len(weights)), 0
-    steps = len(batches)
+    steps = len(batches) + more
     for pieces in batches:
         gradient = gradient if kept else np.zeros(len(weights))
         rate = peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1)
@@ -46,14 +48,17 @@ def loop(weights, batches, peak, most, kept=False, last=False, clip="batch", fal
             taken += fall_pieces
         gradient = shortened(gradient, most) if clip == "batch" else gradient
         gradient = gradient * most / np.linalg.norm(gradient) if clip == "always" else gradient
+        gradient = gradient * max(1, most / np.linalg.norm(gradient)) if clip == "max" else gradient
         rate = peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1)
-        w = w - rate * gradient * (not single)
+        step = rate * gradient * (not single)
+        w = w - (shortened(step, most) if clip == "step" else step)
         taken += not fall_pieces
     return w
 
 
 def shortened(gradient, most):
-    return gradient * min(1, most / np.linalg.norm(gradient))
+    norm = np.linalg.norm(gradient)
+    return gradient * most / norm if norm > most else gradient
 
 
 def by_pieces(weights, batches, peak, most, after):
@@ -101,6 +106,12 @@ LOOP = left_over() | {
     "each piece is divided by its own number of pairs; divide by that of the whole batch":
         lambda *a: loop(*a, share="piece"),
     "the sum is not divided by the number of pairs any more": lambda *a: loop(*a, share="none"),
+    "only the last piece counts, and the rate falls with every piece": lambda *a: loop(*a, last=True, fall_pieces=True),
+    "max stands where min belongs": lambda *a: loop(*a, clip="max"),
+    "the step is clipped; clip the gradient, before it is multiplied by the rate": lambda *a: loop(*a, clip="step"),
+    "the rate is divided among one step more than there are": lambda *a: loop(*a, more=1),
+    "the rate is at zero in the last step: there are as many steps as batches":
+        lambda *a: loop(*a, more=-1 if len(a[1]) > 1 else 0),
     "nothing is clipped any more": lambda *a: loop(*a, clip="never"),
 }
 
@@ -117,15 +128,15 @@ def saved_runs(rng: np.random.Generator) -> tuple[dict, list[np.ndarray]]:
     return state, [rng.normal(size=3).round(1) for _ in range(rng.integers(2, 7))]
 
 
-def continued(saved, gradients, momentum=True, step=True, again=0, early=False, advance=1, share=1.0, rate=RATE,
-              flat=False):
+def continued(saved, gradients, momentum=True, step=True, again=0, early=False, advance=1, share=1.0, keep=True,
+              at=lambda taken: RATE / (1 + taken)):
     """The right end of the run, or with an argument changed that of a run that forgot something."""
     w, m = np.array(saved["weights"]), np.array(saved["momentum"]) * momentum
     taken = saved["step"] * step + again
     for g in gradients:
         new = 0.9 * m + share * g
-        w = w - rate / (1 if flat else 1 + taken) * (m if early else new)
-        m = new
+        w = w - at(taken) * (m if early else new)
+        m = new if keep else m
         taken += advance
     return w
 
@@ -141,8 +152,12 @@ CONTINUED = {
     "the weights move before the new gradient is in the momentum: first m, then w":
         lambda s, g: continued(s, g, early=True),
     "the rate stays at that of the saved step; it falls on with every step": lambda s, g: continued(s, g, advance=0),
-    "the rate does not fall at all": lambda s, g: continued(s, g, flat=True),
+    "the rate does not fall at all": lambda s, g: continued(s, g, at=lambda t: RATE),
     "the new gradient enters the momentum whole, not with a share of 0.1": lambda s, g: continued(s, g, share=0.1),
-    "the steps go up the gradient": lambda s, g: continued(s, g, rate=-RATE),
+    "the momentum is not kept from step to step": lambda s, g: continued(s, g, keep=False),
+    "0.1 / 1 + t is 0.1 + t: the sum belongs in brackets": lambda s, g: continued(s, g, at=lambda t: RATE + t),
+    "only the first of the gradients is used": lambda s, g: continued(s, g[:1]),
+    "the schedule starts again, at its second step": lambda s, g: continued({**s, "step": 1}, g),
+    "the steps go up the gradient": lambda s, g: continued(s, g, at=lambda t: -RATE / (1 + t)),
     "the weights are those that were saved: nothing was trained": lambda s, g: s["weights"],
 }
