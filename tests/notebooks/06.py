@@ -123,3 +123,10 @@ def test_the_gold_reward_s_shares_of_facts_and_of_long_answers():
     words = np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in few_validation])
     gold_longer = [margin * more > 0 for margin, more in zip(world.margins(few_validation), words) if more]
     assert np.isclose(longer[1], np.mean(gold_longer))
+
+
+def test_confidence_grows_where_pairs_are_seen_again():
+    """The page says so, and prints losses."""
+    sure_of = [evaluation.confidences(np.subtract(*score_pairs(model, few_validation))).mean()
+               for model in (usual_model, again)]
+    assert sure_of[0] + 0.05 < sure_of[1]
