@@ -1,6 +1,7 @@
 """What the exercises of notebook 07 ask: first those about counting right answers; the others are in a file beside."""
 
 import math
+import operator
 from collections.abc import Callable
 from statistics import NormalDist
 
@@ -25,12 +26,12 @@ def _counterexample(function: Callable, rng: np.random.Generator) -> str | None:
         margins, batch_size = function()
         if np.ndim(margins) == 0 and np.ndim(batch_size) == 1:
             return "The two are exchanged: the margins come first, then the batch size."
-        margins, size = np.asarray(margins, dtype=float), int(batch_size)
+        margins, size = np.asarray(margins, dtype=float), operator.index(batch_size)
     except (TypeError, ValueError) as error:
         return f"Return two things, the margins and a batch size ({error})."
     if margins.ndim != 1 or len(margins) < 2 or not np.isfinite(margins).all():
         return f"The margins are a list of two or more finite numbers; these have the shape {margins.shape}."
-    if size != batch_size or size < 1:
+    if size < 1:
         return f"A batch size is a whole number, at least 1, not {batch_size!r}."
     if (margins == 0).any():
         return "There are ties among them. She counts ties as wrong, which is her other mistake: look for this one."
@@ -80,6 +81,12 @@ RESAMPLED = {
         float(np.median(np.concatenate([right[prompts == each] for each in drawn]))),
     "the sum is divided by the number of prompts drawn, not by the number of their pairs":
         lambda right, prompts, drawn: np.concatenate([right[prompts == each] for each in drawn]).sum() / len(drawn),
+    "the pairs' values are added up, and not divided by the number of pairs that were drawn":
+        lambda right, prompts, drawn: np.concatenate([right[prompts == each] for each in drawn]).sum(),
+    "a prompt brings all of its pairs, and here only the first":
+        lambda right, prompts, drawn: right[[np.argmax(prompts == each) for each in drawn]].mean(),
+    "a tie is half right; here it is wrong": lambda right, prompts, drawn: resampled(right == 1, prompts, drawn),
+    "a tie is half right; here it is right": lambda right, prompts, drawn: resampled(right > 0, prompts, drawn),
 }
 
 
@@ -101,8 +108,15 @@ def _normal(only_first: int, only_second: int) -> float:
     return 2 * NormalDist().cdf(-abs(only_first - only_second) / math.sqrt(n)) if n else 1.0
 
 
+def _chi_square(only_first: int, only_second: int, correction: int) -> float:
+    n, apart = only_first + only_second, max(0, abs(only_first - only_second) - correction)
+    return apart**2 / n if n else 0.0
+
+
 def _discordant(rng: np.random.Generator) -> tuple[int, int]:
-    return int(rng.integers(0, 40)), int(rng.integers(0, 40))
+    """Two counts; one of them is 0 in every third pair, which keeps most wrong results below the bound of 1."""
+    one, other = rng.integers(1, 40, size=2).tolist()
+    return tuple(rng.permutation([one, other if rng.random() < 2 / 3 else 0]).tolist())
 
 
 MCNEMAR = {
@@ -114,7 +128,24 @@ MCNEMAR = {
         lambda b, c: min(1.0, 2 * _tail(b, c, min(b, c) - 1)),
     "this is the other tail, from the larger count downward":
         lambda b, c: min(1.0, 2 * _tail(b, c, max(b, c))),
-    "this is the normal approximation; the exact test adds up binomial probabilities": _normal,
+    "this is the normal approximation, or chi-square; the exact test adds up binomial probabilities": _normal,
+    "this is chi-square with the correction for continuity; the exact test adds up binomial probabilities":
+        lambda b, c: math.erfc(math.sqrt(_chi_square(b, c, 1) / 2)),
+    "this is the statistic chi-square, and not a probability": lambda b, c: _chi_square(b, c, 0),
+    "this is the statistic chi-square, corrected for continuity, and not a probability":
+        lambda b, c: _chi_square(b, c, 1),
+    "the counts that were seen are taken at half their probability (mid-p); the exact test takes all of it":
+        lambda b, c: min(1.0, 2 * _tail(b, c, min(b, c)) - math.comb(b + c, b) / 2 ** (b + c)),
+    "the sum begins with k = 0: that no disagreement goes the other way": lambda b, c:
+        min(1.0, 2 * (_tail(b, c, min(b, c)) - 0.5 ** (b + c))),
+    "each disagreement goes either way, so n of them have 2^n outcomes, and not n":
+        lambda b, c: min(1.0, 2 * _tail(b, c, min(b, c)) * 2 ** (b + c) / max(b + c, 1)),
+    "the doubling is done twice: twice the sum, and half of 2^n below it":
+        lambda b, c: min(1.0, 4 * _tail(b, c, min(b, c))),
+    "the tail ends at the smaller count, and here at the difference of the two":
+        lambda b, c: min(1.0, 2 * _tail(b, c, abs(b - c))),
+    "these numbers are larger than a float, and here that ends in 0": lambda b, c:
+        mcnemar_p(b, c) if b + c < 1024 else 0.0,
     "this is the probability of exactly these counts; more extreme ones belong to it too":
         lambda b, c: min(1.0, 2 * math.comb(b + c, b) / 2 ** (b + c)),
     "the tail of the first count is taken whichever is smaller": lambda b, c: min(1.0, 2 * _tail(b, c, b)),
@@ -138,8 +169,11 @@ def _disagreement(margins: np.ndarray, others: np.ndarray) -> float:
 
 
 def pairs_needed(margins: np.ndarray, others: np.ndarray, gap: float) -> int:
-    disagree = _disagreement(margins, others)
-    if abs(gap) > disagree:
+    return _unless(False, gap, _disagreement(margins, others))
+
+
+def _unless(refuse: bool, gap: float, disagree: float) -> int:
+    if refuse or abs(gap) > disagree:
         raise ValueError("no gap is larger than the share of pairs on which the two disagree")
     return math.ceil(_pairs(gap, disagree))
 
@@ -179,8 +213,36 @@ FORMULAS = {
         lambda gap, d: math.ceil(_pairs(gap, d, z_power=0.2)),
     "the gap's square is taken off D, and here it is the gap itself":
         lambda gap, d: math.ceil(_pairs(gap, d, other=d - gap)),
-    "twice D belongs to two test sets; here both models judge the same pairs":
+    "D is taken twice: b + c counts each pair on which they disagree once, and that is all the variance there is":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=2 * d, other=2 * d - gap**2)),
+    "both variances are 2D: with the gap a pair's variance is D - δ², and without it D":
         lambda gap, d: math.ceil(_pairs(gap, d, null=2 * d, other=2 * d)),
+    "D(1 - D) is the variance of whether they disagree; the gap is a mean of 1, 0 and -1, with the variance D - δ²":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=d * (1 - d), other=d * (1 - d))),
+    "without a gap the variance is D, and not D(1 - D): a mean of 1, 0 and -1 is 0 then":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=d * (1 - d))),
+    "D(1 - D) stands for D: it is the variance of whether they disagree, and not of who is right":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=d * (1 - d), other=max(0.0, d * (1 - d) - gap**2))),
+    "D(1 - D) stands in the place of D - δ²":
+        lambda gap, d: math.ceil(_pairs(gap, d, other=d * (1 - d))),
+    "these are two accuracies of 77% on pairs of their own, whatever D is; here both judge the same pairs":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=2 * 0.77 * 0.23, other=2 * 0.77 * 0.23)),
+    "the gap's square is added to D; it has to be taken off":
+        lambda gap, d: math.ceil(_pairs(gap, d, other=d + gap**2)),
+    "D - δ stands in both places: without a gap the variance is D, and with it D - δ²":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=d - abs(gap), other=d - abs(gap))),
+    "the size of the gap is taken off D, and its square belongs there":
+        lambda gap, d: math.ceil(_pairs(gap, d, other=d - abs(gap))),
+    "pairs_to_tell takes variances, and takes the roots itself":
+        lambda gap, d: math.ceil(_pairs(gap, d, null=math.sqrt(d), other=math.sqrt(d - gap**2))),
+    "the power is taken for 90%; 80% is asked for": lambda gap, d: math.ceil(_pairs(gap, d, z_power=0.9)),
+    "the formula counts all pairs, those on which the two agree among them: nothing is left to divide by D":
+        lambda gap, d: math.ceil(_pairs(gap, d) / d),
+    "the gap has either sign, and a negative one is refused here": lambda gap, d: _unless(gap < 0, gap, d),
+    "the gap has either sign: compare its size with D": lambda gap, d:
+        math.ceil(_pairs(gap, d)) if gap < 0 else _unless(False, gap, d),
+    "a gap as large as D can be: one model is then right wherever the two disagree":
+        lambda gap, d: _unless(abs(gap) >= d, gap, d),
     "no gap is larger than the share of pairs on which the two disagree: raise ValueError where one is asked for":
         lambda gap, d: math.ceil(_pairs(gap, d)),
     "nothing is divided by the gap: the smaller it is, the more pairs it takes":
@@ -204,6 +266,10 @@ PAIRS_NEEDED = {name: _measured(formula) for name, formula in FORMULAS.items()} 
         _with_mean_of(lambda one, other: (one - other) ** 2),
     "two signs, 1 and -1, differ by 2, and the square of that is 4: D counts each such pair as one":
         _with_mean_of(lambda one, other: (np.sign(one) - np.sign(other)) ** 2),
+    "to disagree is to prefer another response; here it is enough that the margins are not the same":
+        _with_mean_of(lambda one, other: one != other),
+    "D is a share of the pairs, and here it is their number": lambda one, other, gap:
+        math.ceil(_pairs(gap, _disagreement(one, other) * len(one))),
     "they disagree in two ways, and here one of them is counted":
         _with_mean_of(lambda one, other: (one > 0) & (other < 0)),
 }
@@ -212,7 +278,7 @@ PAIRS_NEEDED = {name: _measured(formula) for name, formula in FORMULAS.items()} 
 EXERCISES = [
     Exercise("7.1", judge=_counterexample),
     Exercise("7.2", answer=resampled, draw=_prompts_drawn, mistakes=RESAMPLED),
-    Exercise("7.3", answer=mcnemar_p, draw=_discordant, mistakes=MCNEMAR, edges=((0, 0), (5, 5), (0, 8), (31, 12))),
+    Exercise("7.3", answer=mcnemar_p, draw=_discordant, mistakes=MCNEMAR, edges=((0, 0), (5, 5), (0, 8), (31, 12), (610, 550), (1301, 1200))),
     Exercise("7.4", answer=pairs_needed, draw=_two_models_and_a_gap, mistakes=PAIRS_NEEDED,
              edges=tuple((np.tile([1.5, 2.0, -1.0, 0.5], n), np.tile([1.0, 0.5, -2.0, -0.5], n), gap)
                          for n, gap in ((1, 0.25), (1, -0.02), (4, 0.3), (4, -0.3)))),

@@ -15,25 +15,43 @@ def _right(margins: np.ndarray) -> np.ndarray:
     return (np.sign(margins) + 1) / 2
 
 
-def _bin_numbers(confidence: np.ndarray, bins: int, low: float = 0.5) -> np.ndarray:
-    return np.clip(((confidence - low) / (1 - low) * bins).astype(int), 0, bins - 1)
+def _bin_numbers(confidence: np.ndarray, bins: int, low: float = 0.5, high: float = 1.0) -> np.ndarray:
+    return np.clip(((confidence - low) / (high - low) * bins).astype(int), 0, bins - 1)
 
 
-def _gaps(right: np.ndarray, stated: np.ndarray, bins: int, *, low: float = 0.5, absolute: bool = True,
-          weighted: bool = True, sums: bool = False) -> float:
+def _gaps(right: np.ndarray, stated: np.ndarray, bins: int, *, low: float = 0.5, high: float = 1.0,
+          absolute: bool = True, weighted: bool = True, sums: bool = False, power: int = 1) -> float:
     """What the bins make of share right against what was stated, with one thing or another wrong."""
-    index, total = _bin_numbers(stated, bins, low), 0.0
+    index, total = _bin_numbers(stated, bins, low, high), 0.0
     used = np.unique(index)
     for one in used:
         inside = index == one
         gap = right[inside].mean() - stated[inside].mean()
-        gap = abs(gap) if absolute else gap
+        gap = abs(gap) ** power if absolute else gap
         total += gap * (1.0 if sums else inside.mean() if weighted else 1 / len(used))
     return float(total)
 
 
 def calibration_error(margins: np.ndarray, bins: int) -> float:
     return _gaps(_right(margins), sigmoid(np.abs(margins)), bins)
+
+
+def _largest(margins: np.ndarray, bins: int) -> float:
+    confidence = sigmoid(np.abs(margins))
+    index, gaps = _bin_numbers(confidence, bins), _right(margins) - confidence
+    return float(max(abs(gaps[index == one].mean()) for one in np.unique(index)))
+
+
+def _of_equal_sizes(margins: np.ndarray, bins: int) -> float:
+    confidence = sigmoid(np.abs(margins))
+    gaps = (_right(margins) - confidence)[np.argsort(confidence)]
+    return float(sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(gaps))
+
+
+def _right_confidence_of(margins: np.ndarray, bins: int) -> float:
+    confidence = sigmoid(np.abs(margins))
+    index, gaps = _bin_numbers(confidence, bins), _right(margins) - sigmoid(margins)
+    return float(np.abs(np.bincount(index, gaps)).sum() / len(gaps))
 
 
 def _from_midpoints(margins: np.ndarray, bins: int) -> float:
@@ -81,10 +99,25 @@ CALIBRATION = Exercise(
             lambda margins, bins: abs(float((_right(margins) - sigmoid(np.abs(margins))).mean())),
         "nothing is binned, so that gaps of opposite sign cancel, and the sign is left: bin, then take absolute values":
             lambda margins, bins: float((_right(margins) - sigmoid(np.abs(margins))).mean()),
+        "this is the largest gap; the error is the sum of all gaps, each with its bin's share of the pairs": _largest,
+        "the gaps are squared; the error is the mean of their absolute values": lambda margins, bins:
+            _gaps(_right(margins), sigmoid(np.abs(margins)), bins, power=2),
+        "this is the root of the mean squared gap; the error is the mean of the absolute values": lambda margins, bins:
+            math.sqrt(_gaps(_right(margins), sigmoid(np.abs(margins)), bins, power=2)),
+        "the distance is taken pair by pair: first the mean of each bin, then the absolute value":
+            lambda margins, bins: float(np.abs(_right(margins) - sigmoid(np.abs(margins))).mean()),
+        "the bins hold equally many pairs; they should be equally wide, on [0.5, 1]": _of_equal_sizes,
+        "binned is the confidence, and p is what the share right is compared with": _right_confidence_of,
+        "ties are left out; a tie is half right, with a confidence of one half": lambda margins, bins:
+            calibration_error(margins[margins != 0], bins),
+        "the range is one half wide, so that (confidence - 0.5) * bins reaches only half of the bins":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, high=1.5),
         "there are always 15 bins, however many are asked for":
             lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), 15),
         "every pair is right here: the margin's sign says which are": lambda margins, bins:
             _gaps(np.where(margins == 0, 0.5, 1.0), sigmoid(np.abs(margins)), bins),
+        "a confidence is above one half whatever was chosen; whether the model is right, the margin's sign says":
+            lambda margins, bins: _gaps(np.where(margins == 0, 0.0, 1.0), sigmoid(np.abs(margins)), bins),
     },
     rtol=1e-6,
 )
@@ -135,6 +168,28 @@ LENGTH = Exercise(
         "without the gold margin the slope also holds what longer answers deserve: fit both together":
             lambda learned, gold, words: float(1 / _slopes(learned, words)[0]),
         "in two steps the slope of the gold margin takes a part of length with it: fit both at once": _in_two_steps,
+        "in two steps the slope of length takes a part of the gold margin with it: fit both at once":
+            lambda learned, gold, words: 1 / _in_two_steps(learned, words, gold),
+        "the two slopes are fitted apart, and each holds a part of the other: fit both at once":
+            lambda learned, gold, words: float(_slopes(learned, gold)[0] / _slopes(learned, words)[0]),
+        "the two slopes are fitted apart, each with a constant: fit both at once, and without":
+            lambda learned, gold, words: float(np.polyfit(gold, learned, 1)[0] / np.polyfit(words, learned, 1)[0]),
+        "these are correlations; slopes say how much of the one goes with how much of the other":
+            lambda learned, gold, words: float(np.corrcoef(learned, gold)[0, 1] / np.corrcoef(learned, words)[0, 1]),
+        "this is the slope of one word alone; it is still to be compared with the gold reward's":
+            lambda learned, gold, words: float(_slopes(learned, gold, words)[1]),
+        "this is the gold reward's slope alone; it is still to be compared with that of one word":
+            lambda learned, gold, words: float(_slopes(learned, gold, words)[0]),
+        "this is how much better longer answers are by the gold reward; the model's taste is wanted":
+            lambda learned, gold, words: float(1 / _slopes(gold, words)[0]),
+        "this predicts the gold margin from the learned one and the words: fit the learned one":
+            lambda learned, gold, words: float(-1 / _slopes(gold, learned, words)[1]),
+        "this predicts the words from both margins: fit the learned margin from the gold one and the words":
+            lambda learned, gold, words: float(-_slopes(words, learned, gold)[1]),
+        "the sign of the extra words is gone: which of the two responses is the longer one belongs into the fit":
+            lambda learned, gold, words: words_for_one(learned, gold, np.abs(words)),
+        "the columns are divided by their spread, so that neither slope is for 1 of gold reward or one word":
+            lambda learned, gold, words: words_for_one(learned, gold / gold.std(), words / words.std()),
         "a gold reward of slope 1 is taken for granted by subtracting it: fit its slope too":
             lambda learned, gold, words: float(1 / _slopes(learned - gold, words)[0]),
         "there is a constant in the fit; exchange the two responses and all signs turn, so none belongs there":
@@ -192,6 +247,18 @@ BEST_OF_N = Exercise(
         "argsort gives the order, not the ranks: gold[np.argsort(learned)] are the gold rewards from worst to best":
             lambda gold, learned, n: float(np.dot([math.comb(int(k), n - 1) / math.comb(len(gold), n)
                                                    for k in np.argsort(learned)], gold)),
+        "places are counted from 0, so that k responses are below place k, and not k + 1":
+            lambda gold, learned, n: float(np.dot([math.comb(k + 1, n - 1) / math.comb(len(gold), n)
+                                                   for k in range(len(gold))], gold[np.argsort(learned)])),
+        "the last place, on which the best response stands, is left out": lambda gold, learned, n: float(
+            np.dot([math.comb(k, n - 1) / math.comb(len(gold), n) for k in range(len(gold) - 1)],
+                   gold[np.argsort(learned)][:-1])),
+        "this is the gain over a pick by lot; the reward itself is wanted":
+            lambda gold, learned, n: expected_best(gold, learned, n) - float(gold.mean()),
+        "the n are drawn without putting back: of K there are not K^n ways, but K over n": lambda gold, learned, n:
+            expected_best(gold, learned, n) * math.comb(len(gold), n) / len(gold) ** n,
+        "this draws neighbours only; all ways to draw n of the K count": lambda gold, learned, n: float(
+            np.mean([gold[i:i + n][np.argmax(learned[i:i + n])] for i in range(len(gold) - n + 1)])),
         "this divides by the number of ways to draw n - 1 of all; n are drawn": lambda gold, learned, n:
             expected_best(gold, learned, n) * math.comb(len(gold), n) / math.comb(len(gold), n - 1),
         "only the first n responses are looked at; the mean over all draws is wanted":
