@@ -86,6 +86,8 @@ class Longer(NamedTuple):
 def longer_expected(margins: np.ndarray, extra_words: np.ndarray, clusters: Sequence[Hashable]) -> Longer:
     """Whether a model leans to long responses more than the choices do, or less; arrays and clusters are (N,).
 
+    A taste that the labels share goes unseen, and a model without it seems to lean the other way.
+
     Its probabilities are held against the labels, and not its choices: labels of a noisy annotator without a taste for
     length lie nearer to one half than the choices of even the true reward. They are taken at the temperature that
     suits these pairs, or a model that is too sure of itself would seem to lean; T is one number for all pairs, and

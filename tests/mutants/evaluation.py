@@ -29,7 +29,7 @@ MUTANTS = {
         ("2 * tail", "tail", "this is one tail"),
         ("min(1.0, 2 * tail)", "2 * tail", "a probability is at most 1"),
         ("min(only_first, only_second) + 1", "min(only_first, only_second)", "belongs to the tail"),
-        ("min(only_first, only_second) + 1", "max(only_first, only_second) + 1", "the other tail"),
+        ("min(only_first, only_second) + 1", "max(only_first, only_second) + 1", "end it at the smaller count"),
         ("min(only_first, only_second) + 1", "only_first + 1", "whichever is smaller"),
         ("sum(math.comb(n, k) for", "sum(float(math.comb(n, k)) for", "OverflowError"),
         ("    tail = sum(", "    tail = 0.0 if n > 1023 else sum(", "larger than a float"),

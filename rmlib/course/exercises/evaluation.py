@@ -126,7 +126,7 @@ MCNEMAR = {
         lambda b, c: 2 * _tail(b, c, min(b, c)),
     "the count that was seen belongs to the tail: as extreme as this, or more":
         lambda b, c: min(1.0, 2 * _tail(b, c, min(b, c) - 1)),
-    "this is the other tail, from the larger count downward":
+    "this sum holds more than half of all splits, and doubled it is never below 1: end it at the smaller count":
         lambda b, c: min(1.0, 2 * _tail(b, c, max(b, c))),
     "this is the normal approximation, or chi-square; the exact test adds up binomial probabilities": _normal,
     "this is chi-square with the correction for continuity; the exact test adds up binomial probabilities":
@@ -148,6 +148,8 @@ MCNEMAR = {
         mcnemar_p(b, c) if b + c < 1024 else 0.0,
     "this is the probability of exactly these counts; more extreme ones belong to it too":
         lambda b, c: min(1.0, 2 * math.comb(b + c, b) / 2 ** (b + c)),
+    "this is the probability of exactly these counts, one way round; add the more extreme ones, and both ways":
+        lambda b, c: math.comb(b + c, b) / 2 ** (b + c),
     "the tail of the first count is taken whichever is smaller": lambda b, c: min(1.0, 2 * _tail(b, c, b)),
 }
 
@@ -278,7 +280,8 @@ PAIRS_NEEDED = {name: _measured(formula) for name, formula in FORMULAS.items()} 
 EXERCISES = [
     Exercise("7.1", judge=_counterexample),
     Exercise("7.2", answer=resampled, draw=_prompts_drawn, mistakes=RESAMPLED),
-    Exercise("7.3", answer=mcnemar_p, draw=_discordant, mistakes=MCNEMAR, edges=((0, 0), (5, 5), (0, 8), (31, 12), (610, 550), (1301, 1200))),
+    Exercise("7.3", answer=mcnemar_p, draw=_discordant, mistakes=MCNEMAR,
+             edges=((0, 0), (5, 5), (0, 8), (31, 12), (610, 550), (1301, 1200))),
     Exercise("7.4", answer=pairs_needed, draw=_two_models_and_a_gap, mistakes=PAIRS_NEEDED,
              edges=tuple((np.tile([1.5, 2.0, -1.0, 0.5], n), np.tile([1.0, 0.5, -2.0, -0.5], n), gap)
                          for n, gap in ((1, 0.25), (1, -0.02), (4, 0.3), (4, -0.3)))),

@@ -112,6 +112,8 @@ CALIBRATION = Exercise(
             calibration_error(margins[margins != 0], bins),
         "the range is one half wide, so that (confidence - 0.5) * bins reaches only half of the bins":
             lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, high=1.5),
+        "np.linspace(0.5, 1, bins) are the edges of one bin less: it takes bins + 1 of them":
+            lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins - 1),
         "there are always 15 bins, however many are asked for":
             lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), 15),
         "every pair is right here: the margin's sign says which are": lambda margins, bins:
@@ -239,6 +241,8 @@ BEST_OF_N = Exercise(
             lambda gold, learned, n: expected_best(gold, -learned, n),
         "this is the mean of the n that the model likes best; it picks one, from each n that are drawn":
             lambda gold, learned, n: float(gold[np.argsort(learned)[-n:]].mean()),
+        "this is the mean of the n that the model likes least; it picks one, from each n that are drawn":
+            lambda gold, learned, n: float(gold[np.argsort(learned)[:n]].mean()),
         "this is the best of all, whatever n is": lambda gold, learned, n: float(gold[np.argmax(learned)]),
         "this is the mean of all: that is a pick by lot": lambda gold, learned, n: float(gold.mean()),
         "beside the pick there are n - 1 others below it, so choose n - 1 of the k lower ones, not n":

@@ -139,7 +139,8 @@ def length(findings: Findings) -> Html:
                   "length says nothing, and a model that goes by length alone is right on half."),
         paragraph("Choices of a model lean further than noisy labels do, even where the model is perfect. So the "
                   "verdict above goes by the model’s probabilities, where its rewards can be made into any: on average "
-                  "they should be what the labels are."),
+                  "they should be what the labels are. It tells what a model adds to its labels; whether these like "
+                  "long responses themselves, no figure here can tell."),
         table("Length, in words", [], [("", rows)]),
     )
 
