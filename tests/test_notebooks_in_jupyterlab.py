@@ -31,7 +31,7 @@ def draw(gap, idle):
     axes.plot([0, gap], [0, 1])
     return figure, f"the gap is {gap}"
 explore(draw, "A straight line rises from the origin to the point at the gap.",
-        gap=slider(0, 9, 1, 9, label="gap"), idle=slider(0, 9, 1, 1, label="idle"))"""
+        gap=slider(0, 9, 1, 9, label="gap"), idle=slider(0, 9, 0.5, 1.5, label="idle"))"""
 
 FAINT = """display({'text/html': '<p style="color: #999999">faint</p>'}, raw=True)"""
 
@@ -123,13 +123,45 @@ def test_planted_faults_are_found(planted, monkeypatch):
     assert lab_pages.dead_sliders(planted) == ["idle: the picture did not change", "idle: the numbers did not change"]
 
 
-def test_a_notebook_saved_with_its_widgets_shows_the_static_picture_without_them(planted, lab):
+def test_a_screen_reader_is_told_what_a_slider_moves_and_where_it_stands(planted):
+    for label in ("gap", "idle"):
+        handle, number = (planted.get_by_role(role, name=label, exact=True) for role in ("slider", "textbox"))
+        assert handle.get_attribute("aria-valuetext") == number.inner_text()
+
+
+@pytest.mark.parametrize("width", [1280, 900, 700, 500, 360])
+def test_nothing_under_a_slider_scrolls_sideways(planted, width):
+    planted.set_viewport_size({"width": width, "height": 2000})
+    planted.wait_for_timeout(500)
+    scrolled = planted.evaluate("""[...document.querySelectorAll(".rmlib-explore, .rmlib-explore *")].filter((each) =>
+      each.scrollWidth > each.clientWidth && ["auto", "scroll"].includes(getComputedStyle(each).overflowX)).length""")
+    sliders = planted.locator(".rmlib-explore .slider-container").evaluate_all("all => all.map((e) => e.clientWidth)")
+    planted.set_viewport_size({"width": 1280, "height": 2000})
+    assert scrolled == 0 and len(sliders) == 2 and min(sliders) > 90
+
+
+def test_a_notebook_saved_with_its_widgets_has_them_again_while_its_kernel_runs(planted, lab):
     lab_pages.save(planted)
-    lab_pages.close(planted)
+    lab_pages.open_notebook(planted, lab.format("planted.ipynb"))
+    planted.locator(".rmlib-explore img").wait_for(timeout=30_000)
+    assert not planted.locator(".jp-RenderedImage img").is_visible()
+
+
+@pytest.mark.parametrize("ended", ["restarted", "shut down"])
+def test_without_that_kernel_the_static_picture_stands_alone(planted, lab, ended):
+    """Nor is there a word of the widgets that can't be shown."""
+    lab_pages.open_notebook(planted, lab.format("planted.ipynb"))
+    if ended == "restarted":
+        planted.evaluate(f"{lab_pages.NOTEBOOK}.sessionContext.session.kernel.restart()")
+    else:
+        lab_pages.close(planted)
     lab_pages.open_notebook(planted, lab.format("planted.ipynb"))
     planted.locator(".jp-RenderedImage img").wait_for(timeout=30_000)
+    planted.wait_for_function("!document.body.textContent.includes('Loading widget')", timeout=30_000)
     assert planted.locator(".rmlib-explore").count() == 0
-    assert planted.get_by_text("At gap = 9, idle = 1: the gap is 9").is_visible()
+    shown = planted.locator(".jp-CodeCell .jp-OutputArea").first.inner_text().split("\n\n")
+    assert shown == ["A straight line rises from the origin to the point at the gap.",
+                     "At gap = 9, idle = 1.5: the gap is 9"]
 
 
 def test_a_server_that_does_not_end_when_asked_is_killed():

@@ -81,7 +81,7 @@ def test_a_reader_without_a_kernel_has_picture_description_and_numbers(shown):
     assert set(live) == {WIDGET_VIEW, "text/plain"}
     assert static["image/png"].startswith(b"\x89PNG") and WIDGET_VIEW not in static
     assert metadata["image/png"] == {"alt": ALT, "width": 1000}
-    assert html.escape(ALT) in caption["text/html"]
+    assert html.escape(ALT) in caption["text/html"] and view.NO_DEAD_VIEW in caption["text/html"]
     assert "At gap between the strengths = 1.0, votes = 3: gap 1.0, votes 3 &lt; 1000" in caption["text/html"]
 
 

@@ -29,7 +29,7 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
     """
     if steps < 1:
         raise ValueError(f"a training has at least one step, got {steps}")
-    bar = IntProgress(max=steps, layout=Layout(width="100%", max_width="900px"))
+    bar = IntProgress(max=steps, layout=Layout(width="auto", max_width="900px"))
     words, picture = HTML("starting"), HTML()
     box = VBox([bar, words, picture])
     show_live(box, otherwise="While the cell runs, its progress shows here.")

@@ -96,11 +96,12 @@ def described(alt: str) -> str:
     return alt
 
 
-def show(figure: Figure, alt: str, numbers: str = "") -> None:
+def show(figure: Figure, alt: str, numbers: str = "", style: str = "") -> None:
     """Put the figure on the page as PNG, and under it `alt`, the sentence that says what is to be seen in it.
 
-    `alt` is kept as the picture's alternative text, for screen readers of exported pages, and printed as a line
-    below it, since JupyterLab does not use alternative text. `numbers`, if any, are one more line below that.
+    `alt` is also kept as the picture's alternative text, which the pages of `make html`, the decks of `make slides` and
+    the menu of `make lab` (Save and Export Notebook As) carry; JupyterLab itself and nbconvert's own templates leave it
+    out. `numbers`, if any, are one more line; `style` is a <style> element that comes with them.
     Raises ValueError if `alt` is missing or too short to describe anything.
     """
     alt = described(alt)
@@ -108,4 +109,4 @@ def show(figure: Figure, alt: str, numbers: str = "") -> None:
     picture = {"image/png": png_bytes(figure), "text/plain": alt}
     display(picture, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
     below = f"<p>{html.escape(numbers)}</p>" if numbers else ""
-    display({"text/html": f"<p><em>{html.escape(alt)}</em></p>{below}"}, raw=True)
+    display({"text/html": f"{style}<p><em>{html.escape(alt)}</em></p>{below}"}, raw=True)

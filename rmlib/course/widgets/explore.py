@@ -16,7 +16,7 @@ from ipywidgets import HTML, FloatSlider, IntSlider, Layout, VBox
 from matplotlib.figure import Figure
 
 from rmlib.course.plots.style import described, show
-from rmlib.course.widgets.view import image, show_live
+from rmlib.course.widgets.view import NO_DEAD_VIEW, image, show_live
 
 Draw = Callable[..., tuple[Figure, str]]
 
@@ -30,7 +30,28 @@ STYLE = """<style>
 .rmlib-explore { --jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px; }
 .rmlib-explore p { font-size: 18px; line-height: 1.4; margin: 8px 0; }
 .rmlib-explore pre { font-size: 16px; white-space: pre-wrap; }
+@media (max-width: 700px) {
+  .rmlib-explore .widget-hslider { flex-wrap: wrap; height: auto; }
+  .rmlib-explore .widget-label { width: 100% !important; text-align: left; }
+}
 </style>"""
+
+# To a screen reader neither what moves in a slider (ipywidgets 8: .noUi-handle, 7: .ui-slider-handle) nor the number
+# beside it has a name, and positions are 1.4999999999999998. The picture, drawn anew after every move, sets that right.
+NAME_HANDLES = """const picture = this;
+(function name() {
+  const box = picture.closest(".rmlib-explore");
+  if (!box) return requestAnimationFrame(name);
+  for (const row of box.querySelectorAll(".widget-hslider")) {
+    const label = row.querySelector(".widget-label"), number = row.querySelector(".widget-readout");
+    const handle = row.querySelector(".noUi-handle, .ui-slider-handle");
+    handle.setAttribute("role", "slider");
+    handle.setAttribute("aria-valuetext", number.textContent);
+    number.setAttribute("role", "textbox");
+    [handle, number].forEach((part) => part.setAttribute("aria-label", label.textContent));
+    label.removeAttribute("title");  // which says "null"
+  }
+})();"""
 
 
 @dataclass(frozen=True)
@@ -101,7 +122,7 @@ def explore(draw: Draw, alt: str, **sliders: Slider) -> None:
     ranges = "; ".join(f"{each.label} from {each.low} to {each.high}" for each in sliders.values())
     show_live(_live(draw, alt, sliders), otherwise=f"Run this cell in Jupyter to move: {ranges}.")
     at = ", ".join(f"{each.label} = {_told(each, first[name])}" for name, each in sliders.items())
-    show(figure, alt, numbers=f"At {at}: {numbers}")
+    show(figure, alt, numbers=f"At {at}: {numbers}", style=NO_DEAD_VIEW)
 
 
 def _drawn(draw: Draw, values: dict[str, float]) -> tuple[Figure, str]:
@@ -127,7 +148,8 @@ def _live(draw: Draw, alt: str, sliders: dict[str, Slider]) -> VBox:
         moved = any(values[name] != each.read(each.value) for name, each in sliders.items())
         try:
             figure, numbers = _drawn(draw, values)
-            page.value = STYLE + image(figure, alt=numbers if moved else alt) + f"<p>{html.escape(numbers)}</p>"
+            picture = image(figure, alt=numbers if moved else alt, onload=NAME_HANDLES)
+            page.value = f"{STYLE}{picture}<p>{html.escape(numbers)}</p>"
         except Exception as error:  # Jupyter would log it where no reader looks
             at = ", ".join(f"{name}={value}" for name, value in values.items())
             told = html.escape(f"draw({at}) failed:\n{type(error).__name__}: {error}")
@@ -147,5 +169,5 @@ def _control(each: Slider, longest_label: int) -> IntSlider | FloatSlider:
     return kind(
         value=each.value, min=each.low, max=each.high, step=each.step, description=each.label, readout_format=places,
         continuous_update=True, style={"description_width": f"{longest_label + 1}ch", "handle_color": HANDLE},
-        layout=Layout(width="100%", max_width="900px"),
+        layout=Layout(width="auto", max_width="900px"),  # auto leaves room for its margins, 100% does not
     )

@@ -12,7 +12,7 @@ from IPython.display import display
 
 from rmlib.course.labels import LabelFile
 from rmlib.course.questions import Question
-from rmlib.course.widgets.view import show_live
+from rmlib.course.widgets.view import NO_DEAD_VIEW, show_live
 from rmlib.rows import PreferencePair
 
 NAMES = {"A": "A is better", "B": "B is better", "tie": "tie", "skip": "skip"}
@@ -37,7 +37,7 @@ def label(pairs: Iterable[PreferencePair], path: str | os.PathLike, seed: int = 
     else:
         show_live(session.on(Panel()), otherwise="Run this cell in Jupyter to label these pairs.")
     first, total = file.questions[0], len(file.questions)
-    display({"text/html": _static(first, total), "text/plain": _plain(first, total)}, raw=True)
+    display({"text/html": NO_DEAD_VIEW + _static(first, total), "text/plain": _plain(first, total)}, raw=True)
 
 
 class Session:
