@@ -10,6 +10,7 @@ HOME_DIRS := $(CURDIR)/.venv/home
 # A home for what Jupyter, IPython, matplotlib and npm (called by Jupyter) keep, so that the user's own home is neither
 # written to nor needed.
 export JUPYTER_CONFIG_DIR  := $(HOME_DIRS)/jupyter
+export JUPYTER_CONFIG_PATH := $(CURDIR)/tools/jupyter
 export JUPYTER_DATA_DIR    := $(HOME_DIRS)/jupyter
 export JUPYTER_RUNTIME_DIR := $(HOME_DIRS)/jupyter/runtime
 export IPYTHONDIR          := $(HOME_DIRS)/ipython
@@ -21,14 +22,16 @@ unexport PYTHONHOME PYTHONPATH
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab run test test-real slides bench colab wheel pins clean
+.PHONY: help lab run reset test test-real slides html bench colab wheel pins clean
 
 help:
 	@echo "make lab                     open the course in JupyterLab"
 	@echo "make run [REFRESH=1]         run every notebook; REFRESH=1 also rewrites the stored outputs"
+	@echo "make reset                   restore the notebooks as they came; what you changed is kept in kept/"
 	@echo "make test                    test the package and every notebook"
 	@echo "make test-real               the tests that need a browser, real weights or real comparisons"
 	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
+	@echo "make html                    write build/html/*.html, each notebook as a page"
 	@echo "make bench                   add what benchmarks/ needs to .venv"
 	@echo "make colab REPO=owner/name   write Colab badges and the set-up cell; an empty REPO takes them out"
 	@echo "make wheel                   build dist/*.whl, to upload to Colab"
@@ -37,10 +40,15 @@ help:
 	@echo "PYTHON=/path/to/python       chooses the interpreter that .venv is made from"
 
 lab: $(INSTALLED)
-	$(BIN)/python -m jupyterlab $(AS_ROOT) notebooks/00_start_here.ipynb
+	$(BIN)/python -m jupyterlab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 run: $(INSTALLED)
 	@$(BIN)/python tools/run_notebooks.py $(if $(filter 1,$(REFRESH)),--refresh)
+
+# Needs nothing but git: it has to work where an update can't come in.
+reset:
+	@sh tools/reset_notebooks.sh
 
 # The tests hold the quick profile's stored outputs: a reader's own settings must not reach them. Those marked real need
 # parts that are not the course's (a browser, real weights, real comparisons): `make test-real` runs them.
@@ -54,6 +62,9 @@ test-real: .venv/installed-bench .venv/installed-slides
 
 slides: .venv/installed-slides
 	@$(BIN)/python tools/make_slides.py
+
+html: $(INSTALLED)
+	$(BIN)/python -m nbconvert --to html --output-dir build/html notebooks/*.ipynb
 
 bench: .venv/installed-bench
 
