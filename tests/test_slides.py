@@ -66,7 +66,7 @@ def notebook(tmp_path: Path) -> Path:
                          metadata={"image/png": {"alt": 'A "dot" rises.', "width": 1000}})
     caption = new_output("display_data", {"text/html": "<p><em>A dot rises.</em></p>"})
     cells = [
-        placed(new_markdown_cell("# 07 · Dots\n\nSee [the next](08_more_dots.ipynb)."), "slide"),
+        placed(new_markdown_cell("# 07 · Dots\n\nSee [the next](08_more_dots.ipynb), [all](../README.md)."), "slide"),
         placed(new_code_cell("import setup_of_the_notebook"), "skip"),
         placed(new_markdown_cell("## Sigma\n\nWith $a < b$:\n\n$$\n\\sigma(a) < \\tfrac12\n$$"), "slide"),
         placed(new_code_cell("show(figure, alt='words')", outputs=[picture, caption]), "subslide"),
@@ -110,7 +110,7 @@ def test_where_the_cells_go(notebook):
     assert "setup_of_the_notebook" not in text
     assert {"class": "fragment"} in deck.all("div") and deck.all("details") == [{}]
     assert re.search(r'<aside class="notes">.*Say it slowly.*</aside>', text, re.DOTALL)
-    assert {"href": "08.html"} in deck.all("a")
+    assert {"href": "08.html"} in deck.all("a") and {"href": "../../README.md"} in deck.all("a")
     assert not [each for each in deck.all("div") if "Prompt" in (each.get("class") or "")]
 
 
@@ -140,6 +140,31 @@ def test_code_on_a_page_leaves_descriptions_out():
 def test_a_cell_with_a_magic_command_stays_as_it_is():
     source = "%matplotlib inline\nshow(f, alt='words')"
     assert make_slides.shortened(source) == source
+
+
+@pytest.mark.parametrize("missing", ["number", "picture"])
+def test_a_notebook_without_its_outputs_gets_no_deck_and_the_others_do(tmp_path, monkeypatch, capsys, missing):
+    monkeypatch.setattr(make_slides, "libraries", lambda: EMPTY)
+    picture = new_output("display_data", {"image/png": png(), "text/plain": "dot"})
+    for name in ("01_whole", "02_cleared"):
+        cells = [placed(new_markdown_cell("# Title"), "slide"),
+                 placed(new_code_cell("show(figure, alt='')", outputs=[picture], execution_count=1), "subslide"),
+                 placed(new_code_cell("x = 1", execution_count=2), "skip"), placed(new_code_cell(""), "skip")]
+        if name == "02_cleared" and missing == "number":
+            cells[2].execution_count = None
+        elif name == "02_cleared":
+            cells[1].outputs = []
+        nbformat.write(new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
+    assert make_slides.main(["--notebooks", str(tmp_path), "--out", str(tmp_path / "slides")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("02_cleared.ipynb: no deck, 1 of its cells") and told.count("\n") == 1
+    assert "make reset" in told and "make run REFRESH=1" in told
+    assert [path.name for path in (tmp_path / "slides").iterdir()] == ["01.html"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_notebook_of_the_course_is_refused(path):
+    assert make_slides.not_run(nbformat.read(path, as_version=4)) == 0
 
 
 def test_without_its_libraries_the_command_says_what_to_do(tmp_path, monkeypatch, capsys):

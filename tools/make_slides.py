@@ -59,7 +59,8 @@ def deck(path: Path, carried: dict[str, str]) -> str:
         exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True,
     )
     page, _ = exporter.from_notebook_node(notebook, resources={"deck": carried | own})
-    return re.sub(r'href="(\d\d)_\w+\.ipynb', r'href="\1.html', page)  # decks link to decks
+    page = re.sub(r'href="(\d\d)_\w+\.ipynb', r'href="\1.html', page)  # decks link to decks
+    return page.replace('href="../', 'href="../../')  # notebooks/ is one folder deep, build/slides two
 
 
 def only_shows(source: str) -> bool:
@@ -92,13 +93,19 @@ def parsed(source: str) -> ast.Module:
         return ast.parse("")
 
 
+def not_run(notebook: nbformat.NotebookNode) -> int:
+    """How many code cells have no number, as while a kernel runs them or after Clear Outputs, or show no picture."""
+    return sum(cell.execution_count is None or (only_shows(cell.source) and not cell.outputs)
+               for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip())
+
+
 def title(notebook: nbformat.NotebookNode) -> str:
     """The first line of the first cell, without its mark."""
     return notebook.cells[0].source.splitlines()[0].lstrip("# ")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build all decks; exit code 1 if there was nothing to build, or nothing to build with."""
+    """Build all decks; exit code 1 if one could not be built, for want of outputs or of what decks are built with."""
     parser = argparse.ArgumentParser(description="Build an HTML deck of slides from each notebook.")
     parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", metavar="DIR")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "slides", metavar="DIR")
@@ -110,13 +117,19 @@ def main(arguments: list[str] | None = None) -> int:
         print(missing, file=sys.stderr)
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
+    refused = 0
     for path in paths:
+        if missing := not_run(nbformat.read(path, as_version=4)):
+            print(f"{path.name}: no deck, {missing} of its cells are stored without what they show. make reset brings "
+                  "the stored outputs back and keeps your copy; make run REFRESH=1 makes them anew.", file=sys.stderr)
+            refused += 1
+            continue
         target = options.out / f"{path.name[:2]}.html"
         target.write_text(deck(path, carried), encoding="utf-8")
         print(f"{path.name} -> {target}")
     if not paths:
         print(f"no notebooks in {options.notebooks}", file=sys.stderr)
-    return int(not paths)
+    return int(refused > 0 or not paths)
 
 
 if __name__ == "__main__":
