@@ -1,7 +1,7 @@
 """The exercises of a notebook, taken out of its cells: statement, stub with its check, hint, solution.
 
-An exercise is three cells: a text that begins "**Exercise 2.1.**", a code cell with the stub and `check("2.1", name)`,
-and a text with a hint and a solution, each folded into <details>.
+An exercise is three cells: a text under the heading "### Exercise 2.1", a code cell with the stub and
+`check("2.1", name)`, and a text with a hint and a solution, each folded into <details>.
 """
 
 import ast
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from notebook_rules import load, tags
+from notebook_rules import HEADING, load, tags
 
 CHECK = re.compile(r"^check\(\s*[\"'](\d+\.\d+)[\"'],\s*(\w+)\s*\)", re.MULTILINE)
-STATEMENT = re.compile(r"^\*\*Exercise (\d+\.\d+)\b", re.MULTILINE)
+STATEMENT = re.compile(rf"^{HEADING}", re.MULTILINE)
 FOLDED = re.compile(r"<details[^>]*>\s*<summary>([^<]*)</summary>\n\n(.*?)</details>", re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)

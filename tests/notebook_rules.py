@@ -29,6 +29,10 @@ TIME_OF_DAY = re.compile(r"(?<![\w.:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?!
 PIP_INSTALL_RMLIB = re.compile(r"pip3?\W+install\b[^\n]*?(?<![\w/.@-])rmlib(?!\.?[\w/-])")
 EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2b50\ufe0f]")
 NBVAL_COMMENT = re.compile(r"^\s*#\s*(?:NBVAL|PYTEST_VALIDATE)_\w+", re.MULTILINE)
+HEADING = r"#{3,6} Exercise (\d+\.\d+)(?:: \S.*)?$"
+CHECKED = re.compile(r"^check\([\"'](\d+\.\d+)", re.MULTILINE)
+UNHEADED = re.compile(r"(?:\A|\n\n)\W*Exercise (\d+\.\d+)\b")
+FLUSH = re.compile(r"</details>\s*(?!\s|\Z|<details\b|#{1,6} )")
 FENCE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
@@ -167,6 +171,22 @@ def folded_answers(notebook: dict) -> list[str]:
     return found
 
 
+def answers_stand_apart(notebook: dict) -> list[str]:
+    """After <details> a cell ends, or another or a heading follows: a text right below a closed answer reads as it."""
+    return [f"cell {number} goes on after </details>: begin a new cell there"
+            for number, cell in enumerate(notebook["cells"], start=1)
+            if cell["cell_type"] == "markdown" and FLUSH.search(FENCE.sub("`", cell["source"]))]
+
+
+def exercises_have_headings(notebook: dict) -> list[str]:
+    """An exercise is a heading, "### Exercise 2.1" or "### Exercise 2.1: name", so that tables of contents have it."""
+    prose = [FENCE.sub("`", cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    headed = {number for text in prose for number in re.findall(rf"^{HEADING}", text, re.MULTILINE)}
+    begun = {number for text in prose for number in UNHEADED.findall(text)}
+    checked = {number for cell in code_cells(notebook) for number in CHECKED.findall(cell["source"])}
+    return [f"exercise {number} has no heading: ### Exercise {number}" for number in sorted((begun | checked) - headed)]
+
+
 def calm_and_safe_words(notebook: dict) -> list[str]:
     """No emoji, and never `pip install` of the bare name rmlib, which is another project's."""
     found = []
@@ -227,8 +247,9 @@ def small_file(notebook: dict) -> list[str]:
 
 RULES: list[Rule] = [
     short_cells, prose_around_code, one_run_top_to_bottom, clean_outputs, nothing_of_this_machine, portable_metadata,
-    described_pictures, title_and_promise, folded_answers, calm_and_safe_words, figures_in_the_course_style,
-    few_exempt_cells, known_tolerances, tolerances_below_the_numbers, small_file,
+    described_pictures, title_and_promise, folded_answers, answers_stand_apart, exercises_have_headings,
+    calm_and_safe_words, figures_in_the_course_style, few_exempt_cells, known_tolerances, tolerances_below_the_numbers,
+    small_file,
 ]
 
 

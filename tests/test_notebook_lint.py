@@ -27,6 +27,12 @@ def test_the_notebook_links_to_files_that_exist(path):
     assert broken_links(load(path), path.parent) == []
 
 
+def test_the_way_in_links_to_the_readme_and_to_every_other_notebook():
+    first, *others = NOTEBOOKS
+    text = "".join(cell["source"] for cell in load(first)["cells"] if cell["cell_type"] == "markdown")
+    assert [name for name in ["../README.md", *(path.name for path in others)] if f"]({name})" not in text] == []
+
+
 def markdown(source: str) -> dict:
     return {"cell_type": "markdown", "id": "", "metadata": {}, "source": source}
 
@@ -71,7 +77,8 @@ def good() -> dict:
         markdown("<details><summary>Why?</summary>\n\nSee https://a.b/c/d and/or `</details>` ✓.\n</details>"),
         code("show(figure)", picture, shown(text_html=f"<p><em>{ALT}</em></p>")),
         exempt,
-        markdown("Between."),
+        markdown("<details><summary>Hint</summary>\n\nAdd.\n</details>\n\n<details><summary>Solution</summary>\n\n1\n"
+                 "</details>\n\n### Exercise 2.1: find the bug\n\nBetween.\nExercise 2.2 is on another page."),
     ]
     for n in range(9):
         cells += [code("\n".join(["a = 1", "", "b = 2", "c = 3", "d = 4", "e = 5"]), stream(f"{n} of 3/4: 0.5\n"))]
@@ -164,6 +171,18 @@ PLANTED = {
         with_source(2, "<details><summary>Why?</summary>\n\nBecause."),
         with_source(2, "<details>\n\nBecause.\n</details>"),
         with_source(2, "<details><summary>Why?</summary>\nBecause **so**.\n</details>"),
+    ],
+    "answers_stand_apart": [
+        with_source(2, "<details><summary>Why?</summary>\n\nSo.\n</details>\n\nThe text goes on."),
+        with_source(2, "<details><summary>Why?</summary>\n\nSo.\n</details>\n\n`code` goes on."),
+        with_source(2, "<details><summary>Why?</summary>\n\nSo.\n</details>\n\n#hashtags are no heading."),
+    ],
+    "exercises_have_headings": [
+        with_source(2, "**Exercise 2.3.** Return the margin."),
+        with_source(2, "What now?\n\n**Exercise 2.3 (optional).** Return the margin."),
+        with_source(2, "## Exercise 2.3\n\nReturn the margin."),
+        with_source(2, "### Exercise 2.3. Return the margin."),
+        with_cell(code('check("2.3", margin)')),
     ],
     "calm_and_safe_words": [
         with_source(2, "Well done \U0001f389"),
