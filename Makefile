@@ -22,7 +22,7 @@ unexport PYTHONHOME PYTHONPATH
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab run reset test test-real slides html bench colab wheel pins clean
+.PHONY: help lab run reset test test-real slides html bench gpu-parts gpu colab wheel pins clean
 
 help:
 	@echo "make lab                     open the course in JupyterLab"
@@ -33,6 +33,8 @@ help:
 	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
 	@echo "make html                    write build/html/*.html, each notebook as a page"
 	@echo "make bench                   add what benchmarks/ needs to .venv"
+	@echo "make gpu-parts [PAIRS=file]  carry along what make gpu needs, in build/gpu-parts, for a machine without a network"
+	@echo "make gpu [TINY=1]            measure on a GPU, in 8 minutes at most; TINY=1 tries it on a CPU"
 	@echo "make colab REPO=owner/name   write Colab badges and the set-up cell; an empty REPO takes them out"
 	@echo "make wheel                   build dist/*.whl, to upload to Colab"
 	@echo "make pins                    write constraints.txt anew from the newest versions"
@@ -67,6 +69,17 @@ html: $(INSTALLED)
 	$(BIN)/python -m nbconvert --to html --output-dir build/html notebooks/*.ipynb
 
 bench: .venv/installed-bench
+
+# Nothing is installed or downloaded for `gpu`: it takes PYTHON, or .venv where there is one, or python3, as it is, with
+# what gpu-parts carried along laid beside it.
+gpu-parts: $(INSTALLED)
+	@$(BIN)/python tools/gpu_parts.py fill build/gpu-parts $(if $(PAIRS),--pairs "$(PAIRS)")
+
+GPU_PYTHON = "$(or $(PYTHON),$(wildcard $(BIN)/python),python3)"
+gpu:
+	@$(GPU_PYTHON) tools/gpu_parts.py unpack build/gpu-parts build/gpu
+	@PYTHONPATH="$(CURDIR)/build/gpu/site" $(GPU_PYTHON) benchmarks/gpu.py --parts build/gpu --json build/gpu.json \
+	  $(if $(filter 1,$(TINY)),--tiny)
 
 colab: $(INSTALLED)
 	@$(BIN)/python tools/colab.py --repo "$(REPO)" --ref "$(REF)"

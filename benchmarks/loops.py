@@ -1,4 +1,6 @@
-"""The training loops that throughput.py times: each is prepared from the same start, then runs once over its pairs."""
+"""The training loops that throughput.py and gpu.py time: each is prepared from the same start, then runs once over its
+pairs. TRL and datasets are imported where a loop of TRL's is prepared, so that the others run without them.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import datasets
 import numpy as np
 import torch
 import transformers
-import trl
 from accelerate.state import AcceleratorState
+from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -24,7 +25,6 @@ from rmlib.model import RewardModel
 from rmlib.training import Trainer, TrainingConfig, train
 
 BATCH, RATE, WINDOW = 16, 5e-5, 512
-datasets.disable_progress_bars()
 CONFIG = TrainingConfig(batch_size=BATCH, learning_rate=RATE, warmup=0.0)
 
 
@@ -46,7 +46,11 @@ class Start:
 
 def make_start(directory: str, pairs: list[PreferencePair], limit: int) -> Start:
     torch.manual_seed(0)
-    model = RewardModel(directory, "cls")
+    return start_of(RewardModel(directory, "cls"), pairs, limit, directory)
+
+
+def start_of(model: RewardModel, pairs: list[PreferencePair], limit: int, directory: str = "") -> Start:
+    """At most `limit` of those pairs that fit the window whole, in the order that rmlib will take them."""
     window = min(WINDOW, model.encoding.max_length)
     model.encoding = replace(model.encoding, max_length=window, segment=0)  # TRL passes no token types on
     fitting = encode(model.tokenizer, pairs, model.encoding, overlong="drop")[:limit]
@@ -54,6 +58,24 @@ def make_start(directory: str, pairs: list[PreferencePair], limit: int) -> Start
     order = [index for _, batch in Trainer(copy.deepcopy(model), pairs, CONFIG).batches() for index in batch]
     ordered = [pairs[index] for index in order]
     return Start(directory, model, pairs, ordered, encode(model.tokenizer, ordered, model.encoding))
+
+
+def timed(run: Callable[[], None], model: nn.Module, now: Callable[[], float]) -> tuple[float, int]:
+    """Seconds that a prepared loop takes from its first forward on, and the real tokens that `model` got from it."""
+    began, counted = [], []
+
+    def count(module: nn.Module, inputs: tuple, named: dict) -> None:
+        if not began:
+            began.append(now())
+        mask = named["attention_mask"] if "attention_mask" in named else inputs[1]
+        counted.append(mask.sum())  # stays on the device: reading it would hold up a GPU
+
+    hook = model.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        run()
+    finally:
+        hook.remove()
+    return now() - began[0], sum(map(int, counted))
 
 
 def prepare_reference(start: Start, model: RewardModel) -> Callable[[], None]:
@@ -128,19 +150,28 @@ def prepare_trl_defaults(start: Start, model: nn.Module) -> Callable[[], None]:
     return reward_trainer(start, model)
 
 
-def reward_trainer(start: Start, model: PreTrainedModel, **settings) -> Callable[[], None]:
+def reward_trainer(start: Start, model: PreTrainedModel, evaluate: bool = False, **settings) -> Callable[[], None]:
+    """TRL's RewardTrainer on a GPU where there is one; what comes back trains the model, or only scores the pairs."""
+    import datasets
+    import trl
+
+    datasets.disable_progress_bars()
+    use_cpu = not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU")
     AcceleratorState._reset_state(reset_partial_state=True)  # or an earlier row's precision would stay
     arguments = trl.RewardConfig(
-        tempfile.mkdtemp(), num_train_epochs=1, use_cpu=True, max_length=start.model.encoding.max_length,
-        logging_strategy="no", save_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
-        **settings,
+        tempfile.mkdtemp(), num_train_epochs=1, use_cpu=use_cpu, max_length=start.model.encoding.max_length,
+        logging_strategy="no", save_strategy="no", report_to="none", disable_tqdm=True,
+        dataloader_pin_memory=not use_cpu, **settings,
     )
-    rows = [{"chosen_ids": pair.chosen.tolist(), "rejected_ids": pair.rejected.tolist()} for pair in start.encoded]
+    rows = datasets.Dataset.from_list([
+        {"chosen_ids": pair.chosen.tolist(), "rejected_ids": pair.rejected.tolist()} for pair in start.encoded
+    ])
     trainer = trl.RewardTrainer(
-        model, arguments, train_dataset=datasets.Dataset.from_list(rows), processing_class=start.model.tokenizer
+        model, arguments, train_dataset=rows, eval_dataset=rows if evaluate else None,
+        processing_class=start.model.tokenizer,
     )
     trainer.remove_callback(transformers.PrinterCallback)  # stdout is for the table
-    return trainer.train
+    return trainer.evaluate if evaluate else trainer.train
 
 
 def prepare_rmlib(precision: str) -> Callable[[Start, RewardModel], Callable[[], None]]:

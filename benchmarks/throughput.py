@@ -32,8 +32,7 @@ os.environ["ACCELERATE_USE_CPU"] = "true"
 import torch
 import transformers
 import trl
-from loops import LOOPS, Start, make_start
-from torch import nn
+from loops import LOOPS, Start, make_start, timed
 from transformers import AutoModelForSequenceClassification
 
 from rmlib.course import matrix_products
@@ -55,20 +54,9 @@ def measure(name: str, start: Start, now: matrix_products.Clock) -> dict:
         model = copy.deepcopy(start.model).eval()
         if not name.startswith("rmlib"):
             model.backbone.set_attn_implementation("sdpa")  # the library's own, with padding
-    counted, clock = [], []
-
-    def count(module: nn.Module, inputs: tuple, named: dict) -> None:
-        clock.append(now())
-        mask = named["attention_mask"] if "attention_mask" in named else inputs[1]
-        counted.append(int(mask.sum()))
-
-    run = LOOPS[name](start, model)
-    hook = model.register_forward_pre_hook(count, with_kwargs=True)
-    run()
-    seconds = now() - clock[0]
-    hook.remove()
+    seconds, tokens = timed(LOOPS[name](start, model), model, now)
     loss = None if name == "trl_defaults" else loss_on(model, start)  # another head, another rate: not to be compared
-    return {"seconds": seconds, "tokens": sum(counted), "loss": loss}
+    return {"seconds": seconds, "tokens": tokens, "loss": loss}
 
 
 def loss_on(model: RewardModel, start: Start) -> float:

@@ -5,6 +5,7 @@ quick profile on the CPU, so that they are the same whoever runs them.
 """
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets import default
 
 from rmlib.files import atomic_write_text
@@ -77,26 +78,30 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[int]:
     return [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()]
 
 
-def execute(notebook: nbformat.NotebookNode, name: str, folder: Path) -> Run:
+def execute(notebook: nbformat.NotebookNode, name: str, folder: Path, seconds: float | None = None) -> Run:
     """Execute the notebook in place, the kernel working in `folder`; an error is returned, not raised.
 
     The kernel finds no labels and keeps none: a reader's own would change what is printed, and be changed.
+    A cell that still runs after `seconds`, counted from the start, is an error.
     """
     progress, started, error = Progress(name, code_cells(notebook)), time.perf_counter(), None
+    left = seconds and (lambda _: max(1, math.ceil(started + seconds - time.perf_counter())))
     client = NotebookClient(
-        notebook, kernel_manager_class=ThisPythonManager, timeout=None, record_timing=False, coalesce_streams=True,
-        resources={"metadata": {"path": str(folder)}}, on_cell_start=progress,
+        notebook, kernel_manager_class=ThisPythonManager, timeout=None, timeout_func=left, record_timing=False,
+        coalesce_streams=True, resources={"metadata": {"path": str(folder)}}, on_cell_start=progress,
     )
     try:
         with tempfile.TemporaryDirectory() as labels:
             client.execute(env=os.environ | {"RMLIB_LABELS": str(Path(labels) / "labels.jsonl")})
-    except (CellExecutionError, DeadKernelError) as failure:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as failure:
         error = f"{progress.where()}: {one_line(failure)}"
     return Run(name, len(progress.cells), time.perf_counter() - started, error)
 
 
-def one_line(failure: CellExecutionError | DeadKernelError) -> str:
+def one_line(failure: CellExecutionError | CellTimeoutError | DeadKernelError) -> str:
     """The error's type and message, without the traceback."""
+    if isinstance(failure, CellTimeoutError):
+        return "out of time"
     if isinstance(failure, CellExecutionError):
         return f"{failure.ename}: {failure.evalue}".splitlines()[0]
     return "the kernel died (out of memory?)"
@@ -135,10 +140,10 @@ def unfit_to_store(notebook: nbformat.NotebookNode) -> str | None:
     return None
 
 
-def run_one(path: Path, copies: Path, refresh: bool) -> Run:
+def run_one(path: Path, copies: Path, refresh: bool, seconds: float | None = None) -> Run:
     """Run one notebook, keep its executed copy, and store its outputs where `refresh` says so and nothing is amiss."""
     notebook = nbformat.read(path, as_version=4)
-    run = execute(notebook, path.name, path.parent)
+    run = execute(notebook, path.name, path.parent, seconds)
     copies.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, copies / path.name)
     if refresh and run.error is None:
