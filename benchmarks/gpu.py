@@ -92,7 +92,8 @@ def measure_all(names: list[str], given: Given, out: Path) -> dict:
         if not given.tiny:
             seconds = min(seconds, LIMIT - (time.perf_counter() - began))
         print(f"\n{name}: at most {seconds:.0f} s", flush=True)
-        report["measurements"][name] = found = measure(context, name, seconds, given, out.with_suffix(f".{name}.json"))
+        where, file = (MEASUREMENTS[name][0], name), out.with_suffix(f".{name}.json")
+        report["measurements"][name] = found = measure(context, where, seconds, given, file)
         report["seconds"] = time.perf_counter() - began
         given.found = report["measurements"]
         write(out, report)
@@ -100,12 +101,15 @@ def measure_all(names: list[str], given: Given, out: Path) -> dict:
     return report
 
 
-def measure(context, name: str, seconds: float, given: Given, file: Path) -> dict:
-    """What one measurement came to, from a process of its own that is ended after its seconds; `file` is its notebook."""
+def measure(context, where: tuple[str, str], seconds: float, given: Given, file: Path) -> dict:
+    """What a measurement (its module and function) came to, in a process of its own that is ended after its seconds.
+
+    What it keeps in `file` counts also where it comes to no end.
+    """
     began = time.perf_counter()
     given.until = time.time() + 0.9 * seconds
     file.unlink(missing_ok=True)
-    process = context.Process(target=in_child, args=(name, given, file))
+    process = context.Process(target=in_child, args=(*where, given, file))
     process.start()
     process.join(seconds)
     late = process.is_alive()
@@ -121,12 +125,11 @@ def measure(context, name: str, seconds: float, given: Given, file: Path) -> dic
     return {**found, "seconds": time.perf_counter() - began}
 
 
-def in_child(name: str, given: Given, file: Path) -> None:
+def in_child(module: str, name: str, given: Given, file: Path) -> None:
     """Fill an object with the measurement, and keep it in `file`, now and then and at the end."""
     figures = {"error": None}
     try:
-        function = getattr(importlib.import_module(MEASUREMENTS[name][0]), name)
-        function(figures, given, lambda: write(file, figures))
+        getattr(importlib.import_module(module), name)(figures, given, lambda: write(file, figures))
     except Exception as error:
         traceback.print_exc()
         figures["error"] = f"{type(error).__name__}: {error}"

@@ -19,6 +19,7 @@ from accelerate.utils import set_seed
 from gpu import Given
 from gpu_speed import decoder_config, network
 
+from rmlib import unpadded
 from rmlib.course.matrix_products import clock_of
 from rmlib.course.speed import peak_memory, watch_memory
 from rmlib.data import read_pairs
@@ -89,7 +90,7 @@ def version_of(name: str) -> str | None:
 
 def learning(figures: dict, given: Given, keep: Callable[[], None]) -> None:
     """MiniLM trained and judged as in benchmarks/cross_validate.py with its first seed, fold after fold while time is."""
-    pairs = read_pairs(given.parts / "pairs.jsonl.gz", limit=60 if given.tiny else None).pairs
+    pairs = read_pairs(given.parts / "pairs.jsonl.gz", limit=40 if given.tiny else None).pairs
     config = TrainingConfig(seed=SEED)
     figures |= {"pairs": len(pairs), "of_folds": FOLDS, "settings": {**asdict(config), "pooling": cross_validate.POOLING},
                 "folds": []}
@@ -130,9 +131,9 @@ def agreement(figures: dict, given: Given, keep: Callable[[], None]) -> None:
     minilm = RewardModel(str(given.parts / "minilm"), cross_validate.POOLING)
     decoder = network(decoder_config(given.tiny, minilm.tokenizer), minilm.tokenizer)
     device = read_settings().device
-    pairs = read_pairs(given.parts / "pairs.jsonl.gz", limit=200).pairs
-    for name, model, count in (("MiniLM", minilm, 64), ("decoder", decoder, 8)):
-        encoded = encode(model.tokenizer, pairs[:: max(1, len(pairs) // count)], model.encoding)[: 8 if given.tiny else count]
+    pairs = read_pairs(given.parts / "pairs.jsonl.gz", limit=64).pairs
+    for name, model, count in (("MiniLM", minilm, 64), ("decoder, 0.5B", decoder, 4)):
+        encoded = encode(model.tokenizer, pairs[: 8 if given.tiny else count], model.encoding)
         figures[name] = differences(model, encoded, device)
         keep()
         print(f"{name}: {figures[name]}", flush=True)
@@ -147,12 +148,13 @@ def differences(model: RewardModel, encoded: Sequence[EncodedPair], device: torc
     """The largest difference that device, padding and precision each make in the rewards of these pairs."""
     on_cpu, on_device = model.to("cpu"), copy.deepcopy(model).to(device)
     cpu, here = rewards(on_cpu, encoded, 8), rewards(on_device, encoded, 8)
-    library = copy.deepcopy(on_cpu)
-    library.backbone.set_attn_implementation("sdpa")
-    found = {"CPU, padded: library against rmlib": rewards(library, encoded, 8) - cpu,
-             "CPU: alone against padded": rewards(on_cpu, encoded, 0) - cpu,
-             "device: alone against padded": rewards(on_device, encoded, 0) - here,
-             "padded: device against CPU": here - cpu}
+    found = {"together: device against CPU": here - cpu,
+             "CPU: alone against together": rewards(on_cpu, encoded, 0) - cpu,
+             "device: alone against together": rewards(on_device, encoded, 0) - here}
+    if unpadded.applies(model.backbone, model.device):
+        library = copy.deepcopy(model)
+        library.backbone.set_attn_implementation("sdpa")
+        found["CPU: padded against unpadded"] = rewards(library, encoded, 8) - cpu
     if has_native_bf16(device):
         with torch.autocast(device.type, torch.bfloat16):
             found["device: bf16 against fp32"] = rewards(on_device, encoded, 8) - here
@@ -163,7 +165,7 @@ def differences(model: RewardModel, encoded: Sequence[EncodedPair], device: torc
 
 @torch.no_grad()
 def rewards(model: RewardModel, encoded: Sequence[EncodedPair], together: int) -> np.ndarray:
-    """(2, N): batches of so many pairs as they come, padded to the longest; 0: each sequence by itself."""
+    """(2, N): so many pairs in a batch, as they come, padded to the longest where padding is; 0: each text by itself."""
     if together:
         batches = [encoded[i : i + together] for i in range(0, len(encoded), together)]
         return np.hstack([model(**model.collate(batch)).view(2, -1).float().cpu().numpy() for batch in batches])

@@ -71,9 +71,10 @@ def _speed(found: dict) -> list[str]:
 
 
 def _agreement(found: dict) -> list[str]:
-    rows = [[name, how, f"{largest:.1e}", f"{each['largest_reward']:.2f}"] for name, each in found.items()
+    rows = [[name, how, f"{largest:.1e}", f"{each['spread_of_margins']:.3f}"] for name, each in found.items()
             if isinstance(each, dict) for how, largest in each["largest_difference"].items()]
-    return [_table("| network | rewards of the same pairs | largest difference | largest reward |", rows)] if rows else []
+    names = "| network | rewards of the same pairs | largest difference | spread of the margins |"
+    return [_table(names, rows)] if rows else []
 
 
 def _notebooks(found: dict) -> list[str]:
