@@ -246,23 +246,23 @@ PARTS = {
 }
 
 
-class Impatient:
-    """Starts processes whose time is over as soon as they have kept something."""
+class Patient:
+    """A process that has as long as it needs, or until it has kept something where it would never end."""
 
-    def __init__(self, file: Path):
-        self.file = file
+    def __init__(self, endless: bool, file: Path):
+        self.endless, self.file = endless, file
 
-    def Process(self, target, args):
-        process = multiprocessing.get_context("spawn").Process(target=target, args=args)
-        join = process.join
+    def Process(self, **named):
+        self.process = multiprocessing.get_context("spawn").Process(**named)
+        return self
 
-        def join_or_leave(seconds=None):
-            while seconds and process.is_alive() and not self.file.exists():
-                time.sleep(0.05)
-            join(None if process.exitcode is not None or not seconds else 0 if args[0] == "part_late" else 60)
+    def __getattr__(self, name):
+        return getattr(self.process, name)
 
-        process.join = join_or_leave
-        return process
+    def join(self, seconds=None):
+        while seconds and self.endless and not self.file.exists():
+            time.sleep(0.05)
+        self.process.join(0 if seconds and self.endless else None)
 
 
 @pytest.mark.parametrize("name, error", [
@@ -271,7 +271,7 @@ def test_a_measurement_that_does_not_end_leaves_what_it_kept(name, error, given,
     (tmp_path / f"part_{name}.py").write_text(PARTS[name], encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     kept = tmp_path / "kept.json"
-    found = gpu.measure(Impatient(kept), (f"part_{name}", "f"), 7, given, kept)
+    found = gpu.measure(Patient(name == "late", kept), (f"part_{name}", "f"), 7, given, kept)
     assert found["error"] == error and found["kept"] == 1 and not kept.exists()
 
 
