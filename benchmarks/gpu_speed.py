@@ -83,7 +83,7 @@ def without_trl() -> str | None:
         importlib.import_module("trl").RewardTrainer
         importlib.import_module("datasets")
     except (ImportError, RuntimeError) as error:  # trl raises the latter where a library of its own is missing
-        return f"not compared with TRL: {error}"
+        return f"not compared with TRL: {' '.join(str(error).split())}"
     return None
 
 

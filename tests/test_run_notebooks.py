@@ -60,6 +60,21 @@ def test_a_failing_notebook_is_told_and_the_next_one_runs(course: Path, capsys: 
     assert outputs(course / "copies/b.ipynb")[0].text == "of the reader True\n"
 
 
+def test_a_cell_that_does_not_end_in_time_is_told(course: Path):
+    path = write(course, "a.ipynb", "1", "import time\nwhile True: time.sleep(1)", "3")
+    found = run_notebooks.run_one(path, course / "copies", refresh=False, seconds=1)
+    assert (found.error, found.cells) == ("cell 2 of 3: out of time", 3) and found.seconds < 60
+
+
+def test_a_kernel_that_never_answers_is_told(course: Path, monkeypatch: pytest.MonkeyPatch):
+    async def silent(self, **_):
+        raise RuntimeError("Kernel didn't respond in 120 seconds")
+
+    monkeypatch.setattr(run_notebooks.NotebookClient, "async_start_new_kernel_client", silent)
+    found = run_notebooks.run_one(write(course, "a.ipynb", "1"), course / "copies", refresh=False)
+    assert found.error == "cell 0 of 1: Kernel didn't respond in 120 seconds"
+
+
 def test_refresh_stores_the_quick_profiles_outputs_and_is_stable(course: Path):
     stored = write(course, "b.ipynb", PLAIN, "import ipywidgets; ipywidgets.IntSlider()", "6 * 7")
     assert run(course, "--refresh") == 0

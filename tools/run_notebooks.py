@@ -87,24 +87,24 @@ def execute(notebook: nbformat.NotebookNode, name: str, folder: Path, seconds: f
     progress, started, error = Progress(name, code_cells(notebook)), time.perf_counter(), None
     left = seconds and (lambda _: max(1, math.ceil(started + seconds - time.perf_counter())))
     client = NotebookClient(
-        notebook, kernel_manager_class=ThisPythonManager, timeout=None, timeout_func=left, record_timing=False,
-        coalesce_streams=True, resources={"metadata": {"path": str(folder)}}, on_cell_start=progress,
+        notebook, kernel_manager_class=ThisPythonManager, timeout=None, timeout_func=left, startup_timeout=120,
+        record_timing=False, coalesce_streams=True, resources={"metadata": {"path": str(folder)}}, on_cell_start=progress,
     )
     try:
         with tempfile.TemporaryDirectory() as labels:
             client.execute(env=os.environ | {"RMLIB_LABELS": str(Path(labels) / "labels.jsonl")})
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as failure:
+    except (CellExecutionError, CellTimeoutError, RuntimeError) as failure:  # the last: the kernel died, or never began
         error = f"{progress.where()}: {one_line(failure)}"
     return Run(name, len(progress.cells), time.perf_counter() - started, error)
 
 
-def one_line(failure: CellExecutionError | CellTimeoutError | DeadKernelError) -> str:
+def one_line(failure: CellExecutionError | CellTimeoutError | RuntimeError) -> str:
     """The error's type and message, without the traceback."""
     if isinstance(failure, CellTimeoutError):
         return "out of time"
     if isinstance(failure, CellExecutionError):
         return f"{failure.ename}: {failure.evalue}".splitlines()[0]
-    return "the kernel died (out of memory?)"
+    return "the kernel died (out of memory?)" if isinstance(failure, DeadKernelError) else str(failure)
 
 
 def for_storage(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
