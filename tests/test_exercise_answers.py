@@ -1,6 +1,7 @@
 """Answers as readers write them: right ones in other words are accepted, wrong ones that look right are named."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
+
+MARKER = "\n\nAssistant:"
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +95,11 @@ def torch_trained(weights, batches, peak, most):
     return weights.detach()
 
 
+def softmax_rows(scores):
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
 def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
 
@@ -151,6 +159,12 @@ RIGHT = [
     ("3.3", lambda: ("c", torch.tensor(1.0))),
     ("6.3", torch_clipped),
     ("6.6", torch_trained),
+    ("4.1", lambda text: [text[: text.rindex(MARKER) + len(MARKER)], text[text.rindex(MARKER) + len(MARKER):].strip()]),
+    ("4.1", lambda text: re.fullmatch(rf"(.*{MARKER})\s*(.*?)\s*", text, re.S).groups() if MARKER in text else int("")),
+    ("4.6", lambda margins: ((margins > 0).mean() + (margins >= 0).mean()) / 2),
+    ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
+    ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),
+    ("5.6", lambda hidden, mask: hidden[np.arange(len(hidden)), mask.argmin(axis=1) - 1]),
     *[("3.5", lambda f, c, r, atol=atol: abs(off(f, c, r)) < atol) for atol in (1e-12, 1e-10, 1e-9, 1e-7)],
 ]
 

@@ -45,6 +45,12 @@ BEST_SCORES = Exercise(
         "it is paid as if the likelier one were chosen always; the other is chosen, too":
             lambda p: three(p, nll=-np.log(np.maximum(p, 1 - p)).mean(), brier=(np.minimum(p, 1 - p) ** 2).mean()),
         "the entropy of the mean; the mean of the entropies is wanted": lambda p: three(p, nll=entropy(p.mean())),
+        "these are the limits of the mean p; the mean over the pairs comes last":
+            lambda p: three(p.mean() * np.ones(1)),
+        "0 log 0 is nan on a computer; here it has to be 0":
+            lambda p: three(p, nll=entropy(p).mean() if ((p > 0) & (p < 1)).all() else np.nan),
+        "certain pairs are left out of the mean; they count, with an NLL of 0":
+            lambda p: three(p, nll=entropy(p[(p > 0) & (p < 1)]).mean()),
         "-log max(p, 1-p) is paid when the likelier one is chosen; the other is chosen, too":
             lambda p: three(p, nll=-np.log(np.maximum(p, 1 - p)).mean()),
         "p(1-p) of the mean; the mean over the pairs comes last": lambda p: three(p, brier=p.mean() * (1 - p.mean())),
@@ -85,6 +91,13 @@ BEST_ACCURACY = Exercise(
         "2a - 1 is |2p - 1| squared: take its root, add 1 and halve": mixed(lambda a: 2 * a - 1),
         "a stands where the root of 2a - 1 should": mixed(lambda a: (1 + a) / 2),
         "under the root stands 2a - 1, not a": mixed(lambda a: (1 + math.sqrt(a)) / 2),
+        "1 plus the root is to be halved": mixed(lambda a: 2 * hard(a)),
+        "what the others add has to be weighed by their share, 1 - certain":
+            lambda a, certain: certain + hard((a - certain) / (1 - certain)),
+        "the two edges are mixed; the agreement on the others has to be found first":
+            lambda a, certain: certain * a + (1 - certain) * hard(a),
+        "agreement - certain is a share of all pairs; divide it by the others' share":
+            lambda a, certain: certain + (1 - certain) * hard(a - certain),
     },
 )
 
@@ -115,6 +128,11 @@ def beside_the_longer(chosen, rejected, room):
 
 def each_its_own(prompt, chosen, rejected, room):
     return tuple(newest(prompt, room - len(part)) + part for part in (chosen, rejected))
+
+
+def all_or_nothing(prompt, chosen, rejected, room):
+    kept = prompt if len(prompt) <= beside_the_longer(chosen, rejected, room) else []
+    return kept + chosen, kept + rejected
 
 
 def draw_tokens(rng):
@@ -148,6 +166,15 @@ CUT_PAIR = Exercise(
             cut_like(lambda chosen, rejected, room: max(1, beside_the_longer(chosen, rejected, room)), newest),
         "one token too few of the prompt is kept":
             cut_like(lambda chosen, rejected, room: beside_the_longer(chosen, rejected, room) - 1, newest),
+        "one token too many of the prompt is kept":
+            cut_like(lambda chosen, rejected, room: beside_the_longer(chosen, rejected, room) + 1, newest),
+        "the chosen response decides how much is cut; the longer one of the two has to":
+            cut_like(lambda chosen, rejected, room: room - len(chosen), newest),
+        "the rejected response decides how much is cut; the longer one of the two has to":
+            cut_like(lambda chosen, rejected, room: room - len(rejected), newest),
+        "there is room for both responses at once; each stands alone after the prompt":
+            cut_like(lambda chosen, rejected, room: room - len(chosen) - len(rejected), newest),
+        "a prompt that does not fit is dropped whole; its newest tokens may stay": all_or_nothing,
         "nothing is cut": lambda prompt, chosen, rejected, room: (prompt + chosen, prompt + rejected),
     },
 )
@@ -182,6 +209,10 @@ SHARE_OF_PADS = Exercise(
             lambda lengths, size: 1 - sum(lengths) / rectangle(sorted(lengths), size),
         "this is the share of tokens; that of pads is wanted":
             lambda lengths, size: sum(lengths) / rectangle(lengths, size),
+        "the mean of the sequences' shares: a long sequence has to count for more":
+            lambda lengths, size: np.mean([1 - n / max(b) for b in in_batches(lengths, size) for n in b]),
+        "the last sequence of a batch need not be its longest":
+            lambda lengths, size: 1 - sum(lengths) / sum(len(b) * b[-1] for b in in_batches(lengths, size)),
         "this is the number of pads; their share is wanted":
             lambda lengths, size: rectangle(lengths, size) - sum(lengths),
     },
@@ -196,7 +227,7 @@ ACCURACY = Exercise(
     "4.6",
     answer=half_right,
     draw=lambda rng: (rng.permutation([0.0, *rng.normal(size=rng.integers(3, 9)), *np.zeros(rng.integers(0, 3))]),),
-    edges=((np.zeros(4),), (np.array([1.5, -0.25, 3.0]),)),
+    edges=((np.zeros(4),), (np.array([1.5, -0.25, 3.0]),), (np.array([1e-14, 1e-14, 1e-14, -1e-14, 2.0]),)),
     mistakes={
         "a tie counts as right; it is half right": lambda margins: (margins >= 0).mean(),
         "a tie counts as wrong; it is half right": lambda margins: (margins > 0).mean(),
@@ -204,6 +235,8 @@ ACCURACY = Exercise(
         "the mean of the signs goes from -1 to 1; add 1 and divide by 2": lambda margins: np.sign(margins).mean(),
         "a mean probability; a pair is right or wrong, whatever the size of its margin":
             lambda margins: (1 / (1 + np.exp(-margins))).mean(),
+        "only a margin of exactly zero is a tie: a tiny one is right or wrong, too":
+            lambda margins: half_right(np.where(np.abs(margins) < 1e-12, 0, margins)),
         "this is the share that is wrong": lambda margins: 1 - half_right(margins),
     },
 )

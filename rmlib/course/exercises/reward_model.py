@@ -61,6 +61,8 @@ def instead(weigh: Callable) -> Callable:
 ATTENTION = {
     "the scores are not divided by √D": lambda q, k, v, m: shares(q @ k.T, m) @ v,
     "the scores are divided by D; it is √D": lambda q, k, v, m: shares(q @ k.T / q.shape[-1], m) @ v,
+    "the scores are divided by √T, the number of tokens; it is √D, the length of a query":
+        lambda q, k, v, m: shares(q @ k.T / np.sqrt(len(q)), m) @ v,
     "queries and keys are exchanged: row i belongs to query i": lambda q, k, v, m: shares(scaled(k, q), m) @ v,
     "the mask comes too late: cut out after the softmax, what is left no longer adds up to 1":
         instead(lambda s, m: softmax(s) * m),
@@ -70,8 +72,18 @@ ATTENTION = {
         instead(lambda s, m: softmax(np.where(m, s, -100))),
     "the mask is turned round: what may not be seen gets everything": instead(lambda s, m: shares(s, ~m)),
     "the mask is not used": instead(lambda s, m: softmax(s)),
+    "the mask hides rows, the tokens that look; hidden are columns, the tokens looked at":
+        instead(lambda s, m: softmax(np.where(m[:, None], s, -1e30))),
+    "the mask hides rows, and a row of nothing but -inf becomes nan; hidden are columns, the tokens looked at":
+        instead(lambda s, m: softmax(np.where(m[:, None], s, -np.inf))),
+    "a hidden token still looks, and takes in what it sees; only nobody looks at it":
+        lambda q, k, v, m: attention(q, k, v, m) * m[:, None],
     "the softmax goes over the wrong axis: each row has to add up to 1, not each column":
         instead(lambda s, m: softmax(np.where(m, s, -np.inf), axis=0)),
+    "the softmax goes over the wrong axis, columns; each row has to add up to 1":
+        instead(lambda s, m: softmax(np.where(m, s, -1e30), axis=0)),
+    "the powers are not divided by their sum: a row of shares adds up to 1":
+        instead(lambda s, m: np.exp(np.where(m, s, -np.inf) - np.where(m, s, -np.inf).max(-1, keepdims=True))),
     "exp overflows or vanishes: subtract the row's largest seen score first": instead(lambda s, m: shifted(s, m, 0)),
     "the largest score that is subtracted is one that is not seen, and beside it all others vanish":
         instead(lambda s, m: shifted(s, m, s.max(axis=-1, keepdims=True))),
@@ -112,6 +124,13 @@ SPLIT_HEADS = {
         lambda x, a: split_heads(x, a).swapaxes(2, 3),
     "the first axis is the batch, and heads come second: this is (A, B, T, D)":
         lambda x, a: split_heads(x, a).swapaxes(0, 1),
+    "`heads` is how many heads there are, not how long each is":
+        lambda x, a: split_heads(x, x.shape[-1] // a),
+    "the tokens are cut into pieces; the H numbers of each token should be":
+        lambda x, a: np.stack(np.array_split(x, a, axis=1), axis=1),
+    "numbers and tokens are exchanged before the reshape, which then cuts through tokens":
+        lambda x, a: x.swapaxes(1, 2).reshape(x.shape[0], a, x.shape[1], -1),
+    "the heads stand in the opposite order": lambda x, a: split_heads(x, a)[:, ::-1],
 }
 
 
@@ -127,8 +146,8 @@ def last_real(hidden, mask):
 
 
 def hidden_and_mask(rng: np.random.Generator) -> tuple:
-    mask = padding(rng, rows=2)
-    return rng.integers(-9, 10, size=(*mask.shape, 2)).astype(float), mask
+    mask, width = padding(rng, rows=3), int(rng.choice([2, 7]))  # never B, so that no axis takes another's place
+    return rng.integers(-9, 10, size=(*mask.shape, width)).astype(float), mask
 
 
 MEAN_OF_REAL = {
@@ -142,6 +161,18 @@ MEAN_OF_REAL = {
         [(row * (1 - real)[:, None]).sum(axis=0) / max((1 - real).sum(), 1) for row, real in zip(h, m)]),
     "the first n tokens are averaged, n the number of real ones: with padding on the left these are others":
         lambda h, m: np.array([row[: real.sum()].mean(axis=0) for row, real in zip(h, m)]),
+    "the last n tokens are averaged, n the number of real ones: with padding on the right these are others":
+        lambda h, m: np.array([row[-real.sum() :].mean(axis=0) for row, real in zip(h, m)]),
+    "the sum is of all tokens, padding among them; only its divisor knows the mask":
+        lambda h, m: h.sum(axis=1) / m.sum(axis=1)[:, None],
+    "the divisor is too large by 1": lambda h, m: (h * m[:, :, None]).sum(axis=1) / (m.sum(axis=1) + 1)[:, None],
+    "it averages the numbers of a vector; the tokens are axis 1":
+        lambda h, m: (h * m[:, :, None]).sum(axis=2) / m.sum(axis=1)[:, None],
+    "this is the first column, not a mean": lambda h, m: h[:, 0],
+    "this is the maximum, not a mean": lambda h, m: np.where(m[:, :, None] == 1, h, -np.inf).max(axis=1),
+    "one mean over all rows; each row has its own": lambda h, m: h[m == 1].mean(axis=0),
+    "a mean over nan is nan: padding has to be left out of the sum":
+        lambda h, m: np.where(m[:, :, None] == 1, h, np.nan).mean(axis=1),
     "it averages over the rows; the tokens are axis 1": lambda h, m: (h * m[:, :, None]).sum(0) / m.sum(0)[:, None],
 }
 LAST_REAL = {
@@ -152,6 +183,15 @@ LAST_REAL = {
     "argmax of the reversed mask counts from the end: turn it back, T - 1 minus it":
         lambda h, m: h[np.arange(len(h)), m[:, ::-1].argmax(axis=1)],
     "argmax of the mask finds the first real token, not the last": lambda h, m: h[np.arange(len(h)), m.argmax(axis=1)],
+    "counting the tokens from 1, the place after the last one is taken":
+        lambda h, m: h[np.arange(len(h)), np.minimum(m.sum(axis=1), m.shape[1] - 1)],
+    "from the end places count -1, -2, ...: argmax of the reversed mask is 0 where -1 is meant":
+        lambda h, m: h[np.arange(len(h)), -m[:, ::-1].argmax(axis=1)],
+    "a last column of padding, set to 0, is still padding": lambda h, m: (h * m[:, :, None])[:, -1],
+    "every row gets the last token of every row: index rows and places together, hidden[np.arange(B), last]":
+        lambda h, m: h[:, m.shape[1] - 1 - m[:, ::-1].argmax(axis=1)],
+    "these are the places of the last tokens; their vectors are wanted":
+        lambda h, m: m.shape[1] - 1 - m[:, ::-1].argmax(axis=1),
     "it is one token too early": lambda h, m: h[np.arange(len(h)), [np.flatnonzero(real)[-1] - 1 for real in m]],
     "all tokens up to the last are averaged; the last one alone is wanted": mean_of_real,
 }

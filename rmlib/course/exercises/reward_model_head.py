@@ -1,5 +1,6 @@
 """Exercises of notebook 05 around the head: its first weights, the shape of its scores, and how wide a model can be."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 
 import numpy as np
@@ -39,6 +40,25 @@ STD = {
     "squares are added over the H numbers of a vector, not averaged":
         changed(lambda c, r: np.sqrt(c.shape[1])),
     "squares are averaged over the pairs, not added": changed(lambda c, r: 1 / np.sqrt(len(c))),
+    "|δ|² is the sum of squares, not its root": changed(
+        lambda c, r: np.sqrt(mean_square(c - r) / np.mean(np.linalg.norm(c - r, axis=1)))),
+    "the length of the mean difference; the mean of the squared lengths is wanted":
+        changed(lambda c, r: np.sqrt(mean_square(c - r)) / np.linalg.norm(np.mean(c - r, axis=0))),
+    "squares are added over the pairs and averaged over the H numbers; it is the other way round":
+        changed(lambda c, r: np.sqrt(c.shape[1] / len(c))),
+    "chosen and rejected are added; the difference counts":
+        changed(lambda c, r: np.sqrt(mean_square(c - r) / mean_square(c + r))),
+    "each pair's own ω is averaged; the squared lengths are to be":
+        changed(lambda c, r: np.sqrt(mean_square(c - r)) * np.mean(1 / np.linalg.norm(c - r, axis=1))),
+    "one ω for each pair; it is to be one for all, by the mean of the squared lengths":
+        lambda c, r, e: np.sqrt(8 * e) / np.linalg.norm(c - r, axis=1),
+    "log 2 is added to the excess, which is what comes on top of log 2":
+        lambda c, r, e: head_std(c, r, e + np.log(2)),
+    "this is the formula for large margins": lambda c, r, e:
+        (e + np.log(2)) * np.sqrt(2 * np.pi) / np.mean(np.linalg.norm(c - r, axis=1)),
+    "nan, as of the root of a negative number; the excess is the loss less log 2 already": lambda c, r, e: np.nan,
+    "a variance is measured from the mean, and over all numbers; |δ|² is a sum of squares":
+        changed(lambda c, r: np.sqrt(mean_square(c - r) / np.var(c - r))),
     "the root has to be taken of the whole quotient": lambda c, r, e: 8 * e / np.sqrt(mean_square(c - r)),
 }
 HEAD_STD = Exercise("5.3", head_std, features, STD)
@@ -71,26 +91,32 @@ BROADCAST = Exercise("5.4", judge=judge_broadcast)
 # 5.8: how wide can a model of so many weights be?
 
 
-def by_part(width, vocabulary, positions, blocks, inner=4):
+def by_part(width, vocabulary, positions, blocks, inner, attention):
     return {"words": vocabulary * width, "positions": positions * width, "head": width + 1,
-            "norms": (2 * blocks + 1) * 2 * width, "biases": blocks * (5 + inner) * width,
-            "matrices": blocks * (4 + 2 * inner) * width**2}
+            "norms": (2 * blocks + 1) * 2 * width, "biases": blocks * (attention + inner + 1) * width,
+            "matrices": blocks * (attention + 2 * inner) * width**2}
 
 
-def weights(width, *sizes, inner=4, without=()):
-    return sum(count for part, count in by_part(width, *sizes, inner).items() if part not in without)
+def weights(width, *sizes, inner=4, attention=4, without=()):
+    return sum(count for part, count in by_part(width, *sizes, inner, attention).items() if part not in without)
 
 
-def widest(budget, *sizes, inner=4, without=()):
-    return max(64 * k for k in range(400) if weights(64 * k, *sizes, inner=inner, without=without) <= budget)
+def widest(budget, *sizes, step=64, **options):
+    return step * (bisect_right(range(25_600 // step), budget, key=lambda k: weights(step * k, *sizes, **options)) - 1)
 
 
 def forgotten(*parts):
     return lambda w, v, p, n: widest(w, v, p, n, without=parts)
 
 
+def nearest(budget, *sizes):
+    below = widest(budget, *sizes)
+    return min(below, below + 64, key=lambda width: abs(weights(width, *sizes) - budget))
+
+
 WIDEST = {
     "a step too far: this width is the first that breaks the budget": lambda w, v, p, n: widest(w, v, p, n) + 64,
+    "segments are counted, and this model has none": lambda w, v, p, n: widest(w, v, p + 2, n),
     "at most means that a model of exactly `budget` weights will do": lambda w, v, p, n: widest(w - 1, v, p, n),
     "the tables of words and positions are not counted": forgotten("words", "positions"),
     "the words' table is not counted": forgotten("words"),
@@ -100,8 +126,13 @@ WIDEST = {
     "the head is not counted": forgotten("head"),
     "a single block is counted": lambda w, v, p, n: widest(w, v, p, 1),
     "the feed-forward net is H wide inside; 4H is asked for": lambda w, v, p, n: widest(w, v, p, n, inner=1),
-    "the width has to be a multiple of 64": lambda w, v, p, n:
-        max(h for h in range(20_000) if weights(h, v, p, n) <= w),
+    "about 12 H² a block is not exact: biases, layer norms and the head count, too":
+        forgotten("head", "norms", "biases"),
+    "three linear layers are counted in attention; there is a fourth, which mixes the heads":
+        lambda w, v, p, n: widest(w, v, p, n, attention=3),
+    "the nearest width; it has to keep within the budget": nearest,
+    "the width has to be a multiple of 64": lambda w, v, p, n: widest(w, v, p, n, step=1),
+    "any multiple of 64 will do, not of 128 alone": lambda w, v, p, n: widest(w, v, p, n, step=128),
     "this is in steps of 64, not the width itself": lambda w, v, p, n: widest(w, v, p, n) // 64,
 }
 
@@ -114,7 +145,8 @@ def edges(sizes):
     width = 64 * (1 + sizes[-1] % 3)
     whole = weights(width, *sizes)
     short = [weights(width, *sizes, without=parts) for parts in PARTS]  # enough for this width only without these
-    return tuple((budget, *sizes) for budget in (whole, whole - 1, *short, *(count - 1 for count in short)))
+    budgets = whole, whole - 1, whole + width, *short, *(count - 1 for count in short)
+    return tuple((budget, *sizes) for budget in budgets)
 
 
 def budget(rng: np.random.Generator) -> tuple:
@@ -123,4 +155,5 @@ def budget(rng: np.random.Generator) -> tuple:
     return int(rng.integers(weights(width, *sizes), weights(width + 64, *sizes))), *sizes
 
 
-WIDEST_MODEL = Exercise("5.8", widest, budget, WIDEST, edges=(*edges((643, 512, 4)), *edges((3000, 2048, 12))))
+LARGE = tuple((weights(width + 32, 50_000, 512, 4), 50_000, 512, 4) for width in (8_320, 10_880, 16_000))
+WIDEST_MODEL = Exercise("5.8", widest, budget, WIDEST, edges=(*edges((643, 512, 4)), *edges((3000, 2048, 12)), *LARGE))

@@ -14,6 +14,13 @@ MISTAKES = {
     "it counts from one too high: the first real token has the position `first`": lambda m, f: m.cumsum(axis=1) + f,
     "`first` is not used: RoBERTa starts at 2": lambda m, f: m.cumsum(axis=1) - 1,
     "it counts down the rows: the tokens are axis 1": lambda m, f: m.cumsum(axis=0) - 1 + f,
+    "it counts from one too low: the first real token has the position `first`":
+        lambda m, f: m.cumsum(axis=1) - 2 + f,
+    "`first` cuts the numbers off; it has to be added to them": lambda m, f: (m.cumsum(axis=1) - 1).clip(min=f),
+    "`first` multiplies; it has to be added": lambda m, f: (m.cumsum(axis=1) - 1) * f,
+    "it counts from the end of the text": lambda m, f: m[:, ::-1].cumsum(axis=1)[:, ::-1] - 1 + f,
+    "the number of pads is taken from every column, also where they stand on the right":
+        lambda m, f: (np.arange(m.shape[1]) - (1 - m).sum(axis=1, keepdims=True)).clip(min=0) + f,
     "it counts padding, not tokens: the mask is turned round": lambda m, f: (1 - m).cumsum(axis=1) - 1 + f,
 }
 
