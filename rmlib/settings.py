@@ -46,7 +46,10 @@ def read_settings(profile: str | None = None) -> Settings:
     default = str(EMBEDDED_BACKBONE) if profile == "quick" else HUB_BACKBONE
     pairs = os.environ.get("RMLIB_PAIRS") or None
     if pairs and not Path(pairs).is_file():
-        raise FileNotFoundError(f"RMLIB_PAIRS names {pairs}, and there is no such file")
+        raise FileNotFoundError(
+            f"RMLIB_PAIRS={pairs}: there is no file {Path(pairs).absolute()}. A relative path counts from the folder "
+            "that the notebook is in, or the command runs in: write an absolute one, or unset RMLIB_PAIRS"
+        )
     return Settings(profile, os.environ.get("RMLIB_BACKBONE") or default, pairs)
 
 

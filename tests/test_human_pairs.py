@@ -7,7 +7,7 @@ import huggingface_hub
 import pytest
 
 from rmlib.course import human
-from rmlib.settings import Settings
+from rmlib.settings import Settings, read_settings
 
 ROW = {"chosen": "\n\nHuman: Hi!\n\nAssistant: Hello.", "rejected": "\n\nHuman: Hi!\n\nAssistant: What?"}
 
@@ -27,6 +27,14 @@ def test_the_quick_profile_has_none_and_says_how_to_get_them(capsys):
     assert human.human_pairs(settings()) is None
     told = capsys.readouterr().out
     assert told.count("\n") == 1 and "RMLIB_PAIRS" in told and 'read_settings("full")' in told
+
+
+def test_a_file_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RMLIB_PAIRS", "pairs.jsonl")
+    with pytest.raises(FileNotFoundError, match="RMLIB_PAIRS=pairs.jsonl: there is no file") as missing:
+        read_settings()
+    assert str(tmp_path / "pairs.jsonl") in str(missing.value) and "a relative path counts" in str(missing.value).lower()
 
 
 @pytest.mark.parametrize("profile", ["quick", "full"])
