@@ -1,4 +1,4 @@
-"""The set-up cell, tried on an imitation of Colab, and the command that writes it and the badges."""
+"""The set-up cell, tried on a Python without the course, and the command that writes it and the badges."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from rmlib.course import versions
 from tools import colab
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +52,21 @@ class Colab:
         """Name and version of all that is installed here."""
         return json.loads(self.call("-c", LIST_INSTALLED).stdout)
 
+    def without(self, *names: str) -> None:
+        """Take libraries away, with what pip knows of them."""
+        preinstalled = Path((self.packages / "preinstalled.pth").read_text().strip())
+        for name in names:
+            for path in [*preinstalled.glob(f"{name}-*.dist-info"), preinstalled / name]:
+                path.unlink()
+
+    def replace(self, name: str, version: str) -> None:
+        """Have pip know a library by another version."""
+        preinstalled = Path((self.packages / "preinstalled.pth").read_text().strip())
+        next(preinstalled.glob(f"{name}-*.dist-info")).unlink()
+        facts = preinstalled / f"{name}-{version}.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
     def install_stranger(self) -> None:
         """What the unrelated project called rmlib would leave behind."""
         (self.packages / "rmlib").mkdir()
@@ -63,8 +80,8 @@ class Colab:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Colab:
-    """A machine that is no Colab, with everything but rmlib."""
+def machine(tmp_path: Path) -> Colab:
+    """One with everything but rmlib, as on Colab."""
     home = tmp_path / "machine"
     venv.create(home, symlinks=True)
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(home), "platbase": str(home)}))
@@ -78,14 +95,6 @@ def elsewhere(tmp_path: Path) -> Colab:
     content.mkdir()
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return Colab(home / "bin" / "python", packages, content, environment)
-
-
-@pytest.fixture
-def machine(elsewhere: Colab) -> Colab:
-    """An imitation of Colab."""
-    (elsewhere.packages / "google/colab").mkdir(parents=True)
-    (elsewhere.packages / "google/colab/__init__.py").touch()
-    return elsewhere
 
 
 def copy_sources(folder: Path) -> Path:
@@ -159,42 +168,82 @@ def test_the_cell_fetches_once_and_is_silent_when_the_code_is_at_hand(machine: C
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
 
 
-def test_a_repository_that_is_not_there_is_told(machine: Colab, github: dict[str, str]):
-    done = machine.run_cell("owner/nowhere", **github)
-    assert done.returncode == 1 and "RuntimeError" in done.stderr and "git clone" in done.stderr
+def last_lines(done: subprocess.CompletedProcess) -> str:
+    """The error's own words, below the traceback."""
+    assert done.returncode == 1
+    return done.stderr[done.stderr.rindex("\nImportError: "):]
 
 
-def test_without_repo_or_wheel_two_lines_say_what_to_do(machine: Colab):
-    done = machine.run_cell()
-    *_, first, second = done.stderr.splitlines()
-    assert done.returncode == 1 and first.startswith("ImportError: The course's code is not here")
-    assert "upload the wheel that `make wheel` builds" in second and "set REPO" in second
+def test_a_repository_that_is_not_there_is_told_in_words_and_then_in_gits(machine: Colab, github: dict[str, str]):
+    told = last_lines(machine.run_cell("owner/nowhere", **github)).strip().splitlines()
+    assert told[0].startswith("ImportError: Installing git+https://github.com/owner/nowhere@main failed. Is there a net")
+    assert told[1].startswith("Else put the wheel")
+    assert told[2].startswith("pip says: fatal: ") and len(told) == 3
     assert OURS not in machine.frozen()
 
 
-def test_an_uploaded_wheel_is_installed_and_nothing_else(machine: Colab, wheel: Path):
+def test_a_branch_that_is_not_there_is_told(machine: Colab, github: dict[str, str]):
+    cell = colab.cell_source("owner/name", "no-such-branch")
+    assert "pip says: " in last_lines(machine.call("-c", cell, **github))
+
+
+def test_without_repo_or_wheel_two_lines_say_what_to_do(machine: Colab):
+    told = last_lines(machine.run_cell())
+    assert "The course's code is not here" in told and "`make lab`" in told and "`make wheel`" in told
+    assert len(told.strip().splitlines()) == 2
+    assert OURS not in machine.frozen()
+
+
+def test_a_wheel_beside_the_notebook_is_installed_and_nothing_else(machine: Colab, wheel: Path):
     before = machine.frozen()
     shutil.copy(wheel, machine.content)
     done = machine.run_cell(then="import rmlib.world; print(rmlib.__file__)", PIP_NO_INDEX="1")
     assert done.returncode == 0, done.stderr
-    assert str(machine.packages) in done.stdout
+    assert str(machine.packages) in done.stdout and len(done.stdout.splitlines()) == 1
     assert machine.frozen() == before | {OURS: wheel.name.split("-")[1]}
 
 
-def test_a_library_that_is_too_old_is_told_and_left_alone(machine: Colab, wheel: Path):
-    preinstalled = Path((machine.packages / "preinstalled.pth").read_text().strip())
-    facts = next(preinstalled.glob("transformers-*.dist-info"))
-    facts.unlink()
-    (preinstalled / "transformers-4.0.0.dist-info").mkdir()
-    (preinstalled / "transformers-4.0.0.dist-info/METADATA").write_text(
-        "Metadata-Version: 2.1\nName: transformers\nVersion: 4.0.0\n")
+@pytest.mark.parametrize("ending", [" (1).whl", "(1).whl", "-2.whl", " - Copy.whl"])
+def test_the_newest_wheel_is_taken_by_whatever_name_a_browser_gave_it(machine: Colab, wheel: Path, ending: str):
+    older = machine.content / wheel.name
+    older.write_text("half a wheel")
+    os.utime(older, (0, 0))
+    shutil.copy(wheel, machine.content / f"{wheel.stem}{ending}")
+    done = machine.run_cell(then="import rmlib; print(rmlib.COURSE)", PIP_NO_INDEX="1")
+    assert (done.stdout, done.stderr) == (f"{OURS}\n", "")
+
+
+def test_a_broken_wheel_is_told(machine: Colab, wheel: Path):
+    (machine.content / wheel.name).write_bytes(wheel.read_bytes()[:1000])
+    told = last_lines(machine.run_cell())
+    assert f"{wheel.name} failed. Is the file whole?" in told and "pip says: ERROR: " in told
+    assert OURS not in machine.frozen()
+
+
+def floor(name: str) -> str:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    return next(line for line in lines if line.strip().startswith(f'"{name}>=')).strip().rstrip(",")
+
+
+def test_a_library_that_is_too_old_is_told_at_every_start_and_left_alone(machine: Colab, wheel: Path):
+    machine.replace("transformers", "4.0.0")
     shutil.copy(wheel, machine.content)
-    done = machine.run_cell(PIP_NO_INDEX="1")
-    assert done.returncode == 0, done.stderr
-    floor = next(line for line in (ROOT / "pyproject.toml").read_text().splitlines() if '"transformers>=' in line)
-    line, = done.stdout.splitlines()
-    assert line.startswith(f"transformers 4.0.0 is here, the course needs {floor.strip()[13:-2]}.")
+    for done in (machine.run_cell(PIP_NO_INDEX="1"), machine.run_cell(PIP_NO_INDEX="1")):
+        assert done.returncode == 0, done.stderr
+        old, cure = done.stdout.splitlines()
+        assert old.startswith("Too old here: transformers 4.0.0; the course needs 5.")
+        assert f"%pip install {floor('transformers')}, then restart the kernel" in cure
     assert machine.frozen()["transformers"] == "4.0.0"
+
+
+def test_missing_libraries_are_told_before_an_import_fails_and_without_them(machine: Colab, tmp_path: Path):
+    copy_sources(tmp_path)  # a clone, opened in a Jupyter of the reader's own
+    machine.without("torch", "numpy", "packaging", "transformers")
+    done = machine.run_cell(then="import rmlib.world")
+    told, cure = done.stdout.splitlines()
+    assert told == "Missing here: torch, transformers, numpy."
+    assert f"%pip install {floor('torch')} {floor('transformers')} {floor('numpy')}, then" in cure
+    assert "No module named" in done.stderr
 
 
 def test_a_strangers_rmlib_is_told_apart(machine: Colab, wheel: Path):
@@ -208,19 +257,33 @@ def test_a_strangers_rmlib_is_told_apart(machine: Colab, wheel: Path):
     assert machine.run_cell(then="import rmlib.world").returncode == 0
 
 
-def test_in_a_clone_the_cell_finds_the_clones_code(elsewhere: Colab, tmp_path: Path):
+def test_in_a_clone_the_cell_finds_the_clones_code(machine: Colab, tmp_path: Path):
     copy_sources(tmp_path)  # beside the working directory, as rmlib is beside notebooks/
-    elsewhere.install_stranger()
-    done = elsewhere.run_cell(then="import rmlib; print(rmlib.COURSE)")
+    machine.install_stranger()
+    done = machine.run_cell(then="import rmlib; print(rmlib.COURSE)")
     assert (done.stdout, done.stderr) == (f"{OURS}\n", "")
-    assert OURS not in elsewhere.frozen()
+    assert OURS not in machine.frozen()
 
 
-def test_elsewhere_the_cell_installs_nothing(elsewhere: Colab, wheel: Path):
-    shutil.copy(wheel, elsewhere.content)
-    done = elsewhere.run_cell("owner/name")
-    assert done.returncode == 1 and "`make lab`" in done.stderr
-    assert OURS not in elsewhere.frozen()
+@pytest.mark.parametrize(("version", "fits"), [("4.9", False), ("5.14.9", False), ("5.15", True), ("5.15.0.dev0", True),
+                                              ("5.15.0+cpu", True), ("5.100", True), ("6", True)])
+def test_versions_are_compared_as_numbers(version: str, fits: bool):
+    assert (versions.release(version) >= versions.release("5.15")) == fits
+
+
+@pytest.mark.parametrize(("python", "told"), [((3, 10, 14), "3.10"), ((3, 15, 0), "3.15"), ((3, 11), ""), ((3, 14, 9), "")])
+def test_a_python_that_is_too_old_or_too_new_is_told(monkeypatch: pytest.MonkeyPatch, python: tuple, told: str):
+    monkeypatch.setattr(sys, "version_info", python)
+    expected = [f"This is Python {told}; the course needs 3.11 to 3.14."] if told else []
+    assert versions.what_is_amiss() == expected
+
+
+def test_the_floors_of_a_clone_and_of_the_wheel_are_those_of_pyproject(machine: Colab, wheel: Path):
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert versions.floors() == dict(line.split(">=") for line in stated)
+    shutil.copy(wheel, machine.content)
+    done = machine.run_cell(then="from rmlib.course.versions import floors; print(floors())")
+    assert done.stdout == f"{versions.floors()}\n"
 
 
 def test_the_wheel_holds_the_package_with_its_assets_and_nothing_else(wheel: Path):
@@ -252,6 +315,18 @@ def write(folder: Path, repo: str, ref: str) -> None:
 def test_readme_and_all_notebooks_agree_with_the_one_template():
     repo, ref = colab.written()
     assert [path.name for path in colab.changes(repo, ref)] == []
+
+
+def test_the_cell_is_folded_in_jupyterlab_and_on_colab_under_a_title(course: Path):
+    path = course / "notebooks/00_start_here.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for key in ("jupyter", "cellView"):
+        colab.setup_cell(notebook, path).metadata.pop(key, None)
+    nbformat.write(notebook, path)
+    write(course, *colab.written())
+    cell = colab.setup_cell(nbformat.read(path, as_version=4), path)
+    assert cell.metadata["jupyter"] == {"source_hidden": True} and cell.metadata["cellView"] == "form"
+    assert cell.source.startswith("#@title Set-up")
 
 
 def test_repo_reaches_every_file_and_an_empty_repo_undoes_it(course: Path):

@@ -1,7 +1,8 @@
 """Write the Colab badges and the set-up cell into README and every notebook: `make colab REPO=owner/name`.
 
 An empty REPO takes the badges out again. Each notebook has one code cell tagged "setup"; its source is
-tools/setup_cell.py with REPO and REF filled in. The badge is the last line of the notebook's first cell.
+tools/setup_cell.py with REPO and REF filled in, folded in JupyterLab and on Colab, where its first line stays as a
+title. The badge is the last line of the notebook's first cell.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from rmlib.files import atomic_write_text
 ROOT = Path(__file__).resolve().parents[1]
 SETTING = re.compile(r'^REPO, REF = "(.*)", "(.*)"', re.MULTILINE)
 BADGE = re.compile(r"\n*\[!\[Open [^\n]* in Colab\][^\n]*")
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 README_BLOCK = re.compile(r"(<!-- colab badges -->\n).*?(<!-- end of colab badges -->)", re.DOTALL)
 
 
@@ -60,7 +62,9 @@ def changes(repo: str, ref: str, root: Path = ROOT) -> dict[Path, str]:
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         before = nbformat.writes(notebook)
-        setup_cell(notebook, path).source = source
+        cell = setup_cell(notebook, path)
+        cell.source = source
+        cell.metadata.update(FOLDED)
         badges += [badge(repo, ref, path.name)] if repo else []
         first = BADGE.sub("", notebook.cells[0].source)
         notebook.cells[0].source = f"{first}\n\n{badges[-1]}" if repo else first

@@ -1,29 +1,54 @@
-"""Are the libraries that are here new enough? For machines like Colab, whose own versions the course never touches."""
+"""Is all here that the course needs, and new enough? Asked at every start of a notebook, before the first import.
 
+It runs where nothing else is installed, and on a Python that is too old for the rest of the package.
+"""
+
+import re
+import sys
 from importlib.metadata import distributions, requires
-
-from packaging.requirements import Requirement
+from pathlib import Path
 
 from rmlib import COURSE
 
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 
-def too_old() -> list[str]:
-    """A line for each library that is missing or older than the installed course requires.
 
-    The floors stand in pyproject.toml and nowhere else. Optional requirements (extras) are not looked at.
+def floors() -> dict[str, str]:
+    """The oldest version that will do of each library: from pyproject.toml in a clone, else from the installed course.
+
+    Optional requirements (extras) are left out.
     """
-    lines = []
-    for needed in map(Requirement, requires(COURSE)):
-        here = next((found.version for found in distributions(name=needed.name)), None)
-        if needed.marker is None and not needed.specifier.contains(here or "0", prereleases=True):
-            lines.append(
-                f"{needed.name} {here or '(missing)'} is here, the course needs {needed.specifier}. "
-                f"To renew it yourself: %pip install -U {needed.name}, then restart the kernel."
-            )
-    return lines
+    clone = Path(__file__).parents[2] / "pyproject.toml"
+    if clone.exists() and COURSE in clone.read_text(encoding="utf-8"):
+        text = clone.read_text(encoding="utf-8")
+        lines = re.findall('"(.+?)"', re.search(r"^dependencies = \[\n(.*?)^\]", text, re.DOTALL | re.MULTILINE)[1])
+    else:
+        lines = [line for line in requires(COURSE) if ";" not in line]
+    return dict(line.split(">=") for line in lines)
 
 
-def tell_old() -> None:
-    """Print what `too_old` finds; nothing where all is well."""
-    for line in too_old():
+def release(version: str) -> list[int]:
+    """[2, 11, 0] for "2.11.0+cpu"; a pre-release counts as the release."""
+    return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])]
+
+
+def what_is_amiss() -> list[str]:
+    """What is missing, what is too old, and the cure, a line each; or that Python itself is too old or too new."""
+    python = sys.version_info[:2]
+    if not OLDEST_PYTHON <= python <= NEWEST_PYTHON:
+        here, oldest, newest = ("{}.{}".format(*each) for each in (python, OLDEST_PYTHON, NEWEST_PYTHON))
+        return [f"This is Python {here}; the course needs {oldest} to {newest}."]
+    needed = floors()
+    here = {name: next((found.version for found in distributions(name=name)), None) for name in needed}
+    missing = [name for name in needed if not here[name]]
+    old = [name for name in needed if here[name] and release(here[name]) < release(needed[name])]
+    told = ["Missing here: " + ", ".join(missing) + "."] if missing else []
+    told += [f"Too old here: {name} {here[name]}; the course needs {needed[name]} or newer." for name in old]
+    renew = " ".join(f'"{name}>={needed[name]}"' for name in missing + old)
+    return told + ([f"What helps: %pip install {renew}, then restart the kernel."] if told else [])
+
+
+def tell_what_is_amiss() -> None:
+    """Print what `what_is_amiss` finds; nothing where all is well."""
+    for line in what_is_amiss():
         print(line)
