@@ -16,11 +16,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from notebook_rules import PIP_INSTALL_RMLIB
+from rmlib.course import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-FLOOR = PROJECT["requires-python"].removeprefix(">=")
+FLOOR, CEILING = re.fullmatch(r">=(3\.\d+),<(3\.\d+)", PROJECT["requires-python"]).groups()
+NEWEST = f"3.{int(CEILING.split('.')[1]) - 1}"
 CUDA = re.compile(r"nvidia|cuda|triton")
 
 
@@ -88,13 +90,21 @@ def test_everything_that_dependencies_bring_is_pinned_too():
     assert {name for name in brought if not CUDA.match(name)} <= set(pins())
 
 
-def test_pins_suit_the_oldest_python_and_every_machine():
+def test_the_floors_are_colabs_versions():
+    names = (line.split("==") for line in text("tools/colab-versions.txt").splitlines() if not line.startswith("#"))
+    colab = {canonicalize_name(name): version.partition("+")[0] for name, version in names}
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        floor = colab[canonicalize_name(requirement.name)].removesuffix(".0")
+        assert f"{requirement.specifier}" == f">={floor}", requirement
+
+
+def test_pins_suit_the_oldest_and_newest_python_and_every_machine():
     assert not [name for name in pins() if CUDA.match(name)]
     pinned = [found for found in distributions() if pins().get(canonicalize_name(found.name)) == found.version]
     assert len(pinned) > 100
     for found in pinned:
-        wants = found.metadata["Requires-Python"] or ""
-        assert SpecifierSet(wants).contains(f"{FLOOR}.0"), f"{found.name} needs Python {wants}"
+        wants = SpecifierSet(found.metadata["Requires-Python"] or "")
+        assert wants.contains(f"{FLOOR}.0") and wants.contains(f"{NEWEST}.0"), f"{found.name} needs Python {wants}"
 
 
 def test_exact_versions_stand_in_one_file():
@@ -112,12 +122,15 @@ def test_make_conda_and_ci_install_by_the_constraints():
     assert '-e ".[lab,test]"' in makefile[0]
 
 
-def test_the_python_floor_is_the_same_everywhere():
-    major, minor = FLOOR.split(".")
-    assert f"- python>={FLOOR}" in text("environment.yml")
-    assert f"sys.version_info < ({major}, {minor})" in text("tools/make_venv.sh")
-    assert f"Python {FLOOR} or newer" in text("README.md")
-    assert f"Python >= {FLOOR}" in text("Makefile") and f"Python >= {FLOOR}" in text(".ci/run")
+def test_the_oldest_and_the_newest_python_are_the_same_everywhere():
+    low, high = (tuple(map(int, each.split("."))) for each in (FLOOR, CEILING))
+    assert f"- python>={FLOOR},<{CEILING}\n" in text("environment.yml")
+    assert f"sys.exit(not {low} <= sys.version_info < {high})" in text("tools/make_venv.sh")
+    assert (low, (high[0], high[1] - 1)) == (versions.OLDEST_PYTHON, versions.NEWEST_PYTHON)
+    told = ("README.md", "Makefile", ".ci/run", "tools/make_venv.sh")
+    assert all(f"Python {FLOOR} to {NEWEST}" in text(name) for name in told)
+    listed = re.findall(r"Python (3\.\d+ to 3\.\d+|>= ?3\.\d+|3\.\d+ or newer)", "".join(map(text, told)))
+    assert set(listed) == {f"{FLOOR} to {NEWEST}"}
 
 
 def test_no_file_installs_the_stranger_called_rmlib():
@@ -232,6 +245,6 @@ def test_without_a_fitting_python_the_message_says_what_to_do(tmp_path: Path):
     old = script(tmp_path / "bin/python3", "exit 1")
     done = make_venv(tmp_path, PATH=str(old.parent))
     assert done.returncode == 1 and not (tmp_path / "made").exists()
-    assert "No Python >= 3.11" in done.stderr and "make PYTHON=" in done.stderr
+    assert f"No Python {FLOOR} to {NEWEST}" in done.stderr and "make PYTHON=" in done.stderr
     named = make_venv(tmp_path, PATH=f"{old.parent}{os.pathsep}{os.defpath}", PYTHON=str(old))
     assert named.returncode == 1 and str(old) in named.stderr

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the virtual environment $1 from the first Python >= 3.11 found, or from $PYTHON where that is set.
+# Makes the virtual environment $1 from the first Python 3.11 to 3.14 found, or from $PYTHON where that is set.
 set -eu
 venv=$1
 
-fits() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+fits() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; }
 
 if [ -x "$venv/bin/python" ] && fits "$venv/bin/python"; then exit 0; fi
 
@@ -16,6 +16,6 @@ for python in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 pyth
     fi
 done
 
-echo "No Python >= 3.11 that can make a virtual environment was found (tried: ${PYTHON:-python3, python3.11 to python3.14})." >&2
+echo "No Python 3.11 to 3.14 that can make a virtual environment was found (tried: ${PYTHON:-python3, python3.11 to python3.14, python})." >&2
 echo "Install one (on Debian or Ubuntu also python3-venv), or name one: make PYTHON=/path/to/python ..." >&2
 exit 1
