@@ -1,4 +1,4 @@
-# Every target sets up what it needs from Python >= 3.11 alone. Nothing is installed outside this folder.
+# Every target sets up what it needs from Python 3.11 to 3.14 alone. Nothing is installed outside this folder.
 PYTHON ?=
 REPO   ?=
 REF    ?= main
@@ -22,7 +22,7 @@ unexport PYTHONHOME PYTHONPATH
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab run reset test test-real slides html bench gpu-parts gpu colab wheel pins clean
+.PHONY: help lab run reset test test-real slides html bench gpu-parts gpu test-colab colab wheel pins clean
 
 help:
 	@echo "make lab                     open the course in JupyterLab"
@@ -30,6 +30,7 @@ help:
 	@echo "make reset                   restore the notebooks as they came; what you changed is kept in kept/"
 	@echo "make test                    test the package and every notebook"
 	@echo "make test-real               the tests that need a browser, real weights or real comparisons"
+	@echo "make test-colab [ONLY=\"00 03\"]  run notebooks with Colab's versions, the course's wheel beside them"
 	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
 	@echo "make html                    write build/html/*.html, each notebook as a page"
 	@echo "make bench                   add what benchmarks/ needs to .venv"
@@ -61,6 +62,10 @@ test: $(INSTALLED)
 
 test-real: .venv/installed-bench .venv/installed-slides
 	$(PYTEST) -m real
+
+# ONLY="00 03" runs those two; an environment with Colab's versions is made in build/colab, and kept.
+test-colab: wheel
+	@$(BIN)/python tools/try_colab.py dist/*.whl $(ONLY)
 
 slides: .venv/installed-slides
 	@$(BIN)/python tools/make_slides.py
