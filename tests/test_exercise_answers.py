@@ -151,7 +151,7 @@ RIGHT = [
     ("2.4", lambda: np.array([-11.0])),
     ("2.6", lambda p, e: 2 * math.atanh((1 - 2 * e) * (2 * p - 1))),
     ("2.7", lambda margin, e: 0.5 + math.tanh(margin / 2) / (2 - 4 * e)),
-    ("2.8", lambda c, r, w: [1 / (1 + math.exp(r - c)) - 1 + 2 * w * (c + r), 2 * w * (c + r) + 1 / (1 + math.exp(c - r))]),
+    ("2.8", lambda c, r, w: [side / (1 + math.exp(c - r)) + 2 * w * (c + r) for side in (-1, 1)]),
     ("3.2", lambda f, x, h: (f(x - h) - 8 * f(x - h / 2) + 8 * f(x + h / 2) - f(x + h)) / (6 * h)),
     ("3.3", lambda: ["C", np.array([-2])]),
     ("3.7", lambda f, g, w, u, h: [sum(g(w) * u), (f(w + h * u) - f(w - h * u)) / (2 * h)]),

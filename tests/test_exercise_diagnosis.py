@@ -220,7 +220,8 @@ def test_the_root_of_a_negative_number_is_not_told_as_an_overflow():
 
 
 def test_rounding_is_not_told_as_a_shift_or_a_constant():
-    small = Exercise("9.1", answer=lambda x: np.exp(-x), draw=lambda rng: (rng.uniform(0, 9, size=2),), rtol=1e-13, atol=0)
+    small = Exercise("9.1", answer=lambda x: np.exp(-x), draw=lambda rng: (rng.uniform(0, 9, size=2),), rtol=1e-13,
+                     atol=0)
     sentences = told(small, lambda x: (5 + np.exp(-x)) - 5)
     assert all(re.fullmatch("It is (off by .* at most, as rounding is; .*|right at .*)", one) for one in sentences)
 

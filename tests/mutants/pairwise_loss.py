@@ -15,7 +15,8 @@ MUTANTS = {
         ("math.log(2) - mean / 2 + (variance + mean**2) / 8",
          "math.log1p(math.exp(-mean)) + variance / 2 * math.exp(mean) / (1 + math.exp(mean)) ** 2",
          "expands around the mean margin"),
-        ("math.log(2) - mean / 2 + (variance + mean**2) / 8", "math.log(2) + variance / 8", "the mean is left out twice"),
+        ("math.log(2) - mean / 2 + (variance + mean**2) / 8", "math.log(2) + variance / 8",
+         "the mean is left out twice"),
     ],
     "2.3": [
         ("chosen - rejected", "rejected - chosen", "the margin is turned round"),
@@ -71,8 +72,8 @@ MUTANTS = {
         ("return -wrong + 2 * weight * (chosen + rejected), wrong + 2 * weight * (chosen + rejected)",
          "return -wrong, wrong", "the penalty's pull is missing"),
         ("2 * weight", "4 * weight", "4λ belongs to the sum S"),
-        ("return -wrong + 2 * weight * (chosen + rejected), wrong", "return wrong + 2 * weight * (chosen + rejected), -wrong",
-         "the loss's two slopes are exchanged"),
+        ("return -wrong + 2 * weight * (chosen + rejected), wrong",
+         "return wrong + 2 * weight * (chosen + rejected), -wrong", "the loss's two slopes are exchanged"),
     ],
     "2.9": [
         ("strengths[k:].sum()", "strengths.sum()", "the winner is put back"),

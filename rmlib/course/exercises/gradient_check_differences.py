@@ -44,7 +44,8 @@ EXTRAPOLATED = {
     "the difference with half the step is divided by 2h; its points are h apart":
         lambda f, x, h: (2 * central(f, x, h / 2) - central(f, x, h)) / 3,
     "this is a forward difference": lambda f, x, h: (f(x + h) - f(x)) / h,
-    "this is nearer to the derivative than what is asked for, which takes the steps h and h/2 alone": lambda f, x, h: central(f, x, 1e-5),
+    "this is nearer to the derivative than what is asked for, which takes the steps h and h/2 alone":
+        lambda f, x, h: central(f, x, 1e-5),
     "brackets are missing: both differences are divided by 3":
         lambda f, x, h: 4 * central(f, x, h / 2) - central(f, x, h) / 3,
     "a third of (half − whole) corrects the difference with half the step; it is not the derivative itself":

@@ -1,4 +1,4 @@
-"""What the exercises of notebook 02 ask: the bound, the start, noise, centring, rankings; 2.3 to 2.5 have their own file."""
+"""What the exercises of notebook 02 ask: the bound, the start, noise, centring, rankings; 2.3 to 2.5 lie apart."""
 
 import math
 
