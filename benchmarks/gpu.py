@@ -27,10 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 480  # seconds for all
 # Where each is, and how many seconds it may take at most; what one leaves over goes to the last.
 MEASUREMENTS = {
-    "machine": ("gpu_model", 60), "learning": ("gpu_model", 80), "speed": ("gpu_speed", 110),
+    "machine": ("gpu_model", 50), "learning": ("gpu_model", 70), "speed": ("gpu_speed", 120),
     "agreement": ("gpu_model", 50), "notebooks": ("gpu_notebooks", LIMIT),
 }
-HEAVY = ("gpu_model", "gpu_speed")  # imported once, by the process that the others are forked from
 TINY_PATIENCE = 10  # times the seconds, for a CPU that others use too
 
 
@@ -81,10 +80,7 @@ def prepare_environment() -> None:
 
 def measure_all(names: list[str], given: Given, out: Path) -> dict:
     """Run the measurements in turn; `out` holds all that is known after each."""
-    # A forked child has the imports already, which on a bare machine take longer than some measurements; and the server
-    # it is forked from has never touched the GPU, without which CUDA would not start in the child.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(HEAVY))
+    context = multiprocessing.get_context("spawn")  # in a forked process CUDA may not start
     out.parent.mkdir(parents=True, exist_ok=True)
     began, report = time.perf_counter(), {"tiny": given.tiny, "seconds": 0.0, "measurements": {}}
     for name in names:
@@ -97,7 +93,8 @@ def measure_all(names: list[str], given: Given, out: Path) -> dict:
         report["seconds"] = time.perf_counter() - began
         given.found = report["measurements"]
         write(out, report)
-        print(f"{name}: {'FAILED, ' + found['error'] if found['error'] else 'done'}, {found['seconds']:.0f} s", flush=True)
+        ended = f"FAILED, {found['error']}" if found["error"] else "done"
+        print(f"{name}: {ended}, {found['seconds']:.0f} s", flush=True)
     return report
 
 
@@ -150,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", metavar="DIR")
     parser.add_argument("--tiny", action="store_true", help="small sizes, to try everything on a CPU")
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help=", ".join(MEASUREMENTS))
-    parser.add_argument("--table", type=Path, metavar="JSON", help="print the tables of an earlier run, and measure nothing")
+    parser.add_argument("--table", type=Path, metavar="JSON", help="only print the tables of an earlier run")
     return parser
 
 

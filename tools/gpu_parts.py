@@ -88,7 +88,7 @@ def pack_model(directory: Path, archive: Path) -> None:
 
 
 def unpack(folder: Path, to: Path) -> None:
-    """Lay out `to`: site/ with what this Python lacks, minilm/, and the pairs. Tells what is neither here nor carried."""
+    """Lay out `to`: site/ with what this Python lacks, minilm/, the pairs. Tells what is neither here nor carried."""
     wheels = {distribution_of(path): path for path in sorted(folder.glob("wheels/*.whl")) if fits(path)}
     chosen, lacking = choose(wheels, course_requirements())
     shutil.rmtree(to, ignore_errors=True)
@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("what", choices=("fill", "unpack"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("to", type=Path, nargs="?", help="unpack there; a folder that is made anew")
-    parser.add_argument("--pairs", type=Path, metavar="FILE", help="human comparisons (default: as the tests find them)")
+    parser.add_argument("--pairs", type=Path, metavar="FILE", help="human comparisons (default: where tests look)")
     parser.add_argument("--python", default="3.12", metavar="X.Y", help="of the machine with the GPU (default 3.12)")
     options = parser.parse_args(arguments)
     if options.what == "unpack":

@@ -50,7 +50,7 @@ def _learning(found: dict) -> list[str]:
     names = "| fold | trained on | held out | accuracy | NLL | seconds | pairs a second | peak memory |"
     whole = f"{pooled['clustered_low']:.3f} to {pooled['clustered_high']:.3f}"
     return [f"MiniLM on human choices, {found['folds'][0]['precision']}, one epoch, seed {found['settings']['seed']}, "
-            f"{len(found['folds'])} of {found['of_folds']} folds; 95% interval over whole conversations, together: {whole}.",
+            f"{len(found['folds'])} of {found['of_folds']} folds; 95% over whole conversations, together: {whole}.",
             _table(names, [*rows, together])]
 
 
@@ -78,7 +78,8 @@ def _agreement(found: dict) -> list[str]:
 
 
 def _notebooks(found: dict) -> list[str]:
-    rows = [[run["name"], run["cells"], f"{run['seconds']:.0f}", run["error"] or "yes"] for run in found.get("runs", [])]
+    rows = [[run["name"], run["cells"], f"{run['seconds']:.0f}", run["error"] or "yes"]
+            for run in found.get("runs", [])]
     return [f"Notebooks, {found['together']} at a time:",
             _table("| notebook | cells | seconds | all that it asserts holds |", rows)] if rows else []
 
