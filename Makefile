@@ -9,13 +9,13 @@ HOME_DIRS := $(CURDIR)/.venv/home
 
 # A home for what Jupyter, IPython, matplotlib and npm (called by Jupyter) keep, so that the user's own home is neither
 # written to nor needed.
-export JUPYTER_CONFIG_DIR  := $(HOME_DIRS)/jupyter
-export JUPYTER_CONFIG_PATH := $(CURDIR)/tools/jupyter
-export JUPYTER_DATA_DIR    := $(HOME_DIRS)/jupyter
-export JUPYTER_RUNTIME_DIR := $(HOME_DIRS)/jupyter/runtime
-export IPYTHONDIR          := $(HOME_DIRS)/ipython
-export MPLCONFIGDIR        := $(HOME_DIRS)/matplotlib
-export npm_config_cache    := $(HOME_DIRS)/npm
+export JUPYTER_CONFIG_DIR  = $(HOME_DIRS)/jupyter
+export JUPYTER_CONFIG_PATH = $(CURDIR)/tools/jupyter
+export JUPYTER_DATA_DIR    = $(HOME_DIRS)/jupyter
+export JUPYTER_RUNTIME_DIR = $(HOME_DIRS)/jupyter/runtime
+export IPYTHONDIR          = $(HOME_DIRS)/ipython
+export MPLCONFIGDIR        = $(HOME_DIRS)/matplotlib
+export npm_config_cache    = $(HOME_DIRS)/npm
 unexport PYTHONHOME PYTHONPATH
 
 # In a container one often is root, and JupyterLab then wants to be told that this is meant.
@@ -81,6 +81,7 @@ gpu-parts: $(INSTALLED)
 	@$(BIN)/python tools/gpu_parts.py fill build/gpu-parts $(if $(PAIRS),--pairs "$(PAIRS)")
 
 GPU_PYTHON = "$(or $(PYTHON),$(wildcard $(BIN)/python),python3)"
+gpu: HOME_DIRS := $(CURDIR)/build/gpu-home
 gpu:
 	@$(GPU_PYTHON) tools/gpu_parts.py unpack build/gpu-parts build/gpu
 	@PYTHONPATH="$(CURDIR)/build/gpu/site" $(GPU_PYTHON) benchmarks/gpu.py --parts build/gpu --json build/gpu.json \

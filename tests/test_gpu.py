@@ -61,17 +61,19 @@ def notebook(path: Path, *sources: str) -> None:
     nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
 
 
-def test_all_of_it_runs_and_one_failure_stops_nothing(unpacked, tmp_path):
+def test_the_command_runs_and_one_failure_stops_nothing(unpacked, tmp_path):
+    """Three of the measurements; the tests of the other two, below, run them whole."""
     notebook(tmp_path / "a.ipynb", "import os, rmlib\nassert os.environ['RMLIB_PROFILE'] == 'quick'",
              f"assert rmlib.__file__.startswith({str(ROOT)!r})")
     notebook(tmp_path / "b.ipynb", "1 + 1", "assert 1 + 1 == 3, 'no sum'")
     out = tmp_path / "out" / "gpu.json"
     command = [sys.executable, str(ROOT / "benchmarks/gpu.py"), "--tiny", "--parts", str(unpacked), "--json", str(out)]
-    done = subprocess.run([*command, "--notebooks", str(tmp_path)], capture_output=True, text=True)
+    command += ["--notebooks", str(tmp_path), "--only", "notebooks", "machine", "speed"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))
     found = report["measurements"]
-    assert list(found) == list(gpu.MEASUREMENTS) and report["tiny"]
+    assert list(found) == ["notebooks", "machine", "speed"] and report["tiny"]
     errors = {name: part["error"] for name, part in found.items() if part["error"]}
     assert errors == {"notebooks": "RuntimeError: 1 of 2 failed: b.ipynb"}
     assert [(run["name"], run["error"]) for run in found["notebooks"]["runs"]] == [
@@ -86,7 +88,6 @@ def test_all_of_it_runs_and_one_failure_stops_nothing(unpacked, tmp_path):
                   if loop in ("rmlib_fp32", "trl_fp32", "rmlib_bf16", "trl_bf16")]
         assert max(losses) - min(losses) < 1e-3  # they did the same
     assert (found["speed"]["without_trl"] is None) == HAS_TRL
-    assert len(found["learning"]["folds"]) == 5 and found["learning"]["pooled"]["pairs"] == 40
     told = done.stdout.splitlines()
     assert f"FAILED notebooks: {errors['notebooks']}" in told and "b.ipynb: cell 2 of 2" in told
     assert gpu_tables(out) in done.stdout
@@ -204,6 +205,7 @@ def test_the_curve_and_the_accuracy_are_those_of_the_package_s_own_training(give
     assert len(first["losses"]) == -(-len(training) // 16)
     expected = evaluate(model, held)
     assert first["accuracy"] == expected.accuracy and first["nll"] == pytest.approx(expected.nll, abs=1e-4)
+    assert gpu.MEASUREMENTS["learning"][0] == gpu.MEASUREMENTS["agreement"][0] == gpu_model.__name__
     assert figures["pooled"]["pairs"] == 40 == sum(fold["pairs"] for fold in figures["folds"])
     assert figures["pooled"]["accuracy_low"] < figures["pooled"]["accuracy"] < figures["pooled"]["accuracy_high"]
 
@@ -291,6 +293,13 @@ def test_the_file_is_whole_after_each_measurement_and_the_last_gets_what_is_left
     assert [(name, before) for name, _, before in seen] == [(name, names[:i]) for i, name in enumerate(names)]
     assert seen[-1][1] == gpu.LIMIT - 4 * 30 and gpu.LIMIT <= 480
     assert gpu.LIMIT - sum(seconds for _, seconds in [*gpu.MEASUREMENTS.values()][:-1]) >= 180  # for the notebooks
+
+
+def test_without_a_gpu_only_the_machine_is_told(given, tmp_path, monkeypatch):
+    found = {"error": "RuntimeError: torch sees no GPU here", "device": "CPU", "seconds": 1.0}
+    monkeypatch.setattr(gpu, "measure", lambda *_: found)
+    given.tiny = False
+    assert gpu.measure_all(list(gpu.MEASUREMENTS), given, tmp_path / "gpu.json")["measurements"] == {"machine": found}
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

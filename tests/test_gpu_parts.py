@@ -126,12 +126,13 @@ def test_make_gpu_takes_the_python_that_is_named_and_neither_installs_nor_downlo
     """In a copy of the Makefile alone: what is called is only logged."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     python = tmp_path / "my python"
-    python.write_text(f'#!/bin/sh\necho "$PYTHONPATH|$@" >> "{tmp_path}/log"\n', encoding="utf-8")
+    python.write_text(f'#!/bin/sh\necho "$PYTHONPATH|$JUPYTER_RUNTIME_DIR|$@" >> "{tmp_path}/log"\n', encoding="utf-8")
     python.chmod(0o755)
     done = subprocess.run(["make", "gpu", f"PYTHON={python}", "TINY=1"], cwd=tmp_path, capture_output=True, text=True,
                           env={"PATH": "/usr/bin:/bin", "PYTHONPATH": "of the reader"})
     assert done.returncode == 0, done.stderr
+    home = tmp_path / "build/gpu-home/jupyter/runtime"
     assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == [
-        "|tools/gpu_parts.py unpack build/gpu-parts build/gpu",
-        f"{tmp_path}/build/gpu/site|benchmarks/gpu.py --parts build/gpu --json build/gpu.json --tiny"]
+        f"|{home}|tools/gpu_parts.py unpack build/gpu-parts build/gpu",
+        f"{tmp_path}/build/gpu/site|{home}|benchmarks/gpu.py --parts build/gpu --json build/gpu.json --tiny"]
     assert not (tmp_path / ".venv").exists()

@@ -93,7 +93,7 @@ def execute(notebook: nbformat.NotebookNode, name: str, folder: Path, seconds: f
     try:
         with tempfile.TemporaryDirectory() as labels:
             client.execute(env=os.environ | {"RMLIB_LABELS": str(Path(labels) / "labels.jsonl")})
-    except (CellExecutionError, CellTimeoutError, RuntimeError) as failure:  # the last: the kernel died, or never began
+    except (CellExecutionError, CellTimeoutError, RuntimeError) as failure:  # the last: its kernel died or never began
         error = f"{progress.where()}: {one_line(failure)}"
     return Run(name, len(progress.cells), time.perf_counter() - started, error)
 

@@ -65,8 +65,8 @@ def _speed(found: dict) -> list[str]:
                 for loop, each in loops.items()]
         blocks += [f"{name}: {network['parameters'] / 1e6:.0f} million random weights, {network['pairs']} pairs, "
                    f"{network['tokens']:,} tokens, at most {network['window']} a sequence.",
-                   _table("| loop | pairs a second | ratio to TRL | share of the card's rate | peak memory | loss after "
-                          "| pieces a step |", rows)]
+                   _table("| loop | pairs a second | ratio to TRL | share of the card's rate | peak memory | "
+                          "loss after | pieces a step |", rows)]
     return blocks
 
 
