@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 import lab_pages
 from chromium import SCREENS, browser
@@ -31,7 +31,7 @@ def draw(gap, idle):
     axes.plot([0, gap], [0, 1])
     return figure, f"the gap is {gap}"
 explore(draw, "A straight line rises from the origin to the point at the gap.",
-        gap=slider(0, 9, 1, 9, label="gap"), idle=slider(0, 9, 0.5, 1.5, label="idle"))"""
+        gap=slider(0, 9, 0.5, 9.0, label="gap"), idle=slider(0, 9, 1, 1, label="idle"))"""
 
 FAINT = """display({'text/html': '<p style="color: #999999">faint</p>'}, raw=True)"""
 
@@ -125,8 +125,11 @@ def test_planted_faults_are_found(planted, monkeypatch):
 
 def test_a_screen_reader_is_told_what_a_slider_moves_and_where_it_stands(planted):
     for label in ("gap", "idle"):
-        handle, number = (planted.get_by_role(role, name=label, exact=True) for role in ("slider", "textbox"))
-        assert handle.get_attribute("aria-valuetext") == number.inner_text()
+        assert planted.get_by_role("textbox", name=label, exact=True).count() == 1
+        assert planted.get_by_role("slider", name=label, exact=True).count() == 1
+    handle = planted.get_by_role("slider", name="gap", exact=True)
+    handle.press("Home")
+    expect(handle).to_have_attribute("aria-valuetext", "0.0")  # ipywidgets alone says 0, and 1.4999999999999998
 
 
 @pytest.mark.parametrize("width", [1280, 900, 700, 500, 360])
@@ -161,7 +164,7 @@ def test_without_that_kernel_the_static_picture_stands_alone(planted, lab, ended
     assert planted.locator(".rmlib-explore").count() == 0
     shown = planted.locator(".jp-CodeCell .jp-OutputArea").first.inner_text().split("\n\n")
     assert shown == ["A straight line rises from the origin to the point at the gap.",
-                     "At gap = 9, idle = 1.5: the gap is 9"]
+                     "At gap = 9.0, idle = 1: the gap is 9.0"]
 
 
 def test_a_server_that_does_not_end_when_asked_is_killed():
