@@ -30,7 +30,7 @@ help:
 	@echo "make reset                   restore the notebooks as they came; what you changed is kept in kept/"
 	@echo "make test                    test the package and every notebook"
 	@echo "make test-real               the tests that need a browser, real weights or real comparisons"
-	@echo "make test-colab [ONLY=\"00 03\"]  run notebooks with Colab's versions, the course's wheel beside them"
+	@echo "make test-colab [ONLY=00]    run the notebooks with Colab's versions, from the wheel"
 	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
 	@echo "make html                    write build/html/*.html, each notebook as a page"
 	@echo "make bench                   add what benchmarks/ needs to .venv"

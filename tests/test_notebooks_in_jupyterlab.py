@@ -97,6 +97,10 @@ def test_folded_answers_open(notebook, page):
     assert opened == [True] * notebook.read_text(encoding="utf-8").count("<details>")
 
 
+def test_the_set_up_is_folded_under_its_title(notebook, page):
+    assert page.locator(".jp-CodeCell").first.locator(".jp-InputPlaceholder").inner_text().startswith("#@title Set-up")
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_all_text_is_readable(notebook, page, theme):
     lab_pages.set_theme(page, f"JupyterLab {theme}")
