@@ -1,4 +1,4 @@
-"""A reward model knows only what its backbone knows: the embedded backbone against the same net from random weights.
+"""What a backbone's pretraining is worth: the embedded backbone against the same net from random weights.
 
     python benchmarks/gold_world.py [--pairs 20000] [--seeds 0 1 2] [--test-pairs 4000]
 
