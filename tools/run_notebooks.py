@@ -88,7 +88,8 @@ def execute(notebook: nbformat.NotebookNode, name: str, folder: Path, seconds: f
     left = seconds and (lambda _: max(1, math.ceil(started + seconds - time.perf_counter())))
     client = NotebookClient(
         notebook, kernel_manager_class=ThisPythonManager, timeout=None, timeout_func=left, startup_timeout=120,
-        record_timing=False, coalesce_streams=True, resources={"metadata": {"path": str(folder)}}, on_cell_start=progress,
+        record_timing=False, coalesce_streams=True, resources={"metadata": {"path": str(folder)}},
+        on_cell_start=progress,
     )
     try:
         with tempfile.TemporaryDirectory() as labels:
