@@ -86,6 +86,7 @@ def test_each_world_and_each_rule_bears_its_own_name():
 
 def test_the_text_tells_the_numbers_that_came():
     """A run whose numbers are no longer those of the sentences below them."""
+    assert as_planted == len(wanted) == 12
     assert abs(spoiled_report.overlong / 1500 - 0.47) < 0.03
     assert abs(spoiled_report.leaked_conversations / 500 - 5 / 6) < 0.02
     assert abs(lost["split by rows"] - 0.11) < 0.01 and abs(lost["split by conversation"] - 0.18) < 0.01

@@ -31,7 +31,8 @@ def test_each_head_shows_its_own_table():
 def test_each_pooling_bears_its_own_name():
     """Names or sides exchanged in the figure of naive poolings."""
     figure = padding.naive_pooling(["alone", "batch", *(f"+{extra}" for extra in PADS[1:])], turned)
-    drawn = {axes.get_title(loc="left"): {line.get_label(): line.get_ydata() for line in axes.lines} for axes in figure.axes}
+    drawn = {axes.get_title(loc="left"): {line.get_label(): line.get_ydata() for line in axes.lines}
+             for axes in figure.axes}
     right_side, left_side = drawn["padding on the right"], drawn["padding on the left"]
     assert max(right_side["first token"]) < 1e-3 and max(left_side["last token"]) < 1e-3
     assert 0.3 < min(right_side["mean"][1:]) < min(right_side["last token"][1:]) < 0.42
