@@ -1,6 +1,7 @@
 """`make gpu`, tried on a CPU with tiny sizes: what it runs, what it counts, and what it keeps where a part fails."""
 
 import gzip
+import itertools
 import json
 import multiprocessing
 import subprocess
@@ -231,8 +232,10 @@ def test_a_device_or_a_padding_that_changes_rewards_is_found(given, monkeypatch)
     plain = gpu_model.rewards
     for spoiled in (0, 8):
         monkeypatch.setattr(gpu_model, "rewards", lambda *a: plain(*a) + 1e-3 * (a[2] == spoiled))
-        with pytest.raises(RuntimeError, match="MiniLM: CPU: alone against together 1.0e-03"):
+        with pytest.raises(RuntimeError) as raised:
             gpu_model.agreement({}, given, lambda: None)
+        for network, where in itertools.product(("MiniLM", "decoder, 0.5B"), ("CPU", "device")):
+            assert f"{network}: {where}: alone against together 1.0e-03" in str(raised.value)
     calls = iter([0.0] + [1e-3] * 20)  # all but the first on another device
     monkeypatch.setattr(gpu_model, "rewards", lambda *a: plain(*a) + next(calls))
     with pytest.raises(RuntimeError, match="MiniLM: together: device against CPU 1.0e-03"):
