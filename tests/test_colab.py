@@ -176,7 +176,7 @@ def last_lines(done: subprocess.CompletedProcess) -> str:
 
 def test_a_repository_that_is_not_there_is_told_in_words_and_then_in_gits(machine: Colab, github: dict[str, str]):
     told = last_lines(machine.run_cell("owner/nowhere", **github)).strip().splitlines()
-    assert told[0].startswith("ImportError: Installing git+https://github.com/owner/nowhere@main failed. Is there a net")
+    assert told[0].startswith("ImportError: Installing git+https://github.com/owner/nowhere@main failed. Is there")
     assert told[1].startswith("Else put the wheel")
     assert told[2].startswith("pip says: fatal: ") and len(told) == 3
     assert OURS not in machine.frozen()
@@ -271,7 +271,9 @@ def test_versions_are_compared_as_numbers(version: str, fits: bool):
     assert (versions.release(version) >= versions.release("5.15")) == fits
 
 
-@pytest.mark.parametrize(("python", "told"), [((3, 10, 14), "3.10"), ((3, 15, 0), "3.15"), ((3, 11), ""), ((3, 14, 9), "")])
+@pytest.mark.parametrize(("python", "told"), [
+    ((3, 10, 14), "3.10"), ((3, 15, 0), "3.15"), ((3, 11), ""), ((3, 14, 9), ""),
+])
 def test_a_python_that_is_too_old_or_too_new_is_told(monkeypatch: pytest.MonkeyPatch, python: tuple, told: str):
     monkeypatch.setattr(sys, "version_info", python)
     expected = [f"This is Python {told}; the course needs 3.11 to 3.14."] if told else []
