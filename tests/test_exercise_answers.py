@@ -100,6 +100,22 @@ def softmax_rows(scores):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+class NoMarker(ValueError):
+    """An error of the reader's own, of the kind that is asked for."""
+
+
+def split_or_own_error(text):
+    if MARKER not in text:
+        raise NoMarker(text)
+    return text[: text.rindex(MARKER) + len(MARKER)], text[text.rindex(MARKER) + len(MARKER):].strip()
+
+
+def split_or_any_error(text):
+    if MARKER not in text:
+        raise Exception(text)
+    return split_or_own_error(text)
+
+
 def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
 
@@ -128,6 +144,7 @@ WRONG = [
     *[("3.5", lambda f, c, r, atol=atol: bool(abs(off(f, c, r)) < atol), "the tolerance is so wide")
       for atol in (1e-5, 1e-4, 1e-2, 1e-1)],
     ("3.5", lambda f, c, r: np.isclose(off(f, c, r) + f(c, r), f(c, r)), "the tolerance is so wide"),
+    ("4.1", split_or_any_error, "has to be a ValueError"),
 ]
 
 
@@ -161,6 +178,7 @@ RIGHT = [
     ("6.6", torch_trained),
     ("4.1", lambda text: [text[: text.rindex(MARKER) + len(MARKER)], text[text.rindex(MARKER) + len(MARKER):].strip()]),
     ("4.1", lambda text: re.fullmatch(rf"(.*{MARKER})\s*(.*?)\s*", text, re.S).groups() if MARKER in text else int("")),
+    ("4.1", split_or_own_error),
     ("4.6", lambda margins: ((margins > 0).mean() + (margins >= 0).mean()) / 2),
     ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
     ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),

@@ -26,12 +26,12 @@ class Mismatch(Exception):
 
 @dataclass(eq=False)
 class Raised:
-    """What a function gave instead of a result. Two are equal where the kind of error is the same."""
+    """What a function gave instead of a result. It equals another whose error is of its class or of one above it."""
 
     error: Exception
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Raised) and type(self.error) is type(other.error)
+        return isinstance(other, Raised) and isinstance(self.error, type(other.error))
 
     def __str__(self) -> str:
         return f"{type(self.error).__name__}: {self.error}".rstrip(".")
