@@ -59,12 +59,12 @@ def upper_bound(margins: np.ndarray, loss: np.ndarray, error: np.ndarray) -> Fig
 
 
 @styled
-def initial_loss(spreads: np.ndarray, simulated: np.ndarray, fresh: np.ndarray) -> Figure:
-    """Mean loss by the spread of the margins: simulated, log 2 + ω²/8, and fresh reward models at `fresh` (2, N)."""
+def initial_loss(spreads: np.ndarray, means: np.ndarray, fresh: np.ndarray) -> Figure:
+    """Mean loss by the spread of the margins: normal ones, log 2 + ω²/8, and fresh reward models at `fresh` (2, N)."""
     fine = np.linspace(0, spreads.max(), 200)
     figure, [axes] = canvas(height=4.4)
     axes.plot(fine, np.log(2) + fine**2 / 8, color=THEORY, linestyle="--", label="log 2 + ω²/8")
-    axes.plot(spreads, simulated, "o", color=MODEL, label="simulated")
+    axes.plot(spreads, means, "o", color=MODEL, label="normal margins")
     axes.plot(*fresh, "*", color=LIT_EDGE, markersize=20, label="fresh reward models")
     axes.axhline(np.log(2), color=FAINT, zorder=0)
     axes.set(xlabel="spread ω of the margins", ylabel="mean loss")
