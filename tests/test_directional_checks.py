@@ -1,5 +1,6 @@
 """The directional check against gradients that are right, wrong and zero."""
 
+import itertools
 import math
 
 import numpy as np
@@ -179,6 +180,9 @@ def test_a_loss_that_changes_from_call_to_call_is_refused():
     weights = doubles(50).requires_grad_()
     with pytest.raises(ValueError, match=r"computed again.*model.eval\(\)"):
         directional_checks(lambda: nn.functional.dropout(weights, 0.1).sum(), {"w": weights})
+    calls = itertools.count()  # a thousand times the noise that is let pass
+    with pytest.raises(ValueError, match="computed again"):
+        directional_checks(lambda: weights.sum() + 1e-11 * next(calls), {"w": weights})
 
 
 def test_float32_frozen_and_unnamed_parameters_are_refused():

@@ -48,9 +48,19 @@ def test_marks_on_an_axis_do_not_run_into_each_other(name: str):
 
 
 def test_an_error_of_zero_is_drawn_below_all_others():
-    _, zeros = DRAWN["methods"]().axes[0].lines
+    forward, zeros = DRAWN["methods"]().axes[0].lines
+    assert (forward.get_label(), zeros.get_label()) == ("forward", "complex")
     drawn = np.array(zeros.get_ydata())
     assert (drawn[2:] < 1e-12).all() and (drawn[2:] > 0).all() and drawn[:2].tolist() == [1.0, 0.1]
+
+
+def test_each_line_of_the_u_is_named_where_it_is_the_higher_one():
+    axes = DRAWN["u"]().axes[0]
+    dashed, dotted = (next(line for line in axes.lines if line.get_linestyle() == style) for style in ("--", ":"))
+    for name, own, other in (("truncation", dashed, dotted), ("rounding", dotted, dashed)):
+        [step] = [text.get_position()[0] for text in axes.texts if text.get_text().startswith(name)]
+        at = np.abs(np.log10(STEPS / step)).argmin()
+        assert own.get_ydata()[at] > 100 * other.get_ydata()[at]
 
 
 def test_the_secant_goes_through_its_two_points():

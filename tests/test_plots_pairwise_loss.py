@@ -60,6 +60,7 @@ def test_slopes_that_are_no_numbers_are_crossed_out():
 
 def test_distances_of_zero_stand_on_the_floor_of_the_axis():
     [axes] = figures.disagreement(MARGINS, {20: 1e-9 * LOSS, 36: 0 * LOSS}, limit=1e-12).axes
+    assert [each.get_label() for each in axes.lines[:2]] == ["threshold 20", "threshold 36"]
     np.testing.assert_allclose(line(axes, 0)[:, 1], 1e-9 * LOSS)
     np.testing.assert_allclose(line(axes, 1)[:, 1], 1e-17)
     np.testing.assert_allclose(line(axes, 2)[:, 1], 1e-12)
