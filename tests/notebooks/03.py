@@ -41,6 +41,11 @@ def test_each_method_bears_its_own_name():
         assert np.isclose(errors[np.isclose(at, 0.01)], abs(first_term), rtol=0.02)
     assert list(whole) == ["float32", "float64"]
     assert whole["float32"][1].min() > 1e-5 > 1e-7 > whole["float64"][1].min()
+    for figure, found in ((four_methods, curves), (two_precisions, whole)):
+        drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+        for name, (_, errors) in found.items():
+            assert np.allclose(drawn[name][errors > 0], errors[errors > 0], atol=0)
+    assert two_precisions.axes[0].get_ylabel() == "relative error of the slope"
 
 
 def test_the_u_is_drawn_with_its_two_lines():
@@ -56,6 +61,7 @@ def test_the_bug_is_drawn_where_it_is():
     """The two pictures of all tensors exchanged, or error and slope in one of them."""
     for figure, rows in ((as_it_is, checks), (with_bug, planted)):
         drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+        assert np.allclose(drawn["tolerance"], [1e-10 + 1e-6 * abs(row.numeric) for row in rows])
         assert [row.name for row, one in zip(rows, drawn["error"] > drawn["tolerance"], strict=True) if one] == [
             row.name for row in rows if not row.ok]
         visible = [k for k, row in enumerate(rows) if abs(row.analytic) > 1e-12]

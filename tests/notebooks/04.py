@@ -50,7 +50,7 @@ def test_the_padding_moves_with_its_slider():
 
 def test_each_loss_bears_its_own_name():
     """Names exchanged among the three training losses, whose thin lines no picture's tolerance would hold."""
-    [axes] = figures.stuck(curves).axes
+    [axes] = three_trainings.axes
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
     flat, restless = drawn["cut on the right"], drawn["cut on the right, dropout on"]
     assert np.abs(np.array(flat) - math.log(2)).max() < 1e-6 and drawn["ours"][-1] < 0.3
