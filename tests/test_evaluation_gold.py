@@ -63,6 +63,7 @@ def test_a_perfect_model_of_another_temperature_and_a_backward_one():
     ([1, 2], [1, np.inf], None, "1 of 2 gold values are not finite"),
     ([1, 2], [0, 0], None, "the gold rewards never differ within a prompt"),
     ([5, 5, 7, 7], [1, 2, 3, 4], "aabb", "the learned rewards never differ within a prompt"),
+    ([0.1] * 3, [1, 2, 3], "aaa", "the learned rewards never differ within a prompt"),  # but for rounding
     ([1, 2, 3], [1, 2, 3], "abc", "never differ within a prompt"),
     ([1, 2, 3], [1, 2, 3], "ab", "3 values, 2 labels"),
 ])  # fmt: skip
