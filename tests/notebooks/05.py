@@ -30,20 +30,22 @@ def test_each_head_shows_its_own_table():
 
 def test_each_pooling_bears_its_own_name():
     """Names or sides exchanged in the figure of naive poolings."""
-    figure = padding.naive_pooling(["alone", "batch", *(f"+{extra}" for extra in PADS[1:])], turned)
     drawn = {axes.get_title(loc="left"): {line.get_label(): line.get_ydata() for line in axes.lines}
-             for axes in figure.axes}
+             for axes in naive.axes}
     right_side, left_side = drawn["padding on the right"], drawn["padding on the left"]
     assert max(right_side["first token"]) < 1e-3 and max(left_side["last token"]) < 1e-3
     assert 0.3 < min(right_side["mean"][1:]) < min(right_side["last token"][1:]) < 0.42
     assert 0.08 < left_side["first token"][1] < 0.2 < 0.25 < left_side["mean"][1] < 0.35
+    places = ["alone", "batch", *(f"+{extra}" for extra in PADS[1:])]
+    assert all([label.get_text() for label in axes.get_xticklabels()] == places for axes in naive.axes)
 
 
 def test_each_way_to_count_bears_its_own_name():
-    """The two panels of the drift exchanged: counted by the mask nothing drifts."""
-    figure = padding.drift(pads, by_column.reshape(2, 4, -1), by_mask.reshape(2, 4, -1))
-    moved = {axes.get_title(loc="left"): [np.ptp(line.get_ydata()) for line in axes.lines] for axes in figure.axes}
+    """The two panels of the drift exchanged: counted by the mask nothing drifts; or chosen and rejected."""
+    moved = {axes.get_title(loc="left"): [np.ptp(line.get_ydata()) for line in axes.lines] for axes in drift.axes}
     assert max(moved["position counted by the mask"]) < 1e-4 and min(moved["position = column"]) > 0.1
+    alone = [line.get_ydata()[0] for line in drift.axes[0].lines]  # the chosen ones first, in their colour
+    assert np.allclose(alone, np.ravel(score_pairs(opened, four)), atol=1e-5)
 
 
 def test_each_change_bears_its_own_name():
@@ -56,18 +58,31 @@ def test_each_change_bears_its_own_name():
     coarse_ = most["bfloat16, batch of 1 or of 100"]
     assert 0.001 < coarse_ < 0.1 and coarse_ == min(list(most.values())[7:])
     assert most["no [SEP] at the end: margin"] < most["two words more: margin"]
-    figure = padding.what_moves_a_reward(changes, tolerance=1e-5, harmless=7)
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(changes)
+    assert [label.get_text() for label in moves.axes[0].get_yticklabels()] == list(changes)
+    dots = [line for line in moves.axes[0].lines if len(line.get_xdata()) == 1]
+    assert [dot.get_color() for dot in dots] == [dots[0].get_color()] * 7 + [dots[-1].get_color()] * 6
+    assert dots[6].get_color() != dots[7].get_color()
 
 
 def test_dots_and_lines_of_the_first_loss_are_what_they_are_called():
     """Measured and expected exchanged, or a marked size at another place."""
-    marked = {"ours, 0.02": 0.02, "torch’s": 1 / np.sqrt(3 * 128)}
-    figure = figures.first_loss(stds, measured, small, large, marked)
-    lines = {line.get_linestyle(): line for line in figure.axes[0].lines if len(line.get_xdata()) > 2}
+    [axes] = first_loss.axes
+    lines = {line.get_linestyle(): line for line in axes.lines if len(line.get_xdata()) > 2}
+    bands = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 2]
+    assert np.allclose(bands, (0.02, 1 / np.sqrt(3 * 128)))
+    assert [text.get_text() for text in axes.texts][:2] == ["ours, 0.02", "torch’s"]
     square = ((phi[:100] - phi[100:]) ** 2).sum(dim=1).mean().item()
     assert np.allclose(lines["--"].get_ydata(), lines["--"].get_xdata() ** 2 * square / 8)
     assert abs(np.interp(0.02, stds, measured) - 0.0011) < 0.0003
+
+
+def test_each_hidden_token_bears_its_own_name():
+    """Words that stand one place off below their bars, or shares and effects exchanged."""
+    above, below = hidden_tokens.axes
+    assert [label.get_text() for label in below.get_xticklabels()] == here[1:]
+    shares_, effects_ = ([bar.get_height() for bar in axes.patches] for axes in (above, below))
+    looked_at_, moved = looked_at_and_effects(inputs)
+    assert np.allclose(shares_, looked_at_[1:], atol=1e-5) and np.allclose(effects_, moved[1:], atol=1e-4)
 
 
 def test_the_text_tells_the_numbers_that_came():
@@ -78,4 +93,7 @@ def test_the_text_tells_the_numbers_that_came():
     assert {pair.prompt for pair in many} <= set(world.prompts("validation"))
     assert shorter + 0.15 < accuracy < gold and 0.04 < high - low < 0.1 and low < accuracy < high
     assert abs(accuracy - np.mean(np.subtract(*score_pairs(opened, many)) > 0)) <= 0.004
+    judged_right = rightness(np.subtract(*score_pairs(opened, many)))
+    assert np.allclose((low, high), clustered_bootstrap(judged_right, [pair.prompt for pair in many]), atol=0.005)
+    assert abs(alike - np.corrcoef(np.subtract(*column), np.subtract(*counted))[0, 1]) < 1e-6
     assert abs(right[0] - accuracy) <= 0.004  # padded on the left, positions by the mask: the same model
