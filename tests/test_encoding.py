@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
 from rmlib.data import PreferencePair
-from rmlib.encoding import EncodingSpec, collate, describe, encode, micro_batches, read_template
+from rmlib.encoding import EncodingSpec, collate, describe, encode, micro_batches, read_template, tell_cuts
 
 PAIR = PreferencePair("What is the capital of France?", "Paris, of course.", "London. I think it is London.")
 TRANSCRIPT = PreferencePair("\n\nHuman: How do I boil an egg?\n\nAssistant:", "In boiling water.", "I don't know")
@@ -119,7 +119,7 @@ def test_responses_that_differ_only_beyond_the_window_are_told_as_identical():
     assert encoded.identical and "1 identical after the cut" in describe([encoded], 1)
 
 
-def test_overlong_pairs_can_be_dropped_or_refused():
+def test_overlong_pairs_can_be_dropped_or_refused(caplog):
     tokenizer, spec = template("bert", 16)
     fits = PreferencePair("Why?", "yes", "no")
     just = PreferencePair("is", "is " * spec.room, "no")
@@ -127,6 +127,8 @@ def test_overlong_pairs_can_be_dropped_or_refused():
     kept = encode(tokenizer, pairs, spec, "drop")
     assert [pair.index for pair in kept] == [1]
     assert "1 of 4 pairs encoded" in describe(kept, 4) and "3 dropped" in describe(kept, 4)
+    tell_cuts(kept, 4)
+    assert "3 dropped" in caplog.text
     assert [pair.index for pair in encode(tokenizer, pairs, spec)] == [0, 1, 2, 3]
     with pytest.raises(ValueError, match=r"\(line 7\) is longer than max_length = 16"):
         encode(tokenizer, pairs[1:], spec, "error")
