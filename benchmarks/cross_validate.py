@@ -33,13 +33,12 @@ import torch
 import transformers
 from accelerate.utils import set_seed
 
-from rmlib.baselines import null_baselines
-from rmlib.data import PairSet, read_pairs
-from rmlib.evaluation import clustered_bootstrap, margins_from, mcnemar, rightness, summarise, wilson_interval
+from rmlib.evaluation import clustered_bootstrap, mcnemar, pair_accuracies, reward_margins, summarise, wilson_interval
 from rmlib.files import atomic_write_text
 from rmlib.model import POOLINGS, RewardModel, score_pairs
-from rmlib.rows import PreferencePair
-from rmlib.splits import conversation_key, folds_by_conversation
+from rmlib.pairs import PairSet, PreferencePair, conversation_key, read_pairs
+from rmlib.practice.folds import folds_by_conversation
+from rmlib.practice.rivals import null_baselines
 from rmlib.training import TrainingConfig, train
 
 POOLING = "mean"
@@ -76,7 +75,7 @@ def one_seed(pairs: list[PreferencePair], seed: int, options: argparse.Namespace
     rows, margins, held_out, baselines = [], [], [], {}
     for number, (training, held) in enumerate(folds, start=1):
         fold = finished_fold(training, held, seed, number, options)
-        margins.append(margins_from([fold.pop("chosen"), fold.pop("rejected")]))
+        margins.append(reward_margins([fold.pop("chosen"), fold.pop("rejected")]))
         held_out += held
         evaluation = asdict(summarise(margins[-1], held))
         rows.append({"fold": number, "training_pairs": len(training), **fold, **evaluation})
@@ -129,9 +128,9 @@ def trained_fold(training: list[PreferencePair], held_out: list[PreferencePair],
 
 def compare(ours: np.ndarray, theirs: np.ndarray, conversations: Sequence[Hashable]) -> dict:
     """A baseline's accuracy, the model's lead and McNemar's test, from margins and conversations (N,) of the pairs."""
-    right = float(rightness(theirs).sum())
+    right = float(pair_accuracies(theirs).sum())
     low, high = wilson_interval(right, len(theirs))
-    ahead = rightness(ours) - rightness(theirs)
+    ahead = pair_accuracies(ours) - pair_accuracies(theirs)
     lead_low, lead_high = clustered_bootstrap(ahead, conversations)
     test = mcnemar(ours, theirs)
     return {"accuracy": right / len(theirs), "accuracy_low": low, "accuracy_high": high,

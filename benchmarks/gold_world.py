@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from rmlib.course.world import World, bayes_limits, realised_agreement
 from rmlib.evaluation import wilson_interval
 from rmlib.model import RewardModel, score_pairs
 from rmlib.settings import EMBEDDED_BACKBONE
 from rmlib.training import TrainingConfig, train
-from rmlib.world import World, bayes_limits, realised_agreement
 
 
 def untrained(start: str, seed: int) -> RewardModel:

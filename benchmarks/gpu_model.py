@@ -19,15 +19,14 @@ from accelerate.utils import set_seed
 from gpu import Given
 from gpu_speed import decoder_config, network
 
-from rmlib import unpadded
 from rmlib.course.matrix_products import clock_of
 from rmlib.course.speed import peak_memory, watch_memory
-from rmlib.data import read_pairs
 from rmlib.encoding import EncodedPair, encode
-from rmlib.evaluation import margins_from, summarise
-from rmlib.model import RewardModel, score_pairs
+from rmlib.evaluation import reward_margins, summarise
+from rmlib.model import RewardModel, score_pairs, unpadded
+from rmlib.pairs import read_pairs
+from rmlib.practice.folds import folds_by_conversation
 from rmlib.settings import read_settings
-from rmlib.splits import folds_by_conversation
 from rmlib.training import TrainingConfig, has_native_bf16, train
 
 SEED, FOLDS = 0, 5  # those of the first seed of benchmarks/cross_validate.py
@@ -98,7 +97,7 @@ def learning(figures: dict, given: Given, keep: Callable[[], None]) -> None:
     margins, held_out = [], []
     for number, (training, held) in enumerate(folds_by_conversation(pairs, FOLDS, SEED), start=1):
         fold, rewards = one_fold(training, held, config, given)
-        margins.append(margins_from(rewards))
+        margins.append(reward_margins(rewards))
         held_out += held
         figures["folds"].append({"fold": number, "training_pairs": len(training), **fold,
                                  **asdict(summarise(margins[-1], held))})

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gpu import Given
+
 from tools import run_notebooks
 
 

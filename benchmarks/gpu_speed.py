@@ -18,9 +18,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from rmlib.course.matrix_products import clock_of
 from rmlib.course.speed import peak_memory, watch_memory
-from rmlib.data import read_pairs
-from rmlib.evaluation import margins_from, nll
+from rmlib.evaluation import nll, reward_margins
 from rmlib.model import RewardModel, score_pairs
+from rmlib.pairs import read_pairs
 from rmlib.settings import read_settings
 from rmlib.training import train
 
@@ -143,7 +143,7 @@ def attempt(loop: str, start: Start, pieces: int, now: Callable[[], float]) -> d
     watch_memory(device)
     seconds, tokens = timed(LOOPS[loop](start, model, pieces), model, now)
     return {"seconds": seconds, "tokens": tokens, "peak_memory": peak_memory(device),
-            "loss": None if "defaults" in loop else nll(margins_from(score_pairs(model, start.pairs)))}
+            "loss": None if "defaults" in loop else nll(reward_margins(score_pairs(model, start.pairs)))}
 
 
 def check_tokens(found: dict) -> None:

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from rmlib.data import PreferencePair
 from rmlib.encoding import EncodedPair, encode
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel
+from rmlib.pairs import PreferencePair
 from rmlib.training import Trainer, TrainingConfig, train
 
 BATCH, RATE, WINDOW = 16, 5e-5, 512

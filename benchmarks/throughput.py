@@ -36,9 +36,9 @@ from loops import LOOPS, Start, make_start, timed
 from transformers import AutoModelForSequenceClassification
 
 from rmlib.course import matrix_products
-from rmlib.data import read_pairs
-from rmlib.evaluation import margins_from, nll
+from rmlib.evaluation import nll, reward_margins
 from rmlib.model import RewardModel, score_pairs
+from rmlib.pairs import read_pairs
 from rmlib.training import has_native_bf16
 
 LOSS_TOLERANCE = {"reference": 0.05}  # nats from trl's; single pairs take another path to about the same place
@@ -60,7 +60,7 @@ def measure(name: str, start: Start, now: matrix_products.Clock) -> dict:
 
 
 def loss_on(model: RewardModel, start: Start) -> float:
-    return nll(margins_from(score_pairs(model, start.pairs)))
+    return nll(reward_margins(score_pairs(model, start.pairs)))
 
 
 def check(rounds: dict[str, list[dict]]) -> None:

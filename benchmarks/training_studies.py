@@ -31,12 +31,12 @@ import torch
 import transformers
 from gold_world import freeze_lower_half, untrained
 
-from rmlib.evaluation import decided_by_fact, margins_from, rightness, summarise
+from rmlib.course.slices import decided_by_fact
+from rmlib.course.world import World, bayes_limits, realised_agreement
+from rmlib.evaluation import pair_accuracies, reward_margins, summarise
 from rmlib.files import atomic_write_text
 from rmlib.model import score_pairs
-from rmlib.training import train
-from rmlib.training_config import TrainingConfig
-from rmlib.world import World, bayes_limits, realised_agreement
+from rmlib.training import TrainingConfig, train
 
 RATES, BATCHES, SETTINGS_PAIRS = (2.5e-4, 5e-4, 1e-3, 2e-3), (8, 16, 32), 2_048
 LONGER_RATES, LONGER_BATCHES, LONGER_PAIRS = (1.25e-4, 2.5e-4, 5e-4), (16, 32), 8_192
@@ -105,11 +105,11 @@ def run(world: World, start: str, pairs: int, config: TrainingConfig, validation
         freeze_lower_half(model)
     try:
         result = train(model, world.pairs(pairs, "train", seed=config.seed), config, progress=False)
-        margins = margins_from(score_pairs(model, validation))
+        margins = reward_margins(score_pairs(model, validation))
         found = summarise(margins, validation)
     except ValueError as error:  # rewards that are no finite numbers, above all
         return {**row, "failed": str(error)}
-    right, facts = rightness(margins), decided_by_fact(world, validation)
+    right, facts = pair_accuracies(margins), decided_by_fact(world, validation)
     return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(),
             "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
             "low": found.accuracy_low, "high": found.accuracy_high}

@@ -1,4 +1,8 @@
-"""From a preference pair to token ids and padded batches: the one way in for training, evaluation and scoring."""
+"""From a preference pair to token ids and padded batches: the one way in for training, evaluation and scoring.
+
+The tokenizer's template is read off; what is too long is cut, the prompt's oldest tokens first; batches are made by a
+budget of tokens; what was lost is told.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rmlib.data import PreferencePair
+from rmlib.pairs import PreferencePair
 
-log = logging.getLogger("rmlib")
+_log = logging.getLogger("rmlib")
 OVERLONG = ("keep_response", "drop", "error")
 
 
@@ -143,8 +147,8 @@ def _assemble(index, prompt, chosen, rejected, spec: EncodingSpec) -> EncodedPai
     longest = max(len(chosen), len(rejected))
     keep = max(0, min(len(prompt), spec.room - longest))
     head = [*spec.prefix, *prompt[len(prompt) - keep :], *spec.between]
-    sequences = [np.array([*head, *part[: spec.room], *spec.suffix], dtype=np.int32) for part in (chosen, rejected)]
-    return EncodedPair(index, *sequences, len(head), len(prompt) - keep, longest > spec.room)
+    one, other = (np.array([*head, *part[: spec.room], *spec.suffix], dtype=np.int32) for part in (chosen, rejected))
+    return EncodedPair(index, one, other, len(head), len(prompt) - keep, longest > spec.room)
 
 
 def micro_batches(pairs: Sequence[EncodedPair], token_budget: int) -> list[list[EncodedPair]]:
@@ -199,4 +203,4 @@ def describe(encoded: Sequence[EncodedPair], total: int) -> str:
 def tell_cuts(encoded: Sequence[EncodedPair], total: int) -> None:
     """Warn with `describe` where anything was lost."""
     if len(encoded) < total or any(pair.prompt_cut or pair.response_cut or pair.identical for pair in encoded):
-        log.warning(describe(encoded, total))
+        _log.warning(describe(encoded, total))

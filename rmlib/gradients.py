@@ -16,17 +16,6 @@ from torch import Tensor
 Numbers = float | complex | np.ndarray | Tensor
 
 
-def forward_difference(function: Callable[[Numbers], Numbers], point: Numbers, step: float) -> Numbers:
-    """(f(x + h) − f(x)) / h, off by about h |f''(x)| / 2, and by rounding, of the size of 2 eps |f(x)| / h.
-
-    point: x, a number or an array or tensor of them, where f works on each by itself; step: h.
-
-    Raises ValueError unless 0 < step < ∞.
-    """
-    _require_positive(step)
-    return (function(point + step) - function(point)) / step
-
-
 def central_difference(function: Callable[[Numbers], Numbers], point: Numbers, step: float) -> Numbers:
     """(f(x + h) − f(x − h)) / 2h, off by about h² |f'''(x)| / 6, and by rounding, of the size of eps |f(x)| / h.
 
@@ -34,25 +23,8 @@ def central_difference(function: Callable[[Numbers], Numbers], point: Numbers, s
 
     Raises ValueError unless 0 < step < ∞.
     """
-    _require_positive(step)
+    require_positive(step)
     return (function(point + step) - function(point - step)) / (2 * step)
-
-
-def complex_step(function: Callable[[Numbers], Numbers], point: Numbers, step: float = 1e-20) -> Numbers:
-    """Im f(x + ih) / h, off by about h² |f'''(x)| / 6; nothing is subtracted, so that h can be as small as you like.
-
-    point: x, a number or an array or tensor of them, where f works on each by itself; step: h. f must be analytic and
-    be computed so: abs, max and comparisons are not.
-
-    Raises ValueError unless 0 < step < ∞, and where f gives back a real number.
-    Source: Squire and Trapp (1998), SIAM Review 40, 110-112, doi:10.1137/S003614459631241X.
-    """
-    _require_positive(step)
-    value = function(point + 1j * step)
-    if not (value.is_complex() if isinstance(value, Tensor) else np.iscomplexobj(value)):
-        raise ValueError("the function turned a complex number into a real one, and the derivative was in the part it "
-                         "lost: write it without abs, max, real parts or conversions to float")
-    return value.imag / step
 
 
 class DirectionalCheck(NamedTuple):
@@ -86,7 +58,7 @@ def directional_checks(
     Raises ValueError for float32, for unnamed, frozen or no parameters, a loss that is no scalar tensor or not float64
     or that changes from call to call, unless 0 < step < ∞, and for a tolerance below zero.
     """
-    _require_positive(step)
+    require_positive(step)
     if not (atol >= 0 and rtol >= 0):
         raise ValueError(f"tolerances must be at least 0, got atol={atol!r}, rtol={rtol!r}")
     named = _named_doubles(parameters)
@@ -113,7 +85,7 @@ def _slope(loss_fn: Callable[[], Tensor], parameter: Tensor, direction: Tensor, 
 
     with torch.no_grad():
         try:
-            return central_difference(loss_at, 0.0, step)
+            return (loss_at(step) - loss_at(-step)) / (2 * step)
         finally:
             parameter.copy_(original)
 
@@ -129,7 +101,7 @@ def _gradients(loss_fn: Callable[[], Tensor], named: dict[str, Tensor]) -> list[
     return [torch.zeros_like(parameter) if gradient is None else gradient for parameter, gradient in pairs]
 
 
-def _require_positive(step: float) -> None:
+def require_positive(step: float) -> None:
     if not 0 < step < math.inf:
         raise ValueError(f"the step must be positive and finite, got {step!r}")
 

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DistilBertConfig, DistilBertForMaskedLM, PreTrainedTokenizerFast
 
+from rmlib.course.world import Fact, World
 from rmlib.files import atomic_directory, atomic_write_text
-from rmlib.world import Fact, World
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 POSITIONS = 512

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import torch
 
+from rmlib.course.world import World
 from rmlib.model import RewardModel
 from rmlib.settings import EMBEDDED_BACKBONE, EMBEDDED_REWARD_MODEL
-from rmlib.training import train
-from rmlib.training_config import TrainingConfig
-from rmlib.world import World
+from rmlib.training import TrainingConfig, train
 
 
 def build() -> RewardModel:

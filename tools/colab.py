@@ -1,8 +1,8 @@
 """Write the Colab badges and the set-up cell into README and every notebook: `make colab REPO=owner/name`.
 
 An empty REPO takes the badges out again. Each notebook has one code cell tagged "setup"; its source is
-tools/setup_cell.py with REPO and REF filled in, folded in JupyterLab and on Colab, where its first line stays as a
-title. The badge is the last line of the notebook's first cell.
+tools/setup_cell.py with REPO, REF and the course's version filled in, folded in JupyterLab and on Colab, where its
+first line stays as a title. The badge is the last line of the notebook's first cell.
 """
 
 import argparse
@@ -12,10 +12,12 @@ from pathlib import Path
 
 import nbformat
 
+from rmlib import __version__
 from rmlib.files import atomic_write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTING = re.compile(r'^REPO, REF = "(.*)", "(.*)"', re.MULTILINE)
+VERSION = re.compile(r'notebook="(.*)"')
 BADGE = re.compile(r"\n*\[!\[Open [^\n]* in Colab\][^\n]*")
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 README_BLOCK = re.compile(r"(<!-- colab badges -->\n).*?(<!-- end of colab badges -->)", re.DOTALL)
@@ -31,7 +33,8 @@ def cell_source(repo: str, ref: str) -> str:
     if not re.fullmatch(r"[\w./-]+", ref):
         raise ValueError(f"REF must be a branch, tag or commit, got {ref!r}")
     template = (ROOT / "tools" / "setup_cell.py").read_text(encoding="utf-8")
-    return SETTING.sub(f'REPO, REF = "{repo}", "{ref}"', template).rstrip("\n")
+    dated = VERSION.sub(f'notebook="{__version__}"', template)
+    return SETTING.sub(f'REPO, REF = "{repo}", "{ref}"', dated).rstrip("\n")
 
 
 def badge(repo: str, ref: str, notebook: str) -> str:
@@ -80,10 +83,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Write what has to change; exit code 2 for a REPO or notebook that can't be used."""
     parser = argparse.ArgumentParser(description="Write Colab badges and the set-up cell into README and notebooks.")
     parser.add_argument("--repo", default="", metavar="OWNER/NAME", help="empty: take the badges out")
-    parser.add_argument("--ref", default="main", help="branch, tag or commit to fetch")
+    parser.add_argument("--ref", default="", help=f"branch, tag or commit to fetch; default: v{__version__}")
     options = parser.parse_args(arguments)
     try:
-        changed = changes(options.repo, options.ref)
+        changed = changes(options.repo, options.ref or f"v{__version__}")
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 2

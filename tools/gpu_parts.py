@@ -171,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def default_pairs() -> Path:
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     from real_parts import hh_file
 
     return hh_file()

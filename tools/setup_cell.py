@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-REPO, REF = "", "main"  # the course's home on GitHub: written by `make colab REPO=owner/name`
+REPO, REF = "", "v0.2.0"  # the course's home on GitHub: written by `make colab REPO=owner/name`
 if Path("../rmlib/__init__.py").exists():
     sys.path.insert(0, str(Path("..").resolve()))  # in a clone, its own code comes first
 home = getattr(importlib.util.find_spec("rmlib"), "origin", None)
@@ -29,4 +29,4 @@ if not home:
     importlib.invalidate_caches()
 from rmlib.course.versions import tell_what_is_amiss
 
-tell_what_is_amiss()
+tell_what_is_amiss(notebook="0.2.0")

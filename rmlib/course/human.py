@@ -8,7 +8,7 @@ import sys
 import huggingface_hub
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from rmlib.data import PairSet, read_pairs
+from rmlib.pairs import PairSet, read_pairs
 from rmlib.settings import Settings
 
 HUB_DATASET = "Anthropic/hh-rlhf"  # MIT licence; Bai et al. (2022), arXiv:2204.05862

@@ -2,7 +2,7 @@
 
 The file is the only memory. A choice is one line, appended and synced to disk before anything else happens, so a kernel
 that dies loses nothing, and whoever comes next reads the file to see what is still to be asked. Its rows have the forms
-of `rmlib.rows`, so it trains as it is. A choice has one key more, `left`: which response stood on the left.
+of `rmlib.pairs.rows`, so it trains as it is. A choice has one key more, `left`: which response stood on the left.
 
 A stand-in's rows say so, with `"by": "stand-in"`. They make way for the first label of a person, so that a file holds
 the labels of people or of a stand-in, never of both.
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rmlib.course.questions import Key, Question, Row, Verdict, question_of, questions, row_key
-from rmlib.data import Source, read_pairs
+from rmlib.course.world import Annotator, World, realised_agreement
 from rmlib.files import atomic_write_text
-from rmlib.rows import PreferencePair, RowError, judge, parse
-from rmlib.world import Annotator, World, realised_agreement
+from rmlib.pairs import PreferencePair, Source, read_pairs
+from rmlib.pairs.rows import RowError, parse, read_row
 
 STAND_IN = {"by": "stand-in"}
 
@@ -182,7 +182,7 @@ def _read(path: Path) -> _Content:
 def _row(text: bytes, place: str) -> Row:
     try:
         row = parse(text)
-        judge(row, 0)
+        read_row(row, 0)
     except RowError as fault:
         raise ValueError(f"{place}: {fault}. Mend or delete this line, or give another path for the labels") from None
     return row

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rmlib.rows import PreferencePair, RowError, judge
+from rmlib.pairs import PreferencePair
+from rmlib.pairs.rows import RowError, read_row
 
 Verdict = Literal["A", "B", "tie", "skip"]
 Row = dict[str, Any]
@@ -52,7 +53,7 @@ def questions(pairs: Iterable[PreferencePair], seed: int = 0) -> list[Question]:
     for number, pair in enumerate(pairs, start=1):
         question = question_of(pair, seed)
         try:
-            judge(question.row("A"), number)
+            read_row(question.row("A"), number)
         except RowError as fault:
             raise ValueError(f"pair {number} can't be labelled: {fault}") from None
         found.setdefault(question.key, question)

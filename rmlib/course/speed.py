@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from rmlib.course import matrix_products
-from rmlib.data import PreferencePair
 from rmlib.encoding import encode
 from rmlib.model import RewardModel
+from rmlib.pairs import PreferencePair
 from rmlib.training import TrainingResult
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import distributions, requires
 from pathlib import Path
 
-from rmlib import COURSE
+from rmlib import COURSE, __version__
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 
@@ -48,7 +48,12 @@ def what_is_amiss() -> list[str]:
     return told + ([f"What helps: %pip install {renew}, then restart the kernel."] if told else [])
 
 
-def tell_what_is_amiss() -> None:
-    """Print what `what_is_amiss` finds; nothing where all is well."""
+def tell_what_is_amiss(notebook: str = __version__) -> None:
+    """Print what `what_is_amiss` finds, and whether notebook and code are of two versions; nothing if all is well."""
     for line in what_is_amiss():
         print(line)
+    if notebook != __version__:
+        print(f"This notebook is of version {notebook} of the course, and its code, in {Path(__file__).parents[1]}, "
+              f"of version {__version__}.\nWhat helps: in a clone, `git pull` and `make reset`; elsewhere %pip "
+              f"uninstall -y {COURSE}, put the wheel of version {notebook} beside the notebook if the code came from "
+              "one, restart the kernel, and run this cell again.")

@@ -1,21 +1,17 @@
-"""A reward model's figures on a set of pairs, in one row; and such rows of several seeds."""
+"""`evaluate`: a reward model's figures on a set of pairs, beside those of two rules that look at length alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from accelerate import PartialState
-from accelerate.utils import gather_object
 
-from rmlib.baselines import length_baselines
-from rmlib.data import PreferencePair
+from rmlib.evaluation.accuracy import clustered_bootstrap, numbers, pair_accuracies, wilson_interval
 from rmlib.evaluation.calibration import brier, ece_floor, expected_calibration_error, nll
-from rmlib.evaluation.intervals import clustered_bootstrap, rightness, wilson_interval
-from rmlib.model import RewardModel, score_pairs
-from rmlib.splits import conversation_key
+from rmlib.model import RewardModel, score_pairs_distributed
+from rmlib.pairs import PreferencePair, conversation_key
 
 
 @dataclass(frozen=True)
@@ -52,21 +48,10 @@ class Evaluation:
 
 def evaluate(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> Evaluation:
     """Score every pair once, over all processes there are, and sum up; the same result in each process."""
-    return summarise(margins_from(score_everywhere(model, pairs, token_budget)), pairs)
+    return summarise(reward_margins(score_pairs_distributed(model, pairs, token_budget)), pairs)
 
 
-def score_everywhere(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> np.ndarray:
-    """score_pairs with the pairs dealt out to the processes: (2, N) float32, in order."""
-    state = PartialState()
-    mine = range(state.process_index, len(pairs), state.num_processes)
-    ours = score_pairs(model, [pairs[i] for i in mine], token_budget)
-    scores = np.full((2, len(pairs)), np.nan, dtype=np.float32)
-    for indices, theirs in gather_object([(list(mine), ours)]):
-        scores[:, indices] = theirs
-    return scores
-
-
-def margins_from(rewards: Sequence[np.ndarray]) -> np.ndarray:
+def reward_margins(rewards: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Margins r_chosen - r_rejected, float64 (N,), from rewards (2, N): between float32 much would be lost."""
     return np.subtract(*rewards, dtype=np.float64)
 
@@ -78,13 +63,8 @@ def summarise(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> Evaluatio
     """
     if not len(pairs):
         raise ValueError("nothing to evaluate: no pairs")
-    margins = np.asarray(margins, dtype=np.float64)  # (N,)
-    broken = int((~np.isfinite(margins)).sum())
-    if broken:
-        raise ValueError(f"{broken} of {len(margins)} pairs have rewards that are not finite numbers")
-    if margins.shape != (len(pairs),):
-        raise ValueError(f"{len(pairs)} pairs need as many margins in one row, not an array of shape {margins.shape}")
-    right, conversations = rightness(margins), [conversation_key(pair) for pair in pairs]
+    margins = numbers(margins, "margins", like=pairs)
+    right, conversations = pair_accuracies(margins), [conversation_key(pair) for pair in pairs]
     low, high = wilson_interval(float(right.sum()), len(pairs))
     clustered_low, clustered_high = clustered_bootstrap(right, conversations)
     return Evaluation(
@@ -95,23 +75,15 @@ def summarise(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> Evaluatio
     )
 
 
-def seeds_table(
-    runs: Mapping[int, Evaluation | str], figures: Sequence[str] = ("accuracy", "nll", "brier", "ece")
-) -> list[dict[str, int | str | float]]:
-    """Rows of a table of several seeds: each run's figures, then "mean" and "spread" of the runs that ended.
+def length_baselines(pairs: Sequence[PreferencePair]) -> dict[str, float]:
+    """How often two rules that read nothing would be right: always the longer, always the shorter (in characters).
 
-    runs: of each seed its evaluation, or, where it failed, what went wrong: its row then has the key "failed", so that
-    no run goes missing. Spread is the sample standard deviation √(Σ(x - mean)² / (R - 1)) of the R that ended; with
-    R = 1 there is none. It tells how much seeds matter, not how sure the accuracy is of new pairs: all share theirs.
-
-    Raises ValueError where there is no run.
+    Where both are equally long, either is half right, as a reward model is at a tie: the two shares add up to 1.
     """
-    if not runs:
-        raise ValueError("no runs: give at least one seed")
-    rows: list[dict] = [{"seed": seed, "failed": run} if isinstance(run, str) else
-                        {"seed": seed, **{name: getattr(run, name) for name in figures}} for seed, run in runs.items()]
-    ended = np.array([[row[name] for name in figures] for row in rows if "failed" not in row])  # (R, figures)
-    for name, least, sum_up in (("mean", 1, np.mean), ("spread", 2, lambda x, axis: np.std(x, axis, ddof=1))):
-        if len(ended) >= least:
-            rows.append({"seed": name, **dict(zip(figures, sum_up(ended, axis=0).tolist()))})
-    return rows
+    longer = np.sign(extra_characters(pairs))
+    return {"longer": float((1 + longer).mean() / 2), "shorter": float((1 - longer).mean() / 2)}
+
+
+def extra_characters(pairs: Sequence[PreferencePair]) -> np.ndarray:
+    """By how many characters chosen is longer than rejected, float64 (N,)."""
+    return np.array([len(pair.chosen) - len(pair.rejected) for pair in pairs], dtype=np.float64)

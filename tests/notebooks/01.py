@@ -5,6 +5,8 @@ import re
 
 from matplotlib.colors import to_hex
 
+from rmlib.practice.style import CHOSEN
+
 
 def probability(gap):
     return 1 / (1 + math.exp(-gap))
@@ -20,7 +22,7 @@ def test_the_slider_counts_and_draws_the_votes_of_its_gap():
         left, right = figure.axes
         dot, squares = left.lines[-1], right.collections[0]
         assert dot.get_xdata() == gap and abs(dot.get_ydata()[0] - probability(gap)) < 1e-12
-        blue = [to_hex(colour) == plots.CHOSEN.lower() for colour in squares.to_rgba(squares.get_array().ravel())]
+        blue = [to_hex(colour) == CHOSEN.lower() for colour in squares.to_rgba(squares.get_array().ravel())]
         assert sum(blue) == wanted
 
 

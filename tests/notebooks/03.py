@@ -32,7 +32,7 @@ def test_a_secant_of_other_steps():
 
 def test_each_method_bears_its_own_name():
     """Names of two curves exchanged in a picture whose tolerance is wider than they are."""
-    tangent, second, third = -1 / (1 + math.e), 0.196612, -0.090858
+    _, second, third = -1 / (1 + math.e), 0.196612, -0.090858
     assert list(curves) == ["forward", "central", "complex", "central, float32"]
     least = {name: errors[1:].min() for name, (_, errors) in curves.items()}
     assert least["complex"] < 1e-15 < least["central"] < 1e-10 < 1e-6 < least["central, float32"]

@@ -93,7 +93,8 @@ def test_the_text_tells_the_numbers_that_came():
     assert {pair.prompt for pair in many} <= set(world.prompts("validation"))
     assert shorter + 0.15 < accuracy < gold and 0.04 < high - low < 0.1 and low < accuracy < high
     assert abs(accuracy - np.mean(np.subtract(*score_pairs(opened, many)) > 0)) <= 0.004
-    judged_right = rightness(np.subtract(*score_pairs(opened, many)))
+    judged_right = pair_accuracies(np.subtract(*score_pairs(opened, many)))
     assert np.allclose((low, high), clustered_bootstrap(judged_right, [pair.prompt for pair in many]), atol=0.005)
     assert abs(alike - np.corrcoef(np.subtract(*column), np.subtract(*counted))[0, 1]) < 1e-6
     assert abs(right[0] - accuracy) <= 0.004  # padded on the left, positions by the mask: the same model
+    assert abs(off - np.abs(column - counted).mean() / np.std(counted)) < 1e-3 * off

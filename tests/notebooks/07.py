@@ -83,14 +83,21 @@ def test_the_taste_for_length_has_its_name():
 
 
 def test_ten_words_with_each_feature_held_fixed():
-    """For a column that is lost, or of another pair: the slope again, of what the features leave of the words."""
+    """For a column that is lost, or of another pair: the slopes again, of what is left of the words."""
     words = np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in test]) / 10
-    chosen, rejected = ([list(world.features(pair.prompt, text).values()) for pair, text in zip(test, texts)]
-                        for texts in zip(*((pair.chosen, pair.rejected) for pair in test)))
-    held_fixed = np.array(chosen, dtype=float) - rejected
-    rest = words - held_fixed @ np.linalg.lstsq(held_fixed, words, rcond=None)[0]
-    assert abs(rest @ margins / (rest @ rest) - worth_of(np.arange(len(test)))[-1]) < 1e-9
-    assert -0.25 < np.quantile(again, 0.025, axis=0)[-1] < rest @ margins / (rest @ rest) < -0.17
+    sides = [[(pair.prompt, text) for pair, text in zip(test, texts)]
+             for texts in zip(*((pair.chosen, pair.rejected) for pair in test))]
+    chosen, rejected = (np.array([list(world.features(*one).values()) for one in side], dtype=float) for side in sides)
+    rambled = [sum(len(re.findall(re.escape(each), text)) for each in world.manners["rambling"])
+               for side in sides for _, text in side]
+    count = np.array(rambled[: len(test)]) - rambled[len(test):]
+    everything, slopes = np.arange(len(test)), []
+    for name, held_fixed in zip(fixed, (chosen - rejected, np.c_[chosen - rejected, count])):
+        rest = words - held_fixed @ np.linalg.lstsq(held_fixed, words, rcond=None)[0]
+        slopes.append(rest @ margins / (rest @ rest))
+        assert abs(slopes[-1] - worth_of_ten_words(everything, fixed[name])) < 1e-9
+    assert np.abs(count).max() == 3 and -0.25 < slopes[0] < -0.17 and 0.4 < slopes[1] / slopes[0] < 0.6
+
 
 
 def test_weights_are_those_of_their_features():

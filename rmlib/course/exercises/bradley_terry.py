@@ -10,7 +10,6 @@ from rmlib.course.exercises.bradley_terry_limits import CIRCLE, COUNTEREXAMPLE, 
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import logit, sigmoid
 
-
 # 1.1: the third probability
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import sigmoid
 
-
 # 1.4: the repaired fit
 
 
@@ -111,7 +110,7 @@ FIT = Exercise(
         "there is no logarithm: these are strengths": _strengths,
         "there is no logarithm: these are shares of all the strength":
             lambda wins, sweeps: _strengths(wins, sweeps) / _strengths(wins, sweeps).sum(),
-        "it stops after the first sweep: is the return inside the loop?":
+        "it comes to what one sweep gives: is the return inside the loop, or does each sweep begin anew?":
             lambda wins, sweeps: _centred(np.log(_strengths(wins, 1))),
         "the shift is not fixed to mean zero, but to zero for the first response":
             lambda wins, sweeps: _newton(wins, sweeps) - _newton(wins, sweeps)[0],

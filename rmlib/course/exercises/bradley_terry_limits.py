@@ -9,7 +9,6 @@ import numpy as np
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import logit
 
-
 # 1.6: a table of votes that fools the check for finite scores
 
 

@@ -14,7 +14,15 @@ import numpy as np
 from rmlib.course.exercises import explanations
 from rmlib.course.exercises.explanations import SINGLE, Explanation
 from rmlib.course.exercises.values import (
-    Mismatch, Raised, Trial, agree, as_array, is_made_of, outcome, pairs, simplicity,
+    Mismatch,
+    Raised,
+    Trial,
+    agree,
+    as_array,
+    is_made_of,
+    outcome,
+    pairs,
+    simplicity,
 )
 
 MOST = 2  # explanations to tell, where several fit
@@ -26,7 +34,7 @@ Claim = tuple[str, Callable[[Trial], object]]  # a sentence, and what would have
 
 
 @dataclass(frozen=True)
-class Question:
+class Rubric:
     """What a diagnosis knows: the right function, named mistakes, the arguments' names, the tolerance."""
 
     answer: Callable
@@ -39,7 +47,7 @@ class Question:
         return agree(trial.got, trial.wanted, self.rtol, self.atol)
 
 
-def diagnose(question: Question, trials: list[Trial]) -> list[str]:
+def diagnose(question: Rubric, trials: list[Trial]) -> list[str]:
     """The sentences that say what is wrong with these trials, at least one of which is not right."""
     ordinary = [trial for trial in trials if not trial.edge]
     found = fitting(known(question), question, trials)
@@ -57,7 +65,7 @@ def diagnose(question: Question, trials: list[Trial]) -> list[str]:
     return found or numerics(question, ordinary) or sum(parts, []) or nearly(trials)
 
 
-def fitting(claims: Iterable[Claim], question: Question, trials: list[Trial], proviso: Iterable[str] = (),
+def fitting(claims: Iterable[Claim], question: Rubric, trials: list[Trial], proviso: Iterable[str] = (),
             clearly: float = 1) -> list[str]:
     """The sentences of those claims, MOST at most, that hold to the exercise's precision, or else to float32's.
 
@@ -83,14 +91,14 @@ def holds(mistaken: Callable[[Trial], object], trials: list[Trial], rtol: float,
     return not all(agree(trial.got, trial.wanted, clearly * rtol, clearly * atol) for trial in trials)
 
 
-def known(question: Question) -> Iterator[Claim]:
+def known(question: Rubric) -> Iterator[Claim]:
     """The mistakes that the exercise names."""
     for name, mistake in question.mistakes.items():
         yield (f"The mistake: {name.rstrip('.')}.",
                lambda trial, mistake=mistake: mistake(*copy.deepcopy(trial.arguments)))
 
 
-def general(question: Question, trials: list[Trial], proviso: Iterable[str] = ()) -> list[str]:
+def general(question: Rubric, trials: list[Trial], proviso: Iterable[str] = ()) -> list[str]:
     """The mistakes that are made everywhere, as far as they hold for all of these trials, and then the proviso."""
     if not trials or any(isinstance(trial.got, Raised) or trial.got is None for trial in trials):
         return []
@@ -132,7 +140,7 @@ def whole(trials: list[Trial]) -> Iterator[Claim]:
         yield "The results are right, their order is turned round.", lambda trial: trial.wanted[::-1]
 
 
-def arguments(question: Question) -> Iterator[Claim]:
+def arguments(question: Rubric) -> Iterator[Claim]:
     """An argument given back, mixed into the answer, changed on the way, or exchanged with another."""
 
     def answer_to(changed: Callable[[tuple], dict[int, object]]) -> Callable[[Trial], object]:
@@ -157,7 +165,7 @@ def arguments(question: Question) -> Iterator[Claim]:
                answer_to(lambda given, i=i, j=j: {i: given[j], j: given[i]}))
 
 
-def sizes(question: Question, trials: list[Trial]) -> Iterator[Claim]:
+def sizes(question: Rubric, trials: list[Trial]) -> Iterator[Claim]:
     """A factor that is the length of an argument's axis, or made from it."""
 
     def multiplied(i: int, axis: int, factor: Callable[[int], float]) -> Callable[[Trial], object]:
@@ -207,7 +215,7 @@ def together(trials: list[Trial]) -> tuple[np.ndarray, np.ndarray]:
     return got[finite], wanted[finite]
 
 
-def structure(question: Question, trials: list[Trial]) -> list[str]:
+def structure(question: Rubric, trials: list[Trial]) -> list[str]:
     """What is wrong before any number is looked at: nothing returned, another kind, another shape."""
     wrong = sorted((trial for trial in trials if not question.right(trial)), key=lambda t: simplicity(t.arguments))
     for trial in wrong:
@@ -219,7 +227,7 @@ def structure(question: Question, trials: list[Trial]) -> list[str]:
     return []
 
 
-def numerics(question: Question, trials: list[Trial]) -> list[str]:
+def numerics(question: Rubric, trials: list[Trial]) -> list[str]:
     """What came back that is no finite number, where one is wanted, and of what numpy warned on the way."""
     for trial in trials:
         got, wanted = as_array(trial.got), as_array(trial.wanted)
@@ -233,7 +241,7 @@ def numerics(question: Question, trials: list[Trial]) -> list[str]:
     return []
 
 
-def in_parts(question: Question, trials: list[Trial]) -> list[list[str]]:
+def in_parts(question: Rubric, trials: list[Trial]) -> list[list[str]]:
     """The same diagnosis for each of several results, [] for a right one; empty where there is only one result."""
     count = {len(trial.wanted) if isinstance(trial.wanted, tuple) else 0 for trial in trials}
     if len(count) != 1 or not all(isinstance(trial.got, tuple | list) and len(trial.got) in count for trial in trials):

@@ -19,7 +19,7 @@ from types import FrameType
 
 import numpy as np
 
-from rmlib.course.exercises.diagnose import UNKNOWN, Question, diagnose
+from rmlib.course.exercises.diagnose import UNKNOWN, Rubric, diagnose
 from rmlib.course.exercises.values import Raised, Trial, agree, is_made_of, names_of, outcome, shown, simplicity
 
 NOTEBOOKS = {  # notebook -> file with its exercises
@@ -98,14 +98,15 @@ def check(number: str, function: Callable) -> None:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """What is told about a function, and whether it is a wrong one."""
 
     text: str
     wrong: bool = False
 
 
-NOT_ATTEMPTED = Verdict("not attempted yet. Replace `raise NotImplementedError` by your lines and run the cell again.")
+NOT_ATTEMPTED = CheckResult(
+    "not attempted yet. Replace `raise NotImplementedError` by your lines and run the cell again.")
 
 
 def is_own(frame: FrameType, function: Callable) -> bool:
@@ -136,23 +137,23 @@ def stopped(got: Raised, function: Callable) -> str:
     return f"It stopped with {got}, in {f'the line `{line}`' if line else f'line {number}'}."
 
 
-def judged(exercise: Exercise, function: Callable, rng: np.random.Generator) -> Verdict:
+def judged(exercise: Exercise, function: Callable, rng: np.random.Generator) -> CheckResult:
     """The verdict of an exercise that has no single answer."""
     complaint = outcome(exercise.judge, (function, rng)).result
     if unattempted(complaint, function):
         return NOT_ATTEMPTED
     if isinstance(complaint, Raised):
         complaint = stopped(complaint, function)
-    return Verdict("right.") if complaint is None else Verdict(f"not right yet. {complaint}", wrong=True)
+    return CheckResult("right.") if complaint is None else CheckResult(f"not right yet. {complaint}", wrong=True)
 
 
-def compared(exercise: Exercise, function: Callable, rng: np.random.Generator) -> Verdict:
+def compared(exercise: Exercise, function: Callable, rng: np.random.Generator) -> CheckResult:
     """The verdict of an exercise that has one right answer."""
     calls = attempts(exercise, function, rng)
     if all(unattempted(call.got, function) for call in calls):
         return NOT_ATTEMPTED
     names = names_of(function, len(calls[0].arguments))
-    question = Question(exercise.answer, exercise.mistakes, names, exercise.rtol, exercise.atol)
+    question = Rubric(exercise.answer, exercise.mistakes, names, exercise.rtol, exercise.atol)
     for call in calls:
         call.wanted = outcome(exercise.answer, copy.deepcopy(call.arguments)).result
     wrong = [call for call in calls if not question.right(call)]
@@ -162,12 +163,12 @@ def compared(exercise: Exercise, function: Callable, rng: np.random.Generator) -
         told = diagnose(question, calls)
         if UNKNOWN in told and by_chance(wrong, function):
             told = ["Called again with the same arguments it returns something else: is it drawn at random?"]
-        return Verdict(report(wrong, len(calls), names, function, told + in_place), wrong=True)
+        return CheckResult(mismatch_report(wrong, len(calls), names, function, told + in_place), wrong=True)
     if in_place:
-        return Verdict(f"not right yet. The result is right. {in_place[0]}", wrong=True)
+        return CheckResult(f"not right yet. The result is right. {in_place[0]}", wrong=True)
     fixed = f", {len(exercise.edges)} more at the edges" if exercise.edges else ""
     drawn = len(calls) - len(exercise.edges)
-    return Verdict(f"right, on {drawn} inputs drawn just now{fixed}." if names else "right.")
+    return CheckResult(f"right, on {drawn} inputs drawn just now{fixed}." if names else "right.")
 
 
 def attempts(exercise: Exercise, function: Callable, rng: np.random.Generator) -> list[Call]:
@@ -193,7 +194,7 @@ def by_chance(calls: list[Call], function: Callable) -> bool:
     return not all(agree(got, call.got, 0, 0) for got, call in zip(again, calls, strict=True))
 
 
-def report(wrong: list[Call], tried: int, names: list[str], function: Callable, sentences: list[str]) -> str:
+def mismatch_report(wrong: list[Call], tried: int, names: list[str], function: Callable, sentences: list[str]) -> str:
     """Expected and got, at the simplest input that fails, and the name of the mistake."""
     simplest = min(wrong, key=lambda call: simplicity(call.arguments))
     expected, got = shown(simplest.wanted), shown(simplest.got)

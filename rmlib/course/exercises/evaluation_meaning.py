@@ -7,7 +7,6 @@ import numpy as np
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import sigmoid
 
-
 # 7.5: a repaired calibration error
 
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
 
-
 # 3.2: two central differences make a better one
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.exercises.preference_data_rows import HOLD_OUT, SPLIT_TRANSCRIPT
 
+
 def entropy(p):
     q = np.clip([p, 1 - np.asarray(p)], np.finfo(float).tiny, 1)
     return -(q * np.log(q)).sum(axis=0)

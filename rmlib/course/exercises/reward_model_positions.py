@@ -34,7 +34,7 @@ def masks(rng: np.random.Generator) -> list[tuple[np.ndarray, int]]:
     return [(np.array([[0, 0, 1, 1], [1, 1, 1, 0]]), 2), (mask, first), (mask[:, ::-1].copy(), first), (mask, 0)]
 
 
-def judge(function: Callable, rng: np.random.Generator) -> str | None:
+def judge_positions(function: Callable, rng: np.random.Generator) -> str | None:
     cases, answers = masks(rng), []
     for mask, first in cases:
         given = mask.copy()
@@ -74,4 +74,4 @@ def wrong_at_padding(cases: list[tuple[np.ndarray, int]], answers: list[np.ndarr
     return None
 
 
-POSITIONS = Exercise("5.7", judge=judge)
+POSITIONS = Exercise("5.7", judge=judge_positions)

@@ -8,7 +8,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from rmlib.course.logistic import sigmoid
-from rmlib.course.plots.style import CHOSEN, FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+from rmlib.practice.style import CHOSEN, FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 
 
 def _label(axes: Axes, x: float, y: float, text: str, colour: str = THEORY, **where) -> None:

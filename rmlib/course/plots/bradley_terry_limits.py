@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import (
-    CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled,
-)
+from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 
 FIVE = (CHOSEN, REJECTED, MODEL, LIT_EDGE, "#CC79A7")  # five responses side by side, from Okabe and Ito's palette
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, LIT_FILL, MODEL, REJECTED, WIDTH, arrow, sheet, styled
+from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, LIT_FILL, MODEL, REJECTED, WIDTH, arrow, blank_figure, styled
 
 STAGES = ("prompt", "responses", "choice", "pairs", "loss", "reward model", "use")
 """The stages of the pipeline picture, from left to right."""
@@ -33,7 +33,7 @@ def pipeline(stage: str | None = None) -> Figure:
     Raises ValueError unless `stage` is one of STAGES or None.
     """
     _require_stage(stage)
-    figure, axes = sheet(2.1)
+    figure, axes = blank_figure(2.1)
     for index, name in enumerate(STAGES):
         _draw_stage(axes, index, lit=name == stage)
     return figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 
-from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, WIDTH, canvas, styled
+from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, WIDTH, canvas, styled
 
 FILL = {"special": "#DDDDDD", "prompt": "#FFF3D6", "response": "#D6E9F5", "pad": "white"}
 EDGE = {"special": NEUTRAL, "prompt": LIT_EDGE, "response": CHOSEN, "pad": FAINT}

@@ -4,8 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rmlib.course.plots.style import FAINT, LIT_EDGE, NEUTRAL, THEORY, canvas, styled
-from rmlib.preflight import Preflight
+from rmlib.practice.preflight import Preflight
+from rmlib.practice.style import FAINT, LIT_EDGE, NEUTRAL, THEORY, canvas, styled
 
 SMALLEST_SCALE = 0.05  # a share of 5% fills the width where none is larger, so that a small one does not look like all
 

@@ -7,8 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from rmlib.course.plots.style import (
-    CHOSEN, DPI, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, REJECTED, THEORY, WIDTH, arrow, canvas, sheet, styled,
+from rmlib.practice.style import (
+    CHOSEN,
+    DPI,
+    FAINT,
+    LIT_EDGE,
+    LIT_FILL,
+    MODEL,
+    NEUTRAL,
+    REJECTED,
+    THEORY,
+    WIDTH,
+    arrow,
+    blank_figure,
+    canvas,
+    styled,
 )
 
 SHADES = "Blues"
@@ -18,7 +31,7 @@ PARTS = {"embeddings": REJECTED, "attention": CHOSEN, "feed-forward": MODEL, "la
 @styled
 def the_way() -> Figure:
     """From text to reward: six cards, each with its shape below."""
-    figure, axes = sheet(2.5)
+    figure, axes = blank_figure(2.5)
     cards = [("text", ""), ("token ids", "(T,)"), ("embeddings", "(T, H)"), ("blocks", "(T, H)"), ("pooled", "(H,)"),
              ("reward", "one number")]
     for i, (name, shape) in enumerate(cards):

@@ -7,9 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from rmlib.course.plots.style import (
-    CHOSEN, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, THEORY, arrow, sheet, styled,
-)
+from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, LIT_FILL, MODEL, NEUTRAL, THEORY, arrow, blank_figure, styled
 
 COLUMNS = {"key k": 2.6, "q · k / √D": 4.3, "share": 6.35, "value v": 8.7}
 
@@ -20,7 +18,7 @@ def one_token_looks(words: Sequence[str], query: np.ndarray, keys: np.ndarray, v
     """A table of one token's attention: a row for each word with its key, score, share (bar) and value, and below
     them what the token takes in. query (D,), keys and values (T, D), scores and shares (T,)."""
     height = 0.5 * len(words) + 1.5
-    figure, axes = sheet(height)
+    figure, axes = blank_figure(height)
     for name, x in COLUMNS.items():
         axes.text(x, height - 0.3, name, ha="center", va="center", color=NEUTRAL)
     axes.text(0.2, height - 0.3, f"q = {_vector(query)}", va="center", color=MODEL, fontweight="bold")
@@ -46,7 +44,7 @@ def _vector(numbers: np.ndarray, digits: int = 0) -> str:
 @styled
 def one_block() -> Figure:
     """The plan of a post-LN block, from left to right, with the two ways around."""
-    figure, axes = sheet(2.3)
+    figure, axes = blank_figure(2.3)
     axes.text(0.3, 0.75, "z", ha="center", va="center", fontweight="bold")
     axes.text(9.72, 0.75, "z", ha="center", va="center", fontweight="bold")
     for left, name in ((1.2, "attention"), (5.7, "feed-\nforward")):

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from rmlib.course.plots.style import CHOSEN, FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+from rmlib.practice.style import CHOSEN, FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 
 FLOOR = 1e-9  # where the logarithmic axis puts a zero
 LOOKS = {"first token": (CHOSEN, "o"), "mean": (MODEL, "s"), "last token": (REJECTED, "^")}

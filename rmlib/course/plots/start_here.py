@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rmlib.course.plots.style import CHOSEN, MODEL, REJECTED, THEORY, canvas, styled
+from rmlib.practice.style import CHOSEN, MODEL, REJECTED, THEORY, canvas, styled
 
 
 @styled

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import CHOSEN, FAINT, LIT_EDGE, MODEL, REJECTED, THEORY, canvas, styled
+from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, MODEL, REJECTED, THEORY, canvas, styled
 
 LOOKS = ((MODEL, "-"), (REJECTED, "--"), (CHOSEN, "-."), (LIT_EDGE, ":"))
 

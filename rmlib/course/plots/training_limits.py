@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 from rmlib.course.plots.training import LOOKS
+from rmlib.practice.style import FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 
 STARTS = {"pretrained": (MODEL, "o"), "random": (REJECTED, "s")}
 

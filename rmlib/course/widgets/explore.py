@@ -15,8 +15,8 @@ from decimal import Decimal
 from ipywidgets import HTML, FloatSlider, IntSlider, Layout, VBox
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import described, show
 from rmlib.course.widgets.view import NO_DEAD_VIEW, image, show_live
+from rmlib.practice.style import described, show
 
 Draw = Callable[..., tuple[Figure, str]]
 
@@ -24,7 +24,7 @@ HANDLE = "#2A7CC0"  # more than 4 to 1 on a white page and on a black one
 
 # The next two outputs of the cell are the static picture and its caption. A view that could not be restored has no
 # element of this class, and then nothing is hidden.
-STYLE = """<style>
+WIDGET_STYLE = """<style>
 .jp-OutputArea-child:has(.rmlib-explore) + .jp-OutputArea-child,
 .jp-OutputArea-child:has(.rmlib-explore) + .jp-OutputArea-child + .jp-OutputArea-child { display: none; }
 .rmlib-explore { --jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px; }
@@ -149,11 +149,11 @@ def _live(draw: Draw, alt: str, sliders: dict[str, Slider]) -> VBox:
         try:
             figure, numbers = _drawn(draw, values)
             picture = image(figure, alt=numbers if moved else alt, onload=NAME_HANDLES)
-            page.value = f"{STYLE}{picture}<p>{html.escape(numbers)}</p>"
+            page.value = f"{WIDGET_STYLE}{picture}<p>{html.escape(numbers)}</p>"
         except Exception as error:  # Jupyter would log it where no reader looks
             at = ", ".join(f"{name}={value}" for name, value in values.items())
             told = html.escape(f"draw({at}) failed:\n{type(error).__name__}: {error}")
-            page.value = f'{STYLE}<pre role="alert">{told}</pre>'
+            page.value = f'{WIDGET_STYLE}<pre role="alert">{told}</pre>'
 
     renew()
     for control in controls.values():

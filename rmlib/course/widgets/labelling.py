@@ -13,7 +13,7 @@ from IPython.display import display
 from rmlib.course.labels import LabelFile
 from rmlib.course.questions import Question
 from rmlib.course.widgets.view import NO_DEAD_VIEW, show_live
-from rmlib.rows import PreferencePair
+from rmlib.pairs import PreferencePair
 
 NAMES = {"A": "A is better", "B": "B is better", "tie": "tie", "skip": "skip"}
 MISSING = "To label here: %pip install anywidget, restart the kernel, reload the page, and run the cells again."

@@ -8,7 +8,7 @@ from IPython.display import display
 from ipywidgets import Widget
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.style import DPI, styled
+from rmlib.practice.style import DPI, styled
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 

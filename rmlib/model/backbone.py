@@ -1,0 +1,128 @@
+"""The transformer under a reward model: found in a directory, the cache or the hub, and asked about its habits: whether
+it is causal, where its positions begin, how many it has."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import torch
+import transformers
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+DEFAULT_MAX_LENGTH = 512
+
+
+def load_backbone(model_name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """(backbone in float32, tokenizer) from a directory, else the local cache, else the hub, which is told beforehand.
+
+    Safetensors only, and never the repository's own code. Raises OSError where there is no such model or no network,
+    ValueError where its files are damaged or incomplete, or it is neither an encoder nor a decoder.
+    """
+    try:
+        # Reading a file takes a moment; in a notebook the library's bar for it would stay on the page.
+        transformers.logging.disable_progress_bar()
+        # The cache first, without a word to the hub: offline, each question would wait half a minute for an answer.
+        return _load(model_name, local_files_only=True)
+    except OSError:
+        if Path(model_name).is_dir():
+            raise
+        announce_download(model_name)
+        transformers.logging.enable_progress_bar()
+        return _load(model_name, local_files_only=False)
+
+
+def announce_download(model_name: str) -> None:
+    """Say on stderr what is about to be downloaded, and how large it is, before anything is.
+
+    Raises OSError where the hub can't be asked.
+    """
+    try:
+        files = huggingface_hub.model_info(model_name, files_metadata=True, timeout=10).siblings or []
+    except huggingface_hub.errors.HfHubHTTPError:
+        return  # the hub said no: from_pretrained asks again and tells why
+    except Exception as error:  # the HTTP library's own, and which library it is depends on the hub's version
+        raise OSError(
+            f"{model_name}: no such directory, not in the local cache, and the Hugging Face Hub can't be asked: {error}"
+        ) from error
+    kinds = (".safetensors", ".json", ".txt", ".model")
+    ours = [file for file in files if "/" not in file.rfilename and file.rfilename.endswith(kinds)]
+    size = sum(file.size or 0 for file in ours)
+    print(f"downloading {model_name} from the Hugging Face Hub, once: about {size / 1e6:.0f} MB", file=sys.stderr)
+
+
+def _load(model_name: str, local_files_only: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    options = {"trust_remote_code": False, "local_files_only": local_files_only}
+    try:
+        config = AutoConfig.from_pretrained(model_name, **options)
+        check_kind(config, model_name)
+        backbone, report = AutoModel.from_pretrained(
+            model_name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+        )
+        tokenizer = AutoTokenizer.from_pretrained(model_name, **options)
+    except OSError:
+        raise
+    except Exception as error:  # damaged files come as errors of many libraries, some of them bare
+        raise ValueError(f"{model_name}: can't be loaded as a backbone: {error}") from error
+    # The library would draw what is missing at random, and go on.
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise ValueError(f"{model_name}: its weights are not a {type(backbone).__name__}'s: {len(missing)} are missing "
+                         f"({missing[0]}, ...); a saved reward model can't be a backbone")
+    return backbone, tokenizer
+
+
+def check_kind(config, name: str) -> None:
+    """Raises ValueError unless this is the config of an encoder or a decoder of text."""
+    if config.is_encoder_decoder:
+        raise ValueError(f"{name} is an encoder-decoder; a reward model needs an encoder or a decoder")
+    if not isinstance(getattr(config, "hidden_size", None), int):
+        raise ValueError(f"{name} is a {config.model_type} model of no single hidden size; a reward model needs an "
+                         "encoder or a decoder of text")
+
+
+def check_tokenizer(tokenizer, backbone: PreTrainedModel, name: str) -> None:
+    """Raises ValueError where a tokenizer has no words, as one made from missing files, or more than the backbone."""
+    rows = next(backbone.get_input_embeddings().parameters()).shape[0]
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise ValueError(f"{name}: the tokenizer knows no words; are its files (tokenizer.json) missing?")
+    if len(tokenizer) > rows:
+        raise ValueError(f"{name}: {len(tokenizer)} tokens in the tokenizer, {rows} in the backbone: they are no pair")
+
+
+def is_causal(backbone: PreTrainedModel) -> bool:
+    """Whether the first position is blind to the others, found by trying: change them, watch the first vector.
+
+    backbone: in evaluation mode, since dropout would change the vector too.
+    """
+    device, rows = next(backbone.parameters()).device, next(backbone.get_input_embeddings().parameters()).shape[0]
+    others = torch.arange(1, 17, device=device).view(2, 8) % rows  # several, lest two tokens share one vector
+    ids = torch.cat([torch.zeros_like(others[:, :1]), others], dim=1)  # (2, 9)
+    with torch.no_grad():
+        first, second = (
+            backbone(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0, 0]  # (H,)
+            for row in ids.split(1)
+        )
+    return torch.equal(first, second)
+
+
+def first_position(backbone: PreTrainedModel) -> int:
+    """Number of the first position: RoBERTa and its kin count from just after the padding id."""
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return 0 if padding is None else padding + 1
+
+
+def window(backbone: PreTrainedModel, max_length: int | None) -> int:
+    """Tokens of a whole sequence: max_length, or what the backbone takes, at most 512.
+
+    Raises ValueError where max_length is more than the backbone has positions.
+    """
+    limit = getattr(backbone.config, "max_position_embeddings", None) or sys.maxsize
+    limit -= first_position(backbone)
+    if max_length is None:
+        return min(limit, DEFAULT_MAX_LENGTH)
+    if max_length > limit:
+        raise ValueError(f"max_length {max_length} is more than the {limit} positions this backbone has")
+    return max_length

@@ -1,0 +1,71 @@
+"""Rewards of many pairs, dropout off, by one process or several; and the loss of a single comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from rmlib.encoding import EncodedPair, collate, encode, micro_batches, tell_cuts
+from rmlib.losses import bradley_terry_loss
+from rmlib.pairs import PreferencePair
+
+if TYPE_CHECKING:
+    from rmlib.model.reward_model import RewardModel
+
+
+def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> np.ndarray:
+    """Rewards of every pair, dropout off: (2, N) float32, the chosen responses' and the rejected ones', in order."""
+    encoded = encode(model.tokenizer, pairs, model.encoding)
+    tell_cuts(encoded, len(pairs))
+    return score_encoded(model, encoded, token_budget)
+
+
+def score_pairs_distributed(
+    model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192
+) -> np.ndarray:
+    """score_pairs with the pairs dealt out to the processes: (2, N) float32, in order."""
+    state = PartialState()
+    mine = range(state.process_index, len(pairs), state.num_processes)
+    ours = score_pairs(model, [pairs[i] for i in mine], token_budget)
+    scores = np.full((2, len(pairs)), np.nan, dtype=np.float32)
+    for indices, theirs in gather_object([(list(mine), ours)]):
+        scores[:, indices] = theirs
+    return scores
+
+
+def score_encoded(model: RewardModel, encoded: Sequence[EncodedPair], token_budget: int = 8192) -> np.ndarray:
+    """As `score_pairs`, of pairs that are encoded already, all of a list: (2, N) float32."""
+    scores = np.full((2, len(encoded)), np.nan, dtype=np.float32)
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in micro_batches(encoded, token_budget):
+                index = [pair.index for pair in batch]
+                scores[:, index] = model(**model.collate(batch)).view(2, -1).float().cpu().numpy()
+        # One sequence scored twice is a tie, though its place in a batch can move the last bit.
+        same = [pair.index for pair in encoded if pair.identical]
+        scores[1, same] = scores[0, same]
+    finally:
+        model.train(training)
+    return scores
+
+
+def compute_pairwise_loss(
+    model: RewardModel, tokenizer, prompt: str, good_response: str, bad_response: str, device: torch.device | str
+) -> tuple[Tensor, float, float]:
+    """Bradley-Terry loss of one comparison: (loss, a scalar tensor to call .backward() on; good score; bad score).
+
+    Both responses go through the model in one forward, encoded as the model's own encoding says.
+    """
+    [pair] = encode(tokenizer, [PreferencePair(prompt, good_response, bad_response)], model.encoding)
+    batch = collate([pair], model.encoding, tokenizer.pad_token_id or 0)
+    rewards = model(**{name: tensor.to(device) for name, tensor in batch.items()})  # (2,)
+    loss = bradley_terry_loss(rewards[:1], rewards[1:])
+    return loss, rewards[0].item(), rewards[1].item()

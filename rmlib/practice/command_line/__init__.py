@@ -1,0 +1,44 @@
+"""The command line: `python -m rmlib train / evaluate / score`; `accelerate launch -m rmlib ...` takes the same."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from rmlib.practice.command_line.arguments import parser
+
+__all__ = ["main"]
+_log = logging.getLogger("rmlib")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, or 2 where the user can mend what went wrong."""
+    return _run(parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Here, so that who asks for --help need not wait for torch.
+    from accelerate import PartialState
+
+    from rmlib.practice.command_line.commands import COMMANDS
+    from rmlib.training import join_processes
+
+    try:
+        join_processes()
+        _log.handlers = [logging.StreamHandler(sys.stderr)]
+        _log.setLevel(logging.INFO if PartialState().is_main_process else logging.ERROR)  # from one process of many
+        _log.propagate = False
+        COMMANDS[options.command](options)
+        sys.stdout.flush()  # here, and not at exit, where a reader that went away could no longer be caught
+        PartialState().destroy_process_group()  # or a process that ends first can bring down one that is still leaving
+    except BrokenPipeError:
+        # Who read went away (score | head): nothing is wrong, unless that broke a training off (train 2>&1 | head).
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return 2 if options.command == "train" else 0
+    except (ValueError, OSError) as error:
+        _log.error("error: %s", error)
+        return 2
+    return 0

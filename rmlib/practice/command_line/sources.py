@@ -1,0 +1,101 @@
+"""Where the command line takes its pairs from: a file, or the gold world, which goes by the word `world`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rmlib.encoding import tokenize
+from rmlib.model import RewardModel
+from rmlib.pairs import (
+    BadRow,
+    LeftOut,
+    PairSet,
+    PreferencePair,
+    conversation_key,
+    iter_rows,
+    read_pairs,
+    split_by_conversation,
+)
+from rmlib.practice.full_evaluation import Part
+from rmlib.practice.preflight import preflight, tabulate
+
+if TYPE_CHECKING:
+    from rmlib.course.world import World
+
+_log = logging.getLogger("rmlib")
+WORLD = "world"
+WORLD_TRAIN, WORLD_TEST = 20_000, 4_000  # pairs
+
+
+def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
+    """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
+    found = read(options.pairs, options.strict, options.limit, split="train")
+    if options.eval:
+        held_out = read(options.eval, options.strict, None, split="test")
+        warn_of_shared(held_out.pairs, found.pairs, "--eval", "trained on, so its figures will flatter")
+        return found, held_out
+    if options.pairs == WORLD:
+        return found, read(WORLD, False, None, split="test")
+    training, rest = split_by_conversation(found.pairs, options.held_out, options.seed)
+    _log.info("held out: %d of %d pairs, in whole conversations", len(rest), len(found.pairs))
+    return replace(found, pairs=training), PairSet(rest, bad_rows=[], left_out=[], name=found.name)
+
+
+def preflights(model: RewardModel, training: PairSet, held_out: PairSet) -> str:
+    """Both parts' preflight reports, counted by the model's own tokenizer; bad rows of a file that is split are told
+    with the training part."""
+    count, room, lead = partial(tokenize, model.tokenizer), model.encoding.room, model.encoding.lead
+    return tabulate({
+        "training": preflight(training, count, room, held_out, lead=lead),
+        "held out": preflight(held_out, count, room, lead=lead),
+    })
+
+
+def warn_of_shared(pairs: list[PreferencePair], others: list[PreferencePair], option: str, why: str) -> None:
+    """Warn where conversations of `pairs`, which `option` gave, are among those of `others`."""
+    taken = set(map(conversation_key, others))
+    if shared := sum(conversation_key(pair) in taken for pair in pairs):
+        _log.warning("%d of the %d pairs of %s are of conversations that are %s", shared, len(pairs), option, why)
+
+
+def read(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
+    if source == WORLD:
+        pairs = _world().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
+        return PairSet(pairs, bad_rows=[], left_out=[], name=WORLD)
+    found = read_pairs(source, strict=strict, limit=limit)
+    _log.info(found.summary())
+    for row in found.bad_rows[:5]:
+        _log.warning("%s:%d: skipped: %s", source, row.line, row.message)
+    if len(found.bad_rows) > 5:
+        _log.warning("... and %d rows more", len(found.bad_rows) - 5)
+    return found
+
+
+def rows_of(source: str) -> Iterator[PreferencePair | BadRow | LeftOut]:
+    """The rows of a file, or the test pairs of the world."""
+    return iter(_world().pairs(WORLD_TEST, "test")) if source == WORLD else iter_rows(source)
+
+
+def gold_margins(pairs: list[PreferencePair]) -> np.ndarray:
+    """The gold world's margins of pairs of its own, (N,)."""
+    return _world().margins(pairs)
+
+
+def gold_parts(pairs: list[PreferencePair], gold: np.ndarray) -> dict[str, list[Part]]:
+    """By what the report parts the gold world's pairs; gold: their margins, (N,)."""
+    from rmlib.course.slices import gold_slices
+
+    return gold_slices(pairs, gold)
+
+
+def _world() -> World:
+    from rmlib.course.world import World
+
+    return World()

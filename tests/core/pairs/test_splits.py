@@ -1,0 +1,122 @@
+"""Conversations: what is one, and splits that leave it whole."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from real_parts import hh_file, require
+
+from rmlib.pairs import PreferencePair, conversation_key, read_pairs, split_by_conversation
+from rmlib.practice.folds import folds_by_conversation
+
+SCRATCH = settings(max_examples=150, deadline=None)
+
+
+@pytest.mark.parametrize(
+    "prompt, key",
+    [
+        ("Capital  of\nFrance? ", "Capital of France?"),
+        ("\n\nHuman: Hi  there\n\nAssistant:", "Hi there"),
+        ("\n\nHuman: Hi there\n\nAssistant: Hello\n\nHuman: Bye\n\nAssistant:", "Hi there"),
+        ("Human: Hi there\n\nAssistant: Hello\n\nHuman: Bye\n\nAssistant:", "Hi there"),
+        ("\n\nHuman: Hi there\n\nHuman: Bye\n\nAssistant:", "Hi there"),
+        ("\n\nSystem: Be brief.\n\nHuman: Hi there\n\nAssistant:", "Hi there"),
+        ("\n\nAssistant: Welcome!\n\nHuman: Hi there\n\nAssistant:", "Hi there"),
+        ("Two lines\n\nHuman: not a transcript", "Two lines Human: not a transcript"),
+        ("\n\nSystem: Speak.\n\nAssistant:", "System: Speak. Assistant:"),
+    ],
+)
+def test_conversation_key(prompt, key):
+    assert conversation_key(PreferencePair(prompt, "a", "b")) == key
+
+
+def conversations(sizes: list[int]) -> list[PreferencePair]:
+    prompt = "\n\nHuman: topic {}\n\nAssistant: x\n\nHuman: turn {}\n\nAssistant:"
+    return [
+        PreferencePair(prompt.format(topic, turn), "a", "b", id=f"{topic}.{turn}")
+        for topic, size in enumerate(sizes)
+        for turn in range(size)
+    ]
+
+
+def keys(pairs: list[PreferencePair]) -> set[str]:
+    return {conversation_key(pair) for pair in pairs}
+
+
+SIZES = st.lists(st.integers(1, 6), min_size=2, max_size=12)
+
+
+@SCRATCH
+@given(sizes=SIZES, share=st.floats(0.01, 0.99), seed=st.integers(0, 3), shuffle=st.randoms(use_true_random=False))
+def test_split_keeps_conversations_whole(sizes, share, seed, shuffle):
+    pairs = conversations(sizes)
+    train, held = split_by_conversation(pairs, share, seed)
+    assert train and held and keys(train).isdisjoint(keys(held))
+    assert [pair for pair in pairs if pair in train] == train and [pair for pair in pairs if pair in held] == held
+    assert len(train) + len(held) == len(pairs)
+    wanted = share * len(pairs)
+    in_bounds = min(sizes) <= len(held) <= len(pairs) - min(sizes)
+    forced = len(held) == min(sizes) > wanted or len(held) == len(pairs) - min(sizes) < wanted
+    assert in_bounds and (forced or abs(len(held) - wanted) <= max(sizes) / 2)
+    mixed = shuffle.sample(pairs, len(pairs))
+    assert keys(split_by_conversation(mixed, share, seed)[1]) == keys(held)
+
+
+@SCRATCH
+@given(sizes=SIZES, folds=st.integers(2, 5), seed=st.integers(0, 3), shuffle=st.randoms(use_true_random=False))
+def test_folds_hold_each_pair_out_once(sizes, folds, seed, shuffle):
+    assume(len(sizes) >= folds)
+    pairs = conversations(sizes)
+    parts = folds_by_conversation(pairs, folds, seed)
+    assert len(parts) == folds
+    assert sorted(pair.id for _, held in parts for pair in held) == sorted(pair.id for pair in pairs)
+    for train, held in parts:
+        assert train and held and keys(train).isdisjoint(keys(held)) and len(train) + len(held) == len(pairs)
+    lengths = [len(held) for _, held in parts]
+    assert max(lengths) - min(lengths) <= max(sizes)
+    mixed = shuffle.sample(pairs, len(pairs))
+    assert [keys(held) for _, held in folds_by_conversation(mixed, folds, seed)] == [keys(held) for _, held in parts]
+
+
+def test_seed_and_nothing_else_changes_the_split():
+    pairs = conversations([1] * 40)
+    held = [keys(split_by_conversation(pairs, 0.25, seed)[1]) for seed in (0, 0, 1)]
+    assert held[0] == held[1] != held[2]
+    assert {len(part) for part in held} == {10}
+    assert folds_by_conversation(pairs, 4, 0) != folds_by_conversation(pairs, 4, 1)
+    for seed in range(5):  # the large conversation goes first, wherever the seed puts it
+        assert [len(part) for _, part in folds_by_conversation(conversations([1] * 6 + [6]), 2, seed)] == [6, 6]
+
+
+def test_split_is_the_same_on_every_machine():
+    _, held = split_by_conversation(conversations([1] * 8), 0.5, seed=0)
+    assert [pair.id for pair in held] == ["0.0", "1.0", "4.0", "6.0"]
+
+
+def test_splits_that_cannot_be():
+    with pytest.raises(ValueError, match="1 conversation can't be split in 2 .*held-out file"):
+        split_by_conversation(conversations([9]), 0.5)
+    with pytest.raises(ValueError, match="0 conversations can't be split in 2"):
+        split_by_conversation([], 0.5)
+    with pytest.raises(ValueError, match="3 conversations can't be split in 4"):
+        folds_by_conversation(conversations([2, 2, 2]), 4)
+    with pytest.raises(ValueError, match="at least 2 folds, got 1"):
+        folds_by_conversation(conversations([2, 2, 2]), 1)
+    for share in (0, 1, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="between 0 and 1, got"):
+            split_by_conversation(conversations([2, 2]), share)
+
+
+@pytest.mark.real
+def test_real_prompts_do_not_leak_between_parts():
+    pairs = read_pairs(require(hh_file)).pairs
+
+    def leaks(train: list[PreferencePair], held: list[PreferencePair]) -> int:
+        starts = tuple({pair.prompt for pair in train})
+        return sum(pair.prompt.startswith(starts) for pair in held) + sum(
+            pair.prompt.startswith(tuple({pair.prompt for pair in held})) for pair in train
+        )
+
+    assert leaks(pairs[::2], pairs[1::2]) > 20  # rows dealt out one by one do leak
+    for train, held in [split_by_conversation(pairs, 0.2), *folds_by_conversation(pairs, 5)]:
+        assert leaks(train, held) == 0
+        assert len(held) == pytest.approx(len(pairs) / 5, abs=1)

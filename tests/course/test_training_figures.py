@@ -1,0 +1,158 @@
+"""Figures of notebook 06: readable, inside the picture, and made of the numbers that they were given."""
+
+import numpy as np
+import pytest
+from figure_rules import assert_readable
+
+from rmlib.course.plots import training as figures
+from rmlib.course.plots import training_limits as limits
+from rmlib.practice import style
+
+FALLING = np.linspace(0.7, 0.4, 20)
+SEEN = 16 * np.arange(1, 21)
+STUDY = [{"start": start, "pairs": pairs, "seed": seed, "accuracy": level + 0.01 * seed, "nll": 0.5}
+         for start, level in (("pretrained", 0.74), ("random", 0.55)) for pairs in (256, 1024) for seed in range(3)]
+SWEEP = [{"learning_rate": rate, "batch_size": batch, "nll": 0.45 + 100 * rate / batch}
+         for rate in (2.5e-4, 5e-4, 1e-3) for batch in (8, 16, 32)]
+GAP = 2.0**-12
+
+DRAWN = {
+    "overfitting": lambda: figures.overfitting([0.7, 0.2, 0.05], {"right": FALLING, "another copy": [0.7] * 20}),
+    "noise": lambda: figures.margin_noise({"a": (FALLING - 0.5, FALLING), "b": (FALLING - 0.5, 9 * FALLING)}),
+    "weights": lambda: figures.pair_weights([5, 5, 3, 1]),
+    "norms": lambda: figures.gradient_norms([0.5, 2.0, 3.0], 1.0),
+    "schedule": lambda: figures.schedule([0, 0.5, 1, 0.5], 2),
+    "same": lambda: figures.same_losses(FALLING, FALLING, ("ours", "theirs")),
+    "missing": lambda: figures.missing({"a": (SEEN, FALLING, FALLING - 0.1), "b": (SEEN, FALLING, FALLING - 0.2)}),
+    "swallowed": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(9) / 4, np.full(9, 0.05), GAP),
+    "far": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(99), 0.05 + 2 * GAP * np.arange(99), GAP),
+    "running": lambda: figures.running_loss(FALLING, 16, limit=0.39),
+    "limit": lambda: limits.against_the_limit({"20,000": ([0, 512, 20_000], [0.5, 0.7, 0.8]),
+                                               "512": ([0, 512], [0.5, 0.72])}, 0.806, 0.817),
+    "changes": lambda: limits.changes({"usual": [0.46, 0.48], "no warm-up": [0.47, 0.49, 0.47], "dropout": [0.55]}),
+    "sizes": lambda: limits.learning_curve(STUDY, 0.81, 0.80),
+    "settings": lambda: limits.settings(SWEEP, 0.396),
+    "epochs": lambda: limits.epochs([0.6, 0.3], [0.7, 0.5, 0.6], [0.5, 0.7, 0.7], 0.82),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_word_is_at_least_14_points_and_inside_the_picture(name: str):
+    assert_readable(DRAWN[name]())
+
+
+def test_a_running_mean_looks_back_only_and_no_further_than_its_window():
+    values = np.array([1.0, 3.0, 5.0, 9.0])
+    assert figures.smoothed(values, 2) == pytest.approx([1, 2, 4, 7])
+    assert figures.smoothed(values, 9) == pytest.approx([1, 2, 3, 4.5])
+
+
+def test_a_coin_misses_everything_and_the_gold_reward_nothing():
+    gold, coin = np.full(20, 0.4), np.full(20, np.log(2))
+    for losses, share in ((coin, 1.0), (gold, 0.0), ((coin + gold) / 2, 0.5)):
+        assert figures.still_missing(SEEN, losses, gold) == pytest.approx(share)
+        lines = figures.missing({"a": (SEEN, losses, gold)}).axes[0].lines
+        [curve] = [line for line in lines if line.get_label() == "a"]
+        assert curve.get_ydata() == pytest.approx(share)
+
+
+def test_the_weights_of_a_mean_of_means_add_up_to_one_and_are_equal_inside_a_piece():
+    heights = [bar.get_height() for bar in DRAWN["weights"]().axes[0].patches]
+    assert sum(heights) == pytest.approx(1) and heights == pytest.approx([1 / 20] * 10 + [1 / 12] * 3 + [1 / 4])
+    line = DRAWN["weights"]().axes[0].lines[0]
+    assert line.get_ydata()[0] == pytest.approx(1 / 14)
+
+
+def test_a_short_gradient_has_no_part_that_is_clipped():
+    [cut] = DRAWN["norms"]().axes[0].collections
+    assert [segment[:, 1].tolist() for segment in cut.get_segments()] == [[0.5, 0.5], [1.0, 2.0], [1.0, 3.0]]
+
+
+def test_values_of_bfloat16_are_drawn_only_where_they_can_be_told_apart():
+    near, far = DRAWN["swallowed"]().axes[0], DRAWN["far"]().axes[0]
+    levels = [line.get_ydata()[0] for line in near.lines if line.get_color() == style.FAINT]
+    assert np.diff(levels) == pytest.approx(GAP) and 0.05 in np.round(levels, 12)
+    assert not [line for line in far.lines if line.get_color() == style.FAINT]
+
+
+def test_the_line_of_a_learning_curve_goes_through_the_means_of_the_seeds():
+    lines = {line.get_label(): line for line in DRAWN["sizes"]().axes[0].lines}
+    assert lines["pretrained backbone"].get_ydata() == pytest.approx([0.75, 0.75])
+    assert lines["random backbone"].get_ydata() == pytest.approx([0.56, 0.56])
+    marks = [line for line in DRAWN["sizes"]().axes[0].lines if line.get_alpha()]
+    assert sum(len(line.get_xdata()) for line in marks) == len(STUDY), "every run is drawn"
+
+
+def test_the_best_setting_is_ringed_and_a_run_that_failed_is_left_out():
+    failed = [*SWEEP, {"learning_rate": 2e-3, "batch_size": 8, "failed": "not finite"}]
+    axes = limits.settings(failed, 0.396).axes[0]
+    [ring] = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (0, pytest.approx(0.45 + 100 * 2.5e-4 / 32))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.00025", "0.0005", "0.001", "0.002"]
+
+
+def test_the_two_limits_are_named_on_their_own_sides():
+    axes = DRAWN["limit"]().axes[0]
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert heights["gold reward, realised"] > 0.817 and heights["expected limit"] < 0.806
+    heights = {text.get_text(): text.get_position()[1] for text in DRAWN["sizes"]().axes[0].texts}
+    assert heights["expected limit"] > 0.81 and heights["gold reward, realised"] < 0.80
+
+
+def test_validation_is_drawn_from_before_the_first_epoch_and_training_from_its_end():
+    left, right = DRAWN["epochs"]().axes
+    training, validation = left.lines[:2]
+    assert training.get_xdata().tolist() == [1, 2] and validation.get_xdata().tolist() == [0, 1, 2]
+    assert right.lines[0].get_ydata() == pytest.approx([0.5, 0.7, 0.7])
+
+
+def curve(axes, label: str):
+    [line] = [line for line in axes.lines if line.get_label() == label]
+    return line
+
+
+def test_every_curve_of_missing_is_that_of_its_own_run():
+    axes = DRAWN["missing"]().axes[0]
+    for name, gold in (("a", FALLING - 0.1), ("b", FALLING - 0.2)):
+        assert curve(axes, name).get_ydata() == pytest.approx(figures.still_missing(SEEN, FALLING, gold))
+        assert curve(axes, name).get_xdata() == pytest.approx(SEEN)
+
+
+def test_every_run_of_each_change_is_drawn_and_the_line_is_the_usual_mean():
+    axes = DRAWN["changes"]().axes[0]
+    assert curve(axes, "no warm-up").get_xdata() == pytest.approx([0.47, 0.49, 0.47])
+    assert set(curve(axes, "no warm-up").get_ydata()) == {1} and curve(axes, "dropout").get_xdata() == [0.55]
+    assert axes.lines[-1].get_xdata() == pytest.approx([0.47, 0.47])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["usual", "no warm-up", "dropout"]
+
+
+def test_losses_are_drawn_as_they_were_given():
+    one, sixteen = DRAWN["overfitting"]().axes
+    assert one.lines[0].get_ydata() == pytest.approx([0.7, 0.2, 0.05])
+    assert curve(sixteen, "another copy").get_ydata() == pytest.approx([0.7] * 20)
+    same = figures.same_losses(FALLING, FALLING + 0.1, ("ours", "theirs")).axes[0]
+    assert curve(same, "ours").get_ydata() == pytest.approx(FALLING)
+    assert curve(same, "theirs").get_ydata() == pytest.approx(FALLING + 0.1)
+    running = figures.running_loss(FALLING, 16, limit=0.39, window=64).axes[0]
+    assert running.lines[0].get_xdata() == pytest.approx(SEEN)
+    assert running.lines[0].get_ydata() == pytest.approx(figures.smoothed(FALLING, 4))
+    assert running.lines[-1].get_ydata() == pytest.approx([0.39, 0.39])
+
+
+def test_accuracies_are_drawn_as_they_were_given():
+    axes = DRAWN["limit"]().axes[0]
+    assert curve(axes, "20,000").get_ydata() == pytest.approx([0.5, 0.7, 0.8])
+    assert curve(axes, "512").get_xdata() == pytest.approx([0, 512])
+    assert curve(axes, "512").get_ydata() == pytest.approx([0.5, 0.72])
+
+
+def test_a_weight_is_drawn_as_it_was_given():
+    axes = DRAWN["swallowed"]().axes[0]
+    assert curve(axes, "float32").get_ydata() == pytest.approx(0.05 + GAP * np.arange(9) / 4)
+    assert curve(axes, "bfloat16").get_ydata() == pytest.approx([0.05] * 9)
+
+
+def test_a_histogram_counts_every_margin():
+    for axes in DRAWN["noise"]().axes:
+        areas = [sum(bar.get_height() * bar.get_width() for bar in bars) for bars in axes.containers]
+        assert areas == pytest.approx([1, 1])

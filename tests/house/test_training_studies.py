@@ -1,0 +1,93 @@
+"""The studies that notebook 06 shows: every run that is planned is there, failures too, and judged on validation."""
+
+import json
+import sys
+from argparse import Namespace
+
+import pytest
+import torch
+from places import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import training_studies  # noqa: E402
+
+STORED = ROOT / "rmlib/assets/studies"
+
+
+@pytest.mark.parametrize("name", training_studies.STUDIES)
+def test_what_is_stored_holds_every_run_that_the_command_makes(name: str):
+    study = json.loads((STORED / f"{name}.json").read_text(encoding="utf-8"))
+    planned = [(start, pairs, config.learning_rate, config.batch_size, config.seed, config.warmup, config.dropout)
+               for start, pairs, config in training_studies.STUDIES[name](Namespace(seeds=[0, 1, 2]))]
+    usual = {"warmup": 0.1, "dropout": False}  # what two of the studies do not write down
+    stored = [tuple((usual | row)[key] for key in ("start", "pairs", "learning_rate", "batch_size", "seed", *usual))
+              for row in study["runs"]]
+    assert stored == planned and len(set(planned)) == len(planned)
+    assert all(0 <= row["accuracy"] <= 1 and row["nll"] > 0 for row in study["runs"] if "failed" not in row)
+    assert study["command"] == f"python benchmarks/training_studies.py {name}" and study["validation_pairs"] == 2_000
+
+
+def test_a_study_writes_its_runs_as_they_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training_studies, "SIZES", {"pretrained": (16,), "random": (16, 32)})
+    asked = []
+    real = training_studies.score_pairs
+    monkeypatch.setattr(training_studies, "score_pairs", lambda model, pairs: asked.append(pairs) or real(model, pairs))
+    out = tmp_path / "sizes.json"
+    assert training_studies.main(["sizes", "--seeds", "0", "--validation-pairs", "20", "--json", str(out)]) == 0
+    study = json.loads(out.read_text(encoding="utf-8"))
+    found = [(row["start"], row["pairs"]) for row in study["runs"]]
+    assert found == [("pretrained", 16), ("random", 16), ("random", 32)]
+    assert study["runs"] == [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    world = training_studies.World()
+    assert all(pairs == world.pairs(20, "validation", seed=0) for pairs in asked) and len(asked) == 3
+
+
+def test_a_run_that_fails_is_reported(monkeypatch):
+    def diverges(*_, **__):
+        raise ValueError("3 of 20 pairs have rewards that are not finite numbers")
+
+    monkeypatch.setattr(training_studies, "score_pairs", diverges)
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    row = training_studies.run(training_studies.World(), "pretrained", 8, config, [])
+    assert "not finite" in row["failed"] and row["pairs"] == 8 and "accuracy" not in row
+
+
+def test_facts_and_manners_are_the_parts_of_the_accuracy(monkeypatch):
+    world = training_studies.World()
+    validation = world.pairs(40, "validation", seed=0)
+    facts = training_studies.decided_by_fact(world, validation)
+    assert 0 < facts.sum() < 40
+    for pair, by_fact in zip(validation, facts, strict=True):
+        answers = [world.features(pair.prompt, text)["correctness"] for text in (pair.chosen, pair.rejected)]
+        assert by_fact == (answers[0] != answers[1])
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    monkeypatch.setattr(training_studies, "score_pairs", lambda *_: (facts.astype(float), 1.0 - facts))
+    row = training_studies.run(world, "pretrained", 8, config, validation)
+    assert (row["facts"], row["manners"], row["accuracy"]) == (1.0, 0.0, pytest.approx(facts.mean()))
+
+
+def test_weights_in_bfloat16_are_trained_in_bfloat16(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training_studies, "train", lambda model, *_, **__: seen.append(model.head.weight.dtype))
+    monkeypatch.setattr(training_studies, "score_pairs", lambda *_: seen.append(0) or 1 / 0)
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    for start in ("pretrained", "pretrained, bfloat16 weights"):
+        with pytest.raises(ZeroDivisionError):
+            training_studies.run(training_studies.World(), start, 8, config, [])
+    assert seen == [torch.float32, 0, torch.bfloat16, 0]
+
+
+def test_a_start_says_what_is_pooled_and_what_is_trained(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training_studies, "train", lambda model, *_, **__: seen.append((model.pooling, [
+        name.split(".")[1:4] for name, parameter in model.named_parameters() if not parameter.requires_grad])))
+    monkeypatch.setattr(training_studies, "score_pairs", lambda *_: 1 / 0)
+    config = training_studies.TrainingConfig(batch_size=8, precision="fp32")
+    for start in ("pretrained", "pretrained, mean pooling", "pretrained, mean pooling, lower half frozen"):
+        with pytest.raises(ZeroDivisionError):
+            training_studies.run(training_studies.World(), start, 8, config, [])
+    assert seen[:2] == [("cls", []), ("mean", [])]
+    pooling, frozen = seen[2]
+    assert pooling == "mean" and {place[0] for place in frozen} == {"embeddings", "transformer"}
+    assert {place[2] for place in frozen if place[0] == "transformer"} == {"0", "1"}

@@ -1,0 +1,100 @@
+"""The transformer that notebook 05 writes by hand, taken out of its cells and held against the library's."""
+
+import ast
+
+import pytest
+import tiny
+import torch
+from exercise_cells import is_definition, parsed
+from notebook_rules import load
+from places import ROOT
+
+from rmlib.course.model_parts import count_at_full_size, count_by_part, of_full_size
+from rmlib.model import RewardModel, position_ids
+
+NOTEBOOK = ROOT / "notebooks/05_reward_model.ipynb"
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> dict[str, object]:
+    """The notebook's imports, functions and tables of names."""
+    names: dict[str, object] = {"__name__": "notebook 05"}
+    for cell in load(NOTEBOOK)["cells"]:
+        if cell["cell_type"] == "code" and "setup" not in cell["metadata"].get("tags", []):
+            for statement in filter(is_definition, parsed(cell["source"])):
+                exec(ast.unparse(statement), names)
+    return names
+
+
+def inputs(side: str) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    mask = (torch.arange(9) < torch.tensor([9, 6, 2])[:, None]).long()  # (3, 9)
+    mask = mask.flip(1) if side == "left" else mask
+    return {"input_ids": torch.randint(5, 60, (3, 9), generator=generator), "attention_mask": mask}
+
+
+@pytest.mark.parametrize("name", ["distilbert", "bert"])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_vectors_are_the_library_s(by_hand, name, side):
+    backbone, given = tiny.build(name)[0].double(), inputs(side)
+    if name == "bert":
+        given["token_type_ids"] = torch.randint(2, (3, 9), generator=torch.Generator().manual_seed(1))
+    real = given["attention_mask"].bool()
+    ours = by_hand["transformer"](backbone, **given)
+    with torch.no_grad():
+        theirs = backbone(**given, position_ids=position_ids(given["attention_mask"])).last_hidden_state
+    assert theirs[real].std() > 0.1
+    torch.testing.assert_close(ours[real], theirs[real], rtol=0, atol=1e-10)
+
+
+def test_attention_is_the_library_s(by_hand):
+    backbone, given = tiny.build("bert")[0].double(), inputs("right")
+    backbone.set_attn_implementation("eager")
+    with torch.no_grad():
+        theirs = backbone(**given, output_attentions=True).attentions
+    ours = by_hand["all_shares"](type("opened", (), {"backbone": backbone}), **given)  # (N, B, A, T, T)
+    real = given["attention_mask"].bool()[:, None, :, None].expand_as(ours[0])
+    for layer, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(layer[real], expected[real], rtol=0, atol=1e-10)
+        assert (layer.sum(-1) - 1).abs().max() < 1e-12
+
+
+def test_in_a_causal_transformer_no_token_sees_its_successors(by_hand):
+    backbone, given = tiny.build("distilbert")[0].double(), inputs("right")
+    other = {**given, "input_ids": given["input_ids"].clone()}
+    other["input_ids"][:, 4:] += 1
+    for causal in (True, False):
+        first, second = (by_hand["transformer"](backbone, **each, causal=causal) for each in (given, other))
+        same = (first[:, :4] - second[:, :4]).abs().max() < 1e-12
+        assert same == causal
+
+
+@pytest.mark.parametrize("name", ["distilbert", "bert"])
+def test_weights_by_formula_and_by_count(by_hand, name):
+    model = tiny.reward_model(name)
+    segments = 2 if name == "bert" else 0
+    formula = by_hand["number_of_weights"](len(model.tokenizer), tiny.POSITIONS, segments, 32, 64, 2)
+    assert count_by_part(model.named_parameters()) == formula
+    assert sum(formula.values()) == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_parameter_of_no_part_is_refused():
+    with pytest.raises(ValueError, match="gate.weight belongs to none"):
+        count_by_part([("head.weight", torch.zeros(3)), ("gate.weight", torch.zeros(2))])
+
+
+@pytest.mark.parametrize(("name", "blocks", "weights"), [("distilbert", 6, 66_363_649), ("bert", 12, 108_892_417)])
+def test_full_size_is_the_released_models_size(name, blocks, weights):
+    assert sum(count_at_full_size(name).values()) == weights
+    backbone, given = of_full_size(name)
+    assert backbone.config.num_hidden_layers == blocks and not backbone.training
+    assert given["attention_mask"].sum(1).tolist() == [24, 15] and ("token_type_ids" in given) == (name == "bert")
+
+
+def test_a_fresh_head_is_as_small_as_the_notebook_says():
+    heads = []
+    for seed in range(10):
+        torch.manual_seed(seed)
+        backbone, tokenizer = tiny.build("distilbert")[:2]
+        heads.append(RewardModel(backbone=backbone, tokenizer=tokenizer).head.weight)
+    assert torch.cat(heads).std().item() == pytest.approx(0.02, rel=0.2)  # 320 numbers: 4 standard errors are 16%

@@ -1,0 +1,158 @@
+"""Slices, occlusion, and the table of seeds."""
+
+import math
+import statistics
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+from rmlib.course.seeds import seeds_table
+from rmlib.evaluation import pair_accuracies, summarise, wilson_interval
+from rmlib.model import score_pairs
+from rmlib.pairs import PreferencePair
+from rmlib.practice import bias
+from rmlib.practice.bias import extra_words, occlusion, slices
+from rmlib.practice.conservative_interval import conservative_interval
+
+PROMPT = "What is the capital of France?"
+
+
+def test_slices_are_the_parts_largest_first():
+    rng = np.random.default_rng(0)
+    margins = rng.normal(size=200).round(1)
+    names = rng.choice(["sky", "sums", "hot"], p=[0.1, 0.6, 0.3], size=200).tolist()
+    rows = slices(pair_accuracies(margins), names)
+    assert [row.name for row in rows] == ["sums", "hot", "sky"] and sum(row.pairs for row in rows) == 200
+    for row in rows:
+        inside = [m for m, name in zip(margins, names) if name == row.name]
+        right = sum(1 if m > 0 else 0.5 if m == 0 else 0 for m in inside)
+        assert row.pairs == len(inside) and row.accuracy == pytest.approx(right / len(inside))
+        assert (row.low, row.high) == wilson_interval(right, len(inside))
+
+
+def test_a_slice_of_few_pairs_says_so():
+    rows = slices(np.ones(59), ["many"] * 30 + ["few"] * 29)
+    assert [row.too_few for row in rows] == [False, True]
+    assert "too few" not in str(rows[0]) and str(rows[0]).split()[:4] == ["many", "30", "pairs", "1.000"]
+    assert str(rows[1]).endswith("(too few pairs to tell)")
+    name, pairs, accuracy, low, high = rows[1]
+    assert (name, pairs, accuracy, high) == ("few", 29, 1, 1) and low < 0.9
+
+
+def test_intervals_of_slices_cover_where_pairs_of_one_fact_are_alike():
+    """Each fact is known, with probability 0.7, or not; Wilson's interval takes its eight pairs as eight witnesses."""
+    rng, covered = np.random.default_rng(0), {"pairs": 0, "facts": 0}
+    facts = np.repeat(np.arange(60), 8)  # 30 facts in either part
+    for _ in range(150):
+        right = (rng.random(60) < 0.7).astype(float)[facts]
+        for name, clusters in (("pairs", None), ("facts", facts)):
+            covered[name] += sum(row.low <= 0.7 <= row.high for row in slices(right, (facts < 30).tolist(), clusters))
+    assert covered["pairs"] < 0.7 * 300 and covered["facts"] > 0.88 * 300  # 95% but for the few facts
+
+
+def test_clusters_decide_the_interval_of_a_slice():
+    right, facts = np.repeat([1.0, 0.0, 1.0, 1.0], 10), np.repeat(["a", "b", "c", "d"], 10)
+    [row] = slices(right, ["all"] * 40, facts)
+    assert (row.low, row.high) == conservative_interval(right, facts) != wilson_interval(30, 40)
+    [alone] = slices(right, ["all"] * 40, ["a"] * 40)
+    assert (alone.low, alone.high, alone.accuracy) == (0, 1, 0.75)
+    with pytest.raises(ValueError, match="40 values, 39 labels"):
+        slices(right, ["all"] * 40, facts[1:])
+
+
+def test_extra_words_are_those_of_the_chosen_response():
+    pairs = [PreferencePair(PROMPT, "One  two\nthree.", "One."), PreferencePair(PROMPT, "a", "b c")]
+    assert extra_words(pairs).tolist() == [2, -1]
+
+
+@pytest.mark.parametrize("right, names, words", [
+    ([1, 0], ["a"], "2 values, 1 labels"),
+    ([], [], "at least one"),
+    ([1, 3], ["a", "a"], "0 <= successes <= trials"),
+])  # fmt: skip
+def test_slices_that_are_none(right, names, words):
+    with pytest.raises(ValueError, match=words):
+        slices(right, names)
+
+
+# occlusion
+
+
+def counted(letter):
+    """A scorer whose reward is how often a letter occurs: what a word adds is known."""
+
+    def score(model, pairs, token_budget):
+        return np.float32([[p.chosen.count(letter) for p in pairs], [p.rejected.count(letter) for p in pairs]])
+
+    return score
+
+
+def test_a_word_is_worth_what_the_reward_loses_with_it(monkeypatch):
+    monkeypatch.setattr(bias, "score_pairs", counted("e"))
+    text = "  Three trees,\n\nbut  no seed. "
+    assert occlusion(None, PROMPT, text) == [("Three", -2), ("trees,", -2), ("but", 0), ("no", 0), ("seed.", -2)]
+    monkeypatch.setattr(bias, "score_pairs", counted("\n"))
+    assert occlusion(None, PROMPT, text) == [("Three", 0), ("trees,", -2), ("but", 0), ("no", 0), ("seed.", 0)]
+    monkeypatch.setattr(bias, "score_pairs", counted(" "))
+    assert dict(occlusion(None, PROMPT, "a b  c"))["c"] == -2  # no space is left hanging at the end
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_occlusion_scores_each_shortened_response_in_batches(name):
+    model = tiny.reward_model(name)
+    calls = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    words = "The capital of France is Paris .".split()
+    found = occlusion(model, PROMPT, " ".join(words))
+    assert [word for word, _ in found] == words and len(calls) == 1
+    for i, (_, change) in enumerate(found):
+        without = " ".join(words[:i] + words[i + 1 :])
+        whole, less = (score_pairs(model, [PreferencePair(PROMPT, text, "-")])[0, 0] for text in
+                       (" ".join(words), without))
+        assert change == pytest.approx(float(less) - float(whole), abs=1e-5)
+    assert max(abs(change) for _, change in found) > 1e-3
+
+
+def test_a_word_alone_can_be_left_out_and_nothing_can_t():
+    model = tiny.reward_model("bert")
+    [(word, change)] = occlusion(model, PROMPT, "Paris")
+    assert word == "Paris" and math.isfinite(change) and change != 0
+    for empty in ("", " \n "):
+        with pytest.raises(ValueError, match="no word to leave out"):
+            occlusion(model, PROMPT, empty)
+
+
+# seeds
+
+
+def run(seed):
+    rng = np.random.default_rng(seed)
+    pairs = [PreferencePair(f"Why {i}?", "a", "bb") for i in range(50)]
+    return summarise(rng.normal(0.5, 1, size=50), pairs)
+
+
+def test_every_seed_has_its_row_and_failures_stay_in_the_table():
+    runs = {0: run(0), 1: "the loss is not a finite number at step 7", 2: run(2), 3: run(3)}
+    *rows, mean, spread = seeds_table(runs)
+    assert [row["seed"] for row in rows] == [0, 1, 2, 3]
+    assert rows[1] == {"seed": 1, "failed": "the loss is not a finite number at step 7"}
+    assert mean["seed"] == "mean" and spread["seed"] == "spread"
+    for name in ("accuracy", "nll", "brier", "ece"):
+        values = [getattr(runs[seed], name) for seed in (0, 2, 3)]
+        assert [rows[seed][name] for seed in (0, 2, 3)] == values
+        assert mean[name] == pytest.approx(statistics.mean(values))
+        assert spread[name] == pytest.approx(statistics.stdev(values))
+
+
+def test_one_seed_has_no_spread_and_none_no_mean():
+    assert [row["seed"] for row in seeds_table({5: run(5)})] == [5, "mean"]
+    assert seeds_table({5: "out of memory"}) == [{"seed": 5, "failed": "out of memory"}]
+    with pytest.raises(ValueError, match="at least one seed"):
+        seeds_table({})
+
+
+def test_the_figures_of_the_table_can_be_chosen():
+    row, mean = seeds_table({0: replace(run(0), ties=3)}, figures=("ties", "pairs"))
+    assert row == {"seed": 0, "ties": 3, "pairs": 50} and mean == {"seed": "mean", "ties": 3, "pairs": 50}

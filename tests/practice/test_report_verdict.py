@@ -1,0 +1,122 @@
+"""What a report says in words: each judgement follows from the figures, and changes with them."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from report_pages import Parts, findings, pairs_of_lengths
+
+from rmlib.course.world import World
+from rmlib.evaluation import pair_accuracies
+from rmlib.practice.bias import extra_words
+from rmlib.practice.conservative_interval import conservative_interval
+from rmlib.practice.report import report_page, verdict
+
+
+@pytest.mark.parametrize("judged, kind, margins, words", [
+    ("good", "accuracy", [1.0] * 90 + [-1.0] * 10, "Better than a coin"),
+    ("bad", "accuracy", [-1.0] * 90 + [1.0] * 10, "Worse than a coin"),
+    ("bad", "accuracy", [-1.0] * 50 + [1.0] * 50, "Not shown to be better than a coin"),
+    ("good", "against_rules", [1.0] * 90 + [-1.0] * 10, "Right more often than the best rule"),
+    ("bad", "against_rules", [-1.0] * 90 + [1.0] * 10, "Right less often than always the longer response"),
+    ("bad", "against_rules", [-1.0] * 45 + [1.0] * 55, "Not shown to differ"),
+    ("good", "calibration", [2.2] * 90 + [-2.2] * 10, "Its confidence fits"),
+    ("bad", "calibration", [5.0] * 60 + [-5.0] * 40, "overconfident"),
+    ("bad", "calibration", [0.1] * 90 + [-0.1] * 10, "underconfident"),
+    ("bad", "calibration", [2.0] * 75 + [-2.0] * 25 + [0.1] * 66 + [-0.1] * 34, "right on average, and off in places"),
+    ("open", "calibration", [0.0] * 90 + [-0.1] * 10, "cannot tell apart the responses of 90.0% of the pairs"),
+    ("open", "length", [0.0] * 100, "cannot tell apart the responses of 100.0% of the pairs"),
+    ("open", "length", [1.0] * 100, "can’t be told, since it is wrong on no pair"),
+    ("bad", "length", [1.0 if i % 10 < 6 else -2.0 for i in range(100)], "It leans to long responses, and at no"),
+    ("bad", "length", [-2.0 if i % 10 < 6 else 1.0 for i in range(100)], "It leans to short responses, and at no"),
+    ("open", "length", [-2.0, 1.0] * 50, "Not shown to lean to long or short responses: "),
+])  # fmt: skip
+def test_a_verdict_follows_from_the_figures(judged, kind, margins, words):
+    judge = getattr(verdict, kind if kind == "against_rules" else f"{kind}_verdict")
+    found, text = judge(findings(margins, uneven(len(margins))))
+    assert words in Parts(text).text() and found == judged
+
+
+@pytest.mark.parametrize("wrong, words", [(59, "Not shown to differ"), (61, "Not shown to differ"), (70, "Right less")])
+def test_the_better_of_two_rules_has_to_be_ahead_by_more(wrong, words):
+    """The longer response was chosen in the pairs on which the model is wrong, and in no other: p is 0.035 for 61."""
+    margins = np.array([-1.0] * wrong + [1.0] * (100 - wrong))
+    pairs = pairs_of_lengths([5] * 100, [2] * wrong + [9] * (100 - wrong))
+    assert words in verdict.against_rules(findings(margins, pairs))[1]
+
+
+@pytest.mark.parametrize("count, words", [
+    (1, "all pairs are of one conversation, which says nothing of others"),
+    (19, "the pairs are of 19 conversations, and 20 are the least"), (20, "Better than a coin"),
+])  # fmt: skip
+def test_few_conversations_are_not_judged(count, words):
+    pairs = [replace(pair, prompt=f"What is {i % count}?") for i, pair in enumerate(uneven(100))]
+    listed = verdict.judgements(findings(np.ones(100), pairs))
+    assert len(listed) == (4 if count == 20 else 1) and words in Parts(listed[0][1]).text()
+    assert (listed[0][0] == verdict.OPEN) == (count < 20)
+
+
+@pytest.fixture(scope="module")
+def judged_by_gold():
+    """20,000 pairs with their gold margins, and by how many tens of words chosen is longer, (20000,) each."""
+    world = World()
+    pairs = world.pairs(20_000, "test", seed=1)
+    return pairs, world.margins(pairs), extra_words(pairs) / 10
+
+
+@pytest.mark.parametrize("sharpness", [1, 3])
+@pytest.mark.parametrize("size, wanted, words", [
+    (200, "open", "these pairs leave room for it"), (3000, "good", "no more than the choices do, or by less than 5%"),
+])  # fmt: skip
+def test_the_true_reward_leans_to_no_length(judged_by_gold, size, wanted, words, sharpness):
+    pairs, gold, tens = (each[:size] for each in judged_by_gold)
+    made = findings(sharpness * gold, pairs)
+    judged, text = verdict.length_verdict(made)
+    assert judged == wanted and words in Parts(text).text()
+    longer, found = gold[tens != 0] * np.sign(tens[tens != 0]), made.figures["length"]
+    assert found["chosen"] == np.mean(tens[tens != 0] > 0) and found["pairs"] == len(longer)
+    assert found["expected"] == pytest.approx(np.mean(1 / (1 + np.exp(-longer))), abs=0.6 / size**0.5)
+
+
+def test_choices_lie_further_from_one_half_than_labels(judged_by_gold):
+    """To hold a model's choices against the labels would convict the true reward."""
+    _, gold, tens = judged_by_gold
+    longer = gold[tens != 0] * np.sign(tens[tens != 0])
+    assert conservative_interval(pair_accuracies(longer), range(len(longer)))[1] < np.mean(tens[tens != 0] > 0)
+
+
+@pytest.mark.parametrize("lean, words", [(0.5, "leans to long responses"), (-0.5, "leans to short responses")])
+@pytest.mark.parametrize("sharpness", [1, 3])
+def test_a_taste_for_length_is_told_whatever_the_temperature(judged_by_gold, lean, words, sharpness):
+    pairs, gold, tens = (each[:3000] for each in judged_by_gold)
+    judged, text = verdict.length_verdict(findings(sharpness * (gold + lean * tens), pairs))
+    assert judged == verdict.BAD and words in Parts(text).text()
+
+
+def test_pairs_of_one_conversation_are_one_witness():
+    made = findings([1.0] * 90 + [-1.0] * 10, [replace(pair, prompt="What is it?") for pair in uneven(100)])
+    rule, confidence = made.figures["rules"]["longer"], made.figures["confidence"]
+    assert (confidence["excess_low"], confidence["excess_high"]) == (rule["lead_low"], rule["lead_high"]) == (-1, 1)
+    assert {(row["low"], row["high"]) for rows in made.figures["slices"].values() for row in rows} == {(0, 1)}
+    assert "95% interval 0.0% to 100.0%" in Parts(verdict.at_a_glance(made)).text()
+
+
+def test_a_temperature_from_validation_pairs_is_told_beside_a_fault():
+    margins = np.array([5.0] * 60 + [-5.0] * 40)
+    made = findings(margins, uneven(100))
+    assert "temperature" not in verdict.calibration_verdict(made)[1]
+    made.figures["calibrated"] = {"ece": 0.0123}
+    text = Parts(verdict.calibration_verdict(made)[1]).text()
+    assert "At the temperature of the validation pairs the error is 0.012" in text
+
+
+def uneven(n):
+    """n pairs, a multiple of ten, of which the longer response is chosen in six of ten."""
+    return pairs_of_lengths([5] * n, [2 if i % 10 < 6 else 9 for i in range(n)])
+
+
+def test_parts_without_enough_pairs_are_marked():
+    text = Parts(report_page(findings(np.ones(40), uneven(40)))).text()
+    assert "rejected is longer, too few to tell" in text and "chosen is longer, too few" in text
+    assert re.search(r"by 3 words or less, too few to tell\s*24\s*100.0%.*by 4 words, too few to tell\s*16", text)
