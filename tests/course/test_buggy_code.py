@@ -1,0 +1,126 @@
+"""The code with a bug that exercises show: it has the bugs that the page tells of, and no other."""
+
+import ast
+import json
+import math
+
+import numpy as np
+import pytest
+from places import ROOT
+
+rng = np.random.default_rng(0)
+
+
+def on_page(number: str, *names: str):
+    """Functions as a notebook's cells define them."""
+    [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    found = {"np": np, "math": math}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and any(f"def {name}(" in source for name in names):
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.FunctionDef) and node.name in names:
+                    exec(ast.unparse(node), found)
+    return [found[name] for name in names]
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def test_1_4_the_fit_forgets_the_losses_of_the_others():
+    """Its bug: w_ij where n_ij = w_ij + w_ji belongs, in one sweep of two responses."""
+    [fit] = on_page("01", "broken_fit")
+    first = 3 / (3 / 2)
+    second = 1 / (1 / (1 + first))
+    logs = np.log([first, second])
+    assert np.allclose(fit(np.array([[0, 3], [1, 0]]), 1), logs - logs.mean())
+
+
+def test_1_6_he_asks_only_whether_all_are_connected():
+    [approves] = on_page("01", "scores_are_finite")
+    assert approves(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])) and approves(np.array([[0, 1], [0, 0]]))
+    assert not approves(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]))
+
+
+def test_3_3_one_slope_of_four_is_wrong():
+    margins = np.array([-3.0, -0.5, 0.7, 2.0, 5.0])
+    slopes = on_page("03", "slope_a", "slope_b", "slope_c", "slope_d")
+    assert [bool(np.allclose(slope(margins), -sigmoid(-margins))) for slope in slopes] == [True, True, False, True]
+
+
+def test_3_4_the_second_term_has_the_wrong_sign():
+    [slope] = on_page("03", "smoothed_slope_with_a_bug")
+    margins = np.array([-2.0, 0.0, 1.5])
+    assert np.allclose(slope(margins, 0.2), -0.8 * sigmoid(-margins) - 0.2 * sigmoid(margins))
+
+
+def test_4_4_a_window_without_room_keeps_the_whole_prompt():
+    [cut] = on_page("04", "cut_pair_with_a_bug")
+    assert cut([1, 2, 3], [4], [5, 6], 4) == ([2, 3, 4], [2, 3, 5, 6])
+    assert cut([1, 2, 3], [4], [5, 6], 2) == ([1, 2, 3, 4], [1, 2, 3, 5, 6])
+
+
+def test_4_7_rows_are_held_out_one_by_one():
+    [hold_out] = on_page("04", "hold_out_with_a_bug")
+    held = hold_out(["a"] * 10, 0.3, np.random.default_rng(1))
+    assert held.sum() == 3 and held.dtype == bool
+    assert held.tolist() == [i in np.random.default_rng(1).permutation(10)[:3] for i in range(10)]
+
+
+def test_5_2_the_heads_are_cut_from_whole_rows():
+    [split] = on_page("05", "split_with_a_bug")
+    z = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    assert split(z, 2).shape == (2, 2, 3, 2) and split(z, 2).ravel().tolist() == list(range(24))
+
+
+def test_5_4_each_chosen_score_meets_each_rejected_one():
+    [accuracy] = on_page("05", "accuracy_with_a_bug")
+    chosen, rejected = rng.normal(size=5), rng.normal(size=5)
+    assert accuracy(chosen, rejected) == np.mean([one > other for one in chosen for other in rejected])
+
+
+def test_6_2_pieces_count_alike():
+    [accumulated] = on_page("06", "accumulated_with_a_bug")
+    pieces = [rng.normal(size=(n, 3)) for n in (1, 4, 2)]
+    assert np.allclose(accumulated(pieces), np.mean([piece.mean(axis=0) for piece in pieces], axis=0))
+
+
+def test_6_6_three_bugs_and_no_fourth():
+    """Gradients of earlier batches stay; clipped after each piece; the rate falls with every piece."""
+    [trained] = on_page("06", "trained_with_bugs")
+    batches = [[rng.normal(size=(n, 3)) for n in sizes] for sizes in ((2, 1), (3,), (1, 4))]
+    weights, gradient, pieces = np.array([0.3, -0.2, 0.1]), np.zeros(3), 0
+    for batch in batches:
+        for piece in batch:
+            pulls = [row / (1 + math.exp(float(row @ weights))) for row in piece]
+            gradient = gradient - np.sum(pulls, axis=0) / sum(map(len, batch))
+            gradient *= min(1, 0.4 / math.sqrt(gradient @ gradient))
+            pieces += 1
+        weights = weights - 0.5 * max(0, 1 - pieces / 3) * gradient
+    assert np.allclose(trained(np.array([0.3, -0.2, 0.1]), batches, 0.5, 0.4), weights)
+
+
+def test_6_7_momentum_and_step_begin_anew():
+    [continued] = on_page("06", "continued_with_bugs")
+    weights, momentum, gradients = np.ones(3), np.zeros(3), rng.normal(size=(4, 3))
+    for step in range(4):
+        momentum = 0.9 * momentum + gradients[step]
+        weights = weights - 0.1 * momentum / (1 + step)
+    saved = {"weights": np.ones(3), "momentum": np.full(3, 5.0), "step": 7}
+    assert np.allclose(continued(saved, list(gradients)), weights)
+
+
+def test_7_1_she_takes_the_mean_of_batches_means():
+    [accuracy] = on_page("07", "her_accuracy")
+    assert accuracy(np.array([1.0, -1, 2, -3, 4]), 2) == pytest.approx((0.5 + 0.5 + 1) / 3)
+    assert accuracy(np.array([0.0, 1.0]), 2) == 0.5
+
+
+def test_7_5_he_bins_the_probability_of_the_chosen_one():
+    [error] = on_page("07", "his_error")
+    margins = np.array([2.0, -2.0, 0.1, 3.0])
+    p = sigmoid(margins)
+    assert error(margins, 1) == pytest.approx(abs(0.75 - p.mean()))
+    by_hand = (abs(0 - p[1]) + abs(1 - p[2]) + 2 * abs(1 - p[[0, 3]].mean())) / 4
+    assert error(margins, 5) == pytest.approx(by_hand)
