@@ -1,7 +1,8 @@
 # Every target sets up what it needs from Python 3.11 to 3.14 alone. Nothing is installed outside this folder.
 PYTHON ?=
+JOBS   ?= 2
 REPO   ?=
-REF    ?= main
+REF    ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/installed
@@ -18,17 +19,23 @@ export MPLCONFIGDIR        = $(HOME_DIRS)/matplotlib
 export npm_config_cache    = $(HOME_DIRS)/npm
 unexport PYTHONHOME PYTHONPATH
 
+# Torch's threads sleep while they wait for each other. By default they spin, and where a browser or another program wants
+# the same two cores, a training took four to eight times as long.
+export OMP_WAIT_POLICY = PASSIVE
+
 # In a container one often is root, and JupyterLab then wants to be told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab run reset test test-real slides html bench gpu-parts gpu test-colab colab wheel pins clean
+.PHONY: help lab run reset test lint map test-real slides html bench gpu-parts gpu test-colab colab wheel pins clean
 
 help:
 	@echo "make lab                     open the course in JupyterLab"
 	@echo "make run [REFRESH=1]         run every notebook; REFRESH=1 also rewrites the stored outputs"
 	@echo "make reset                   restore the notebooks as they came; what you changed is kept in kept/"
-	@echo "make test                    test the package and every notebook"
+	@echo "make test [JOBS=2]           style and types, then tests of the package and of every notebook, two files at a time"
+	@echo "make lint                    style and types alone"
+	@echo "make map                     layers, rooms and files of the package, with their lines"
 	@echo "make test-real               the tests that need a browser, real weights or real comparisons"
 	@echo "make test-colab [ONLY=00]    run the notebooks with Colab's versions, from the wheel"
 	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
@@ -53,15 +60,23 @@ run: $(INSTALLED)
 reset:
 	@sh tools/reset_notebooks.sh
 
+map: $(INSTALLED)
+	@$(BIN)/python tools/house_map.py
+
 # The tests hold the quick profile's stored outputs: a reader's own settings must not reach them. Those marked real need
 # parts that are not the course's (a browser, real weights, real comparisons): `make test-real` runs them.
 PYTEST := env -u RMLIB_PROFILE -u RMLIB_BACKBONE -u RMLIB_PAIRS $(BIN)/python -m pytest
 
-test: $(INSTALLED)
-	$(PYTEST) -m "not real"
+# Each worker computes on one thread: two that share two cores would spend most of their time waiting for each other.
+test: lint
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not real" -n $(JOBS) --dist loadfile
+
+lint: $(INSTALLED)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
 
 test-real: .venv/installed-bench .venv/installed-slides
-	$(PYTEST) -m real
+	OMP_NUM_THREADS=1 $(PYTEST) -m real -n $(JOBS) --dist loadfile
 
 # ONLY="00 03" runs those two; an environment with Colab's versions is made in build/colab, and kept.
 test-colab: wheel
@@ -126,5 +141,5 @@ pins:
 	mv build/constraints.txt constraints.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find rmlib tests tools benchmarks notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
