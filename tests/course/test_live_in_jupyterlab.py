@@ -19,7 +19,8 @@ import run_notebooks  # noqa: E402
 
 TRAINING = """import time
 from rmlib.course.live import live
-from rmlib.course.plots import show, training as figures
+from rmlib.course.plots import training as figures
+from rmlib.practice.style import show
 losses = []
 with live(60, lambda records: figures.running_loss([record["loss"] for record in records], 16)) as tell:
     for step in range(1, 61):
