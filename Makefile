@@ -20,7 +20,7 @@ export npm_config_cache    = $(HOME_DIRS)/npm
 unexport PYTHONHOME PYTHONPATH
 
 # Torch's threads sleep while they wait for each other. By default they spin, and where a browser or another program wants
-# the same two cores, a training took four to eight times as long.
+# the same cores, a training takes several times as long.
 export OMP_WAIT_POLICY = PASSIVE
 
 # In a container one often is root, and JupyterLab then wants to be told that this is meant.

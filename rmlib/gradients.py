@@ -85,7 +85,7 @@ def _slope(loss_fn: Callable[[], Tensor], parameter: Tensor, direction: Tensor, 
 
     with torch.no_grad():
         try:
-            return (loss_at(step) - loss_at(-step)) / (2 * step)
+            return central_difference(loss_at, 0.0, step)  # type: ignore[arg-type, return-value]
         finally:
             parameter.copy_(original)
 

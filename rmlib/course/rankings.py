@@ -1,7 +1,6 @@
 """Losses of whole rankings, as notebook 02 derives them: over all their pairs, or the best, then the next best."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rmlib.losses import bradley_terry_loss
@@ -33,7 +32,7 @@ def plackett_luce_loss(rewards: Tensor) -> Tensor:
     _require_rankings(rewards)
     rewards = rewards.to(torch.promote_types(rewards.dtype, torch.float32))
     rest = torch.logcumsumexp(rewards.flip(1), dim=1).flip(1)  # (B, K) log of the strength of k and all after it
-    return F.softplus(rest[:, 1:] - rewards[:, :-1], threshold=36).sum(dim=1).mean()
+    return bradley_terry_loss(rewards[:, :-1].flatten(), rest[:, 1:].flatten(), reduction="sum") / len(rewards)
 
 
 def _require_rankings(rewards: Tensor) -> None:

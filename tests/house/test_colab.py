@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -354,6 +355,13 @@ def test_a_version_has_a_tag_and_the_cell_knows_its_own(monkeypatch):
     assert colab.main(["--repo", "owner/name"]) == colab.main(["--repo", "owner/name", "--ref", "main"]) == 0
     assert asked == [("owner/name", f"v{rmlib.__version__}"), ("owner/name", "main")]
     assert f'tell_what_is_amiss(notebook="{rmlib.__version__}")' in colab.cell_source("", "main")
+
+
+def test_every_place_has_the_same_version():
+    version = rmlib.__version__
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1] == version
+    assert colab.changes(*colab.written()) == {}  # the notebooks' set-up cells, too
 
 
 def test_notebook_and_code_of_two_versions_are_told(capsys):

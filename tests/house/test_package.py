@@ -3,6 +3,7 @@ place."""
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import rmlib
+from tools import house_map
 
 PACKAGE = Path(rmlib.__file__).parent
 # Each room of the core may import only from rooms before it; practice from all of these; course from practice, too.
@@ -121,6 +123,17 @@ def test_no_two_public_things_of_core_and_practice_share_a_name():
                 if not public.startswith("_"):
                     places[public].add(name)
     assert {public: where for public, where in places.items() if len(where) > 1} == {}
+
+
+def test_the_map_shows_every_file_and_the_lines_that_are_counted_here(capsys):
+    house_map.main()
+    told = capsys.readouterr().out
+    for name in MOST_LINES:
+        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for file, path in FILES.items()
+                    if LAYERS[room(file)] == name)
+        assert f"{name}: {lines:,} lines\n" in told
+    shown = [line.split()[0] for line in told.splitlines() if re.match(r" +\w+\.py ", line)]
+    assert sorted(shown) == sorted(path.name for path in PACKAGE.rglob("*.py"))
 
 
 def python(code: str) -> str:

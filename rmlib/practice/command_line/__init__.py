@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -15,11 +14,8 @@ _log = logging.getLogger("rmlib")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 where the user can mend what went wrong."""
-    return _run(parser().parse_args(arguments))
-
-
-def _run(options: argparse.Namespace) -> int:
-    # Here, so that who asks for --help need not wait for torch.
+    options = parser().parse_args(arguments)
+    # After the arguments, so that who asks for --help need not wait for torch.
     from accelerate import PartialState
 
     from rmlib.practice.command_line.commands import COMMANDS
