@@ -1,7 +1,7 @@
 """From a preference pair to token ids and padded batches: the one way in for training, evaluation and scoring.
 
-The tokenizer's template is read off; what is too long is cut, the prompt's oldest tokens first; batches are made by a
-budget of tokens; what was lost is told.
+How a conversation is rendered is part of the encoding, which is saved with the model; what is too long is cut, the
+prompt's oldest tokens first; batches are made by a budget of tokens; what was lost is told.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rmlib.pairs import PreferencePair
+from rmlib.rendering import LAST_TURN, RENDERINGS, Parts, plain_parts, template_parts, without_oldest_turns
 
 _log = logging.getLogger("rmlib")
 OVERLONG = ("keep_response", "drop", "error")
@@ -23,12 +24,15 @@ OVERLONG = ("keep_response", "drop", "error")
 class EncodingSpec:
     """How a (prompt, response) becomes one sequence: prefix + prompt + between + response + suffix.
 
-    prefix, between, suffix: token ids the tokenizer's own template puts there, EOS included.
+    rendering: "prompt" (a single human turn as bare text, more turns as a transcript), "transcript" (always one), or
+    "template": the tokenizer's chat template, all of whose own tokens count as the prompt's and the response's.
+    prefix, between, suffix: token ids that the tokenizer itself puts there, EOS included.
     lead: text set before the response and tokenised with it (a space for decoders, which have no separator token).
     segment: token type of the response and what follows it; everything before it has type 0.
     max_length: tokens of a whole sequence; what is too long loses its oldest prompt tokens first.
     """
 
+    rendering: str
     prefix: tuple[int, ...]
     between: tuple[int, ...]
     suffix: tuple[int, ...]
@@ -46,17 +50,35 @@ class EncodingSpec:
         """The inverse of asdict. Raises ValueError, TypeError or KeyError where these are not its fields."""
         tokens = {name: tuple(map(int, fields[name])) for name in ("prefix", "between", "suffix")}
         numbers = {name: int(fields[name]) for name in ("segment", "max_length")}
-        return cls(**{**fields, **tokens, **numbers, "lead": str(fields["lead"])})
+        texts = {name: str(fields[name]) for name in ("lead", "rendering")}
+        if texts["rendering"] not in ("prompt", "transcript", "template"):
+            raise ValueError(f"no such rendering: {texts['rendering']!r}")
+        return cls(**{**fields, **tokens, **numbers, **texts})
+
+    def __str__(self) -> str:
+        return {"prompt": "a single question as bare text, more turns as a transcript", "transcript": "transcripts",
+                "template": "the tokenizer's chat template"}[self.rendering]
 
 
-def read_template(tokenizer, max_length: int, causal: bool) -> EncodingSpec:
-    """The tokenizer's own template, read off from what it does to two one-letter texts.
+def read_spec(tokenizer, max_length: int, causal: bool, rendering: str = "auto") -> EncodingSpec:
+    """The tokenizer's own way with two texts, read off from what it does to two letters; or its chat template.
 
-    Encoders get the pair template ([CLS] prompt [SEP] response [SEP] for BERT); causal models, which have no use for
-    a separator, get prompt and response as one text that ends in EOS, so that the last token has seen all of it.
+    rendering: "template" for the chat template, "transcript" for none, "auto" for the template where there is one.
+    Without one encoders get the pair template ([CLS] prompt [SEP] response [SEP] for BERT), a single question being
+    bare; causal models, which have no separator, get one text that ends in EOS, so that the last token has seen all of
+    it, and always a transcript, since a bare question and its answer would run together.
 
-    Raises ValueError when max_length leaves no room for text or the template can't be recognised.
+    Raises ValueError when max_length leaves no room for text, or there is no template, or it can't be recognised.
     """
+    if rendering not in RENDERINGS:
+        raise ValueError(f"rendering must be one of {RENDERINGS}, got {rendering!r}")
+    has_template = bool(getattr(tokenizer, "chat_template", None))
+    if rendering == "template" and not has_template:
+        raise ValueError('the tokenizer has no chat template: choose the rendering "transcript"')
+    if has_template and rendering != "transcript":
+        [probe] = template_parts(tokenizer, [PreferencePair(tuple(LAST_TURN), "b", "c")])
+        spec = EncodingSpec("template", (), (), (), "", 0, max_length)
+        return _with_room(spec, len(probe.before + probe.after) + probe.ends[0])
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in "ab")
     whole = tokenizer("a") if causal else tokenizer("a", "b")
     ids = whole["input_ids"]
@@ -65,16 +87,21 @@ def read_template(tokenizer, max_length: int, causal: bool) -> EncodingSpec:
         suffix = ids[start + len(first) :]
         if not suffix and tokenizer.eos_token_id is not None:
             suffix = [tokenizer.eos_token_id]
-        spec = EncodingSpec(tuple(ids[:start]), (), tuple(suffix), " ", 0, max_length)
+        spec = EncodingSpec("transcript", tuple(ids[:start]), (), tuple(suffix), " ", 0, max_length)
     else:
         end = start + len(first)
         response = _find(ids, second, end)
         segment = whole["token_type_ids"][response] if "token_type_ids" in whole else 0
-        suffix = tuple(ids[response + len(second) :])
-        spec = EncodingSpec(tuple(ids[:start]), tuple(ids[end:response]), suffix, "", segment, max_length)
-    if spec.room < 2:
-        raise ValueError(f"max_length {max_length} leaves no room for text: this template alone needs "
-                         f"{max_length - spec.room} tokens; give at least {max_length - spec.room + 2}")
+        between, suffix = tuple(ids[end:response]), tuple(ids[response + len(second) :])
+        spec = EncodingSpec("prompt", tuple(ids[:start]), between, suffix, "", segment, max_length)
+    return _with_room(spec, 0)
+
+
+def _with_room(spec: EncodingSpec, taken: int) -> EncodingSpec:
+    needed = spec.max_length - spec.room + taken
+    if spec.room - taken < 2:
+        raise ValueError(f"max_length {spec.max_length} leaves no room for text: this template alone needs {needed} "
+                         f"tokens; give at least {needed + 2}")
     return spec
 
 
@@ -119,36 +146,46 @@ def encode(
     """
     if overlong not in OVERLONG:
         raise ValueError(f"overlong must be one of {OVERLONG}, got {overlong!r}")
-    prompts = tokenize(tokenizer, [pair.prompt for pair in pairs])
-    chosen = tokenize(tokenizer, [spec.lead + pair.chosen for pair in pairs])
-    rejected = tokenize(tokenizer, [spec.lead + pair.rejected for pair in pairs])
     encoded = []
-    for index, parts in enumerate(zip(prompts, chosen, rejected)):
-        fits = len(parts[0]) + max(len(parts[1]), len(parts[2])) <= spec.room
-        if fits or overlong == "keep_response":
-            encoded.append(_assemble(index, *parts, spec))
+    for index, (pair, parts) in enumerate(zip(pairs, part_tokens(tokenizer, pairs, spec))):
+        fits = len(parts.prompt) + parts.longest <= spec.room
+        if fits:
+            encoded.append(_assemble(index, parts, len(parts.prompt), spec))
+        elif overlong == "keep_response":
+            kept = without_oldest_turns(tokenizer, pair, spec.room) if spec.rendering == "template" else parts
+            encoded.append(_assemble(index, kept, len(parts.prompt), spec))
         elif overlong == "error":
-            where = f" (line {pairs[index].line})" if pairs[index].line else ""
+            where = f" (line {pair.line})" if pair.line else ""
             raise ValueError(f"pair {index}{where} is longer than max_length = {spec.max_length} tokens; raise "
                              'max_length, or choose overlong="keep_response" or "drop"')
     return encoded
 
 
-def tokenize(tokenizer, texts: list[str]) -> list[list[int]]:
-    """Token ids of each text, without special tokens, uncut."""
-    if not texts:
-        return []
-    # split_special_tokens: a response that spells out "[SEP]" or "</s>" must not be able to write the real one.
-    options = {"add_special_tokens": False, "split_special_tokens": True, "return_attention_mask": False}
-    return tokenizer(texts, verbose=False, **options)["input_ids"]
+def part_tokens(tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec) -> list[Parts]:
+    """Tokens of the prompts and responses of all pairs as this encoding renders them, uncut."""
+    if spec.rendering == "template":
+        return template_parts(tokenizer, pairs)
+    return plain_parts(tokenizer, pairs, spec.rendering == "transcript", spec.lead)
 
 
-def _assemble(index, prompt, chosen, rejected, spec: EncodingSpec) -> EncodedPair:
-    longest = max(len(chosen), len(rejected))
-    keep = max(0, min(len(prompt), spec.room - longest))
-    head = [*spec.prefix, *prompt[len(prompt) - keep :], *spec.between]
-    one, other = (np.array([*head, *part[: spec.room], *spec.suffix], dtype=np.int32) for part in (chosen, rejected))
-    return EncodedPair(index, one, other, len(head), len(prompt) - keep, longest > spec.room)
+def _assemble(index: int, parts: Parts, uncut: int, spec: EncodingSpec) -> EncodedPair:
+    """One pair; uncut: tokens that its prompt has where nothing is left out."""
+    over = max(0, len(parts.prompt) + parts.longest - spec.room)
+    prompt = [*parts.before, *parts.asked[over:], *parts.after]
+    space = spec.room - len(prompt)
+    head = [*spec.prefix, *prompt, *spec.between]
+    one, other = (
+        np.array([*head, *_cut(response, space, end), *spec.suffix], dtype=np.int32)
+        for response, end in zip((parts.chosen, parts.rejected), parts.ends)
+    )
+    return EncodedPair(index, one, other, len(head), uncut - len(prompt), parts.longest > space)
+
+
+def _cut(response: list[int], space: int, end: int) -> list[int]:
+    """The response, without its last tokens before the template's own `end` where there is no space for them."""
+    if len(response) <= space:
+        return response
+    return response[: space - end] + response[len(response) - end :]
 
 
 def micro_batches(pairs: Sequence[EncodedPair], token_budget: int) -> list[list[EncodedPair]]:
@@ -192,12 +229,14 @@ def collate(pairs: Sequence[EncodedPair], spec: EncodingSpec, pad_id: int = 0, p
 
 
 def describe(encoded: Sequence[EncodedPair], total: int) -> str:
-    """One line: how many of `total` pairs were cut, dropped, or made identical by the cut."""
+    """One line: how many of `total` pairs were cut, dropped, or have responses of equal tokens."""
     cut = sum(pair.prompt_cut > 0 for pair in encoded)
     response_cut = sum(pair.response_cut for pair in encoded)
-    identical = sum(pair.identical for pair in encoded)
-    return (f"{len(encoded)} of {total} pairs encoded: {cut} with the prompt's oldest tokens cut, "
-            f"{response_cut} with a response cut, {total - len(encoded)} dropped, {identical} identical after the cut")
+    after_cut = sum(pair.identical for pair in encoded if pair.response_cut)
+    as_tokens = sum(pair.identical for pair in encoded) - after_cut
+    told = (f"{len(encoded)} of {total} pairs encoded: {cut} with the prompt's oldest tokens cut, "
+            f"{response_cut} with a response cut, {total - len(encoded)} dropped, {after_cut} identical after the cut")
+    return told + (f", {as_tokens} identical to the tokenizer, whose tokens tell no difference" if as_tokens else "")
 
 
 def tell_cuts(encoded: Sequence[EncodedPair], total: int) -> None:

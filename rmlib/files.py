@@ -13,6 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 GZIP_MAGIC = b"\x1f\x8b"
+# How files begin that hold no lines of text, and what to do about it.
+UNREADABLE = {
+    **dict.fromkeys((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"),
+                    "a table of parquet or arrow: rmlib.practice.forms reads it, and so does the command line"),
+    b"\x28\xb5\x2f\xfd": "data packed by zstd: unpack it first (zstd -d)",
+    b"\xfd7zXZ": "data packed by xz: unpack it first (xz -d)",
+    b"BZh": "data packed by bzip2: unpack it first (bzip2 -d)",
+    b"PK\x03\x04": "a zip archive, or what is built on one (.xlsx, .npz, .pt): unpack or export it first",
+    b"SQLite format 3": "an SQLite database: export its rows first",
+    b"\x80": "a pickle, which runs code when it is read: write the rows as JSON lines",
+    **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "text in UTF-16: save it as UTF-8"),
+}
 
 
 @contextmanager
@@ -62,7 +74,9 @@ def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
     number = 0
     try:
         with open(path, "rb") as file:
-            lines = gzip.open(file) if file.peek(2)[:2] == GZIP_MAGIC else file
+            start = file.peek(16)[:16]
+            demand_text(path, start)
+            lines = gzip.open(file) if start[:2] == GZIP_MAGIC else file
             for number, line in enumerate(lines, start=1):
                 yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     except FileNotFoundError as error:
@@ -74,6 +88,13 @@ def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
         raise ValueError(f"{path}: can't be read {place}: {error.strerror or error}") from error
     if number == 0:
         raise ValueError(f"{path}: the file is empty")
+
+
+def demand_text(path: str | os.PathLike, start: bytes) -> None:
+    """Raises ValueError where the first bytes of a file are those of something else than lines of text."""
+    kind = next((told for magic, told in UNREADABLE.items() if start.startswith(magic)), None)
+    if kind:
+        raise ValueError(f"{path}: no lines of text, but {kind}")
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -45,7 +45,7 @@ def read_settings(profile: str | None = None) -> Settings:
         raise ValueError(f'the profile must be "quick" or "full", got {profile!r}')
     default = str(EMBEDDED_BACKBONE) if profile == "quick" else HUB_BACKBONE
     pairs = os.environ.get("RMLIB_PAIRS") or None
-    if pairs and not Path(pairs).is_file():
+    if pairs and not pairs.startswith("hf:") and not Path(pairs).exists():
         raise FileNotFoundError(
             f"RMLIB_PAIRS={pairs}: there is no file {Path(pairs).absolute()}. A relative path counts from the folder "
             "that the notebook is in, or the command runs in: write an absolute one, or unset RMLIB_PAIRS"

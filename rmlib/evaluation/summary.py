@@ -11,7 +11,7 @@ import numpy as np
 from rmlib.evaluation.accuracy import clustered_bootstrap, numbers, pair_accuracies, wilson_interval
 from rmlib.evaluation.calibration import brier, ece_floor, expected_calibration_error, nll
 from rmlib.model import RewardModel, score_pairs_distributed
-from rmlib.pairs import PreferencePair, conversation_key
+from rmlib.pairs import PreferencePair, conversation_keys
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def summarise(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> Evaluatio
     if not len(pairs):
         raise ValueError("nothing to evaluate: no pairs")
     margins = numbers(margins, "margins", like=pairs)
-    right, conversations = pair_accuracies(margins), [conversation_key(pair) for pair in pairs]
+    right, conversations = pair_accuracies(margins), conversation_keys(pairs)
     low, high = wilson_interval(float(right.sum()), len(pairs))
     clustered_low, clustered_high = clustered_bootstrap(right, conversations)
     return Evaluation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
-from rmlib.encoding import EncodedPair, EncodingSpec, collate, read_template
+from rmlib.encoding import EncodedPair, EncodingSpec, collate, read_spec
 from rmlib.model import unpadded
 from rmlib.model.backbone import check_kind, check_tokenizer, first_position, is_causal, load_backbone, window
 from rmlib.model.saving import load_weights, read_manifest, save
@@ -26,15 +27,19 @@ class RewardModel(nn.Module):
     pooling: "cls" (first token), "mean", "last" (last token), or "auto": "cls" for encoders and "last" for causal
     models, whose first token sees nothing but itself.
     max_length: tokens of a whole sequence; by default what the backbone takes, at most 512.
+    rendering: "template" writes conversations in the tokenizer's chat template, "transcript" as marked text (a single
+    question of an encoder's bare), "auto" in the template where there is one.
     backbone, tokenizer: ready-made parts in place of model_name.
 
-    Weights are kept in float32. Raises ValueError for an unknown pooling, a backbone that is neither encoder nor
-    decoder, or a max_length the backbone can't take; OSError (from transformers) where model_name can't be loaded.
+    Weights are kept in float32. Raises ValueError for an unknown pooling or rendering, a backbone that is neither
+    encoder nor decoder, or a max_length the backbone can't take; OSError (from transformers) where model_name can't be
+    loaded.
     """
 
     def __init__(
         self, model_name: str = "distilbert-base-uncased", pooling: str = "auto", max_length: int | None = None,
-        *, backbone: PreTrainedModel | None = None, tokenizer=None, encoding: EncodingSpec | None = None,
+        rendering: str = "auto", *, backbone: PreTrainedModel | None = None, tokenizer=None,
+        encoding: EncodingSpec | None = None,
     ):
         super().__init__()
         if pooling not in POOLINGS:
@@ -47,7 +52,9 @@ class RewardModel(nn.Module):
         check_kind(backbone.config, model_name)
         check_tokenizer(tokenizer, backbone, model_name)
         self.tokenizer = tokenizer
-        tokenizer.chat_template = None  # never used here, and several of them would be saved as a directory
+        if isinstance(tokenizer.chat_template, dict):  # several would be saved as a directory
+            self.tokenizer = copy.deepcopy(tokenizer)
+            self.tokenizer.chat_template = None if rendering == "transcript" else tokenizer.get_chat_template()
         if getattr(backbone, "pooler", None) is not None:
             # Never used here, and parameters without gradients break distributed training.
             backbone.pooler = None  # type: ignore[assignment]
@@ -62,7 +69,7 @@ class RewardModel(nn.Module):
         self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
         causal = is_causal(backbone)
         self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
-        self.encoding = encoding or read_template(tokenizer, window(backbone, max_length), causal)
+        self.encoding = encoding or read_spec(self.tokenizer, window(backbone, max_length), causal, rendering)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
@@ -105,7 +112,7 @@ class RewardModel(nn.Module):
         config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
         backbone = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
         model = cls(str(directory), manifest["pooling"], backbone=backbone, encoding=manifest["encoding"])
-        load_weights(model, directory, manifest["canaries"])
+        load_weights(model, directory, manifest["canaries"], manifest["rewards"])
         return model.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from dataclasses import asdict
@@ -15,18 +16,21 @@ import transformers
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 
-from rmlib.encoding import EncodingSpec, encode
+from rmlib.encoding import EncodedPair, EncodingSpec, encode
 from rmlib.files import atomic_write_text, sha256, sync
 from rmlib.model.scoring import score_encoded
-from rmlib.pairs import PreferencePair
+from rmlib.pairs import PreferencePair, Turn
 
 if TYPE_CHECKING:
     from rmlib.model.reward_model import RewardModel
 
+_log = logging.getLogger("rmlib")
 MANIFEST, WEIGHTS = "reward_model.json", "model.safetensors"
+FORMAT = 2
 CANARIES = [
     PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
-    PreferencePair("\n\nHuman: Is 7 + 5 = 12?\n\nAssistant:", "Yes.", "No, and please do not ask me again! " * 40),
+    PreferencePair((Turn("user", "Hello!"), Turn("assistant", "Hi."), Turn("user", "Who is it?")), "A model.", "You."),
+    PreferencePair("Is 7 + 5 = 12?", "Yes.", "No, and please do not ask me again! " * 40),
     PreferencePair("Qu'est-ce qu'un 奖励模型 🙂?", "Un modèle qui note des réponses.", "—"),
 ]
 
@@ -56,7 +60,8 @@ def save(model: RewardModel, directory: Path) -> None:
 
 
 def _write(model: RewardModel, directory: Path) -> None:
-    scores = _score_canaries(model)
+    canaries = encode(model.tokenizer, CANARIES, model.encoding)
+    scores = score_encoded(model, canaries)  # (2, canaries)
     if not np.isfinite(scores).all():
         raise ValueError("the model's rewards are not finite numbers, so it is not saved: its training diverged")
     model.backbone.config.save_pretrained(directory)
@@ -64,18 +69,24 @@ def _write(model: RewardModel, directory: Path) -> None:
     shutil.copymode(directory / "config.json", directory / WEIGHTS)  # safetensors shuts out all but the owner
     model.tokenizer.save_pretrained(directory)
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "pooling": model.pooling,
         "encoding": asdict(model.encoding),
-        "canaries": scores.tolist(),
+        "canaries": {
+            "chosen": [pair.chosen.tolist() for pair in canaries],
+            "rejected": [pair.rejected.tolist() for pair in canaries],
+            "response_starts": [pair.response_start for pair in canaries],
+            "rewards": scores.tolist(),
+        },
         "sha256": {file.name: sha256(file) for file in sorted(directory.iterdir())},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
-    atomic_write_text(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in manifest.items())
+    atomic_write_text(directory / MANIFEST, f"{{\n{lines}\n}}\n")
 
 
 def read_manifest(directory: Path) -> dict:
-    """pooling, encoding, canaries and sha256 of a saved model, whose files are as they were saved.
+    """pooling, encoding, canaries, their rewards and sha256 of a saved model, whose files are as they were saved.
 
     Raises FileNotFoundError where there is no saved model, ValueError where a file is missing or has changed.
     """
@@ -87,22 +98,32 @@ def read_manifest(directory: Path) -> dict:
     return manifest
 
 
-def load_weights(model: RewardModel, directory: Path, canaries: np.ndarray) -> None:
-    """Put every saved weight in its place, in its dtype, and score the canaries again. Raises ValueError where it is
-    not the model that was saved."""
+def load_weights(model: RewardModel, directory: Path, canaries: list[EncodedPair], rewards: np.ndarray) -> None:
+    """Put every saved weight in its place, in its dtype, and score the canaries' tokens again.
+
+    Raises ValueError where it is not the model that was saved, or its tokenizer makes other tokens of the canaries.
+    Those of a chat template may change with the day, where it writes the date: that is told by a warning.
+    """
     try:
         with safe_open(directory / WEIGHTS, "pt") as file:
             model.to(file.get_tensor("head.weight").dtype)
         load_model(model, str(directory / WEIGHTS), strict=True)
     except (RuntimeError, TypeError, SafetensorError) as error:
         raise ValueError(f"{directory / WEIGHTS}: does not hold exactly this model's weights: {error}") from error
-    got = _score_canaries(model).astype(np.float64)
+    got = score_encoded(model, canaries).astype(np.float64)
     # Far above what another CPU's rounding does to float32, far below any change that matters.
-    if got.shape != canaries.shape or not np.all(np.abs(got - canaries) <= 1e-4 * np.maximum(1, np.abs(canaries))):
+    if got.shape != rewards.shape or not np.all(np.abs(got - rewards) <= 1e-4 * np.maximum(1, np.abs(rewards))):
         raise ValueError(
-            f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {canaries.round(4).tolist()} "
+            f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {rewards.round(4).tolist()} "
             "when the model was saved: this is not the model that was saved, or its library reads it differently"
         )
+    again = encode(model.tokenizer, CANARIES, model.encoding)
+    if [pair.chosen.tolist() for pair in again] != [pair.chosen.tolist() for pair in canaries]:
+        told = f"{directory}: the tokenizer makes other tokens of the canary texts than when the model was saved"
+        if model.encoding.rendering != "template":
+            raise ValueError(f"{told}: its library reads it differently")
+        _log.warning("%s: its chat template writes what changes, such as the date, or the library reads it "
+                     "differently; rewards change with it", told)
 
 
 def _parsed_manifest(directory: Path) -> dict:
@@ -111,14 +132,21 @@ def _parsed_manifest(directory: Path) -> dict:
         raise FileNotFoundError(f"{path}: no such file; {directory} holds no saved reward model")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != 1:
-            raise ValueError(f"format {manifest['format']!r}, and this version reads format 1")
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"format {manifest['format']!r}, and this version reads format {FORMAT}, which says how "
+                             "conversations are rendered: train again, or load it with the version that saved it")
         if WEIGHTS not in manifest["sha256"] or any(Path(name).name != name for name in manifest["sha256"]):
             raise ValueError(f"sha256 should name {WEIGHTS} and the files beside it, not {list(manifest['sha256'])}")
+        canaries = manifest["canaries"]
         return {
             "pooling": manifest["pooling"], "sha256": dict(manifest["sha256"].items()),
             "encoding": EncodingSpec.from_dict(manifest["encoding"]),
-            "canaries": np.array(manifest["canaries"], dtype=np.float64),
+            "canaries": [
+                EncodedPair(at, np.array(chosen, np.int32), np.array(rejected, np.int32), int(start), 0, False)
+                for at, (chosen, rejected, start) in enumerate(zip(
+                    canaries["chosen"], canaries["rejected"], canaries["response_starts"], strict=True))
+            ],
+            "rewards": np.array(canaries["rewards"], dtype=np.float64),
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not the manifest of a saved reward model: {error!r}") from error
@@ -130,7 +158,3 @@ def _files_of_model(directory: Path) -> list[str]:
         return [MANIFEST, *_parsed_manifest(directory)["sha256"]]
     except (ValueError, OSError):
         return [MANIFEST]
-
-
-def _score_canaries(model: RewardModel) -> np.ndarray:
-    return score_encoded(model, encode(model.tokenizer, CANARIES, model.encoding))  # (2, canaries)

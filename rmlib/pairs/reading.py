@@ -1,21 +1,23 @@
 """From a file of human comparisons to `PreferencePair`s, with an account of all that was in it.
 
-The forms a row may have are told in `rows.py`. Every row becomes one PreferencePair, one BadRow that says why it can't
-be used, or one LeftOut.
+The plain forms a row may have are told in `rows.py`; `rmlib.practice.forms` reads more. Every row becomes one
+PreferencePair, one BadRow that says why it can't be used, or one LeftOut.
 """
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rmlib.files import atomic_write_text, read_lines
-from rmlib.pairs.rows import BadRow, LeftOut, PreferencePair, RowError, parse, read_row
+from rmlib.pairs.pair import BadRow, LeftOut, PreferencePair, RowError
+from rmlib.pairs.rows import ignored_keys, parse, read_row
 
 Source = str | os.PathLike | Iterable[Mapping[str, Any]]
+Item = PreferencePair | BadRow | LeftOut
 
 
 @dataclass
@@ -26,11 +28,21 @@ class PairSet:
     bad_rows: list[BadRow]
     left_out: list[LeftOut]
     name: str
+    ignored: Counter[str] = field(default_factory=Counter)  # keys that nothing reads, and how many rows have them
+
+    @property
+    def rows(self) -> int:
+        """How many rows there were; a ranked list of responses is one row of several pairs."""
+        items: list[Item] = [*self.pairs, *self.bad_rows, *self.left_out]
+        return len({at if item.line is None else -item.line for at, item in enumerate(items)})
 
     def summary(self) -> str:
         """One line: how many pairs from where, and the rows that are none by reason, with their first lines."""
         told = [f"{_count(len(self.pairs), 'pair')} from {self.name}"]
         told += [_tally(rows, fate) for rows, fate in ((self.bad_rows, "skipped"), (self.left_out, "left out")) if rows]
+        if self.ignored:
+            counts = (f"{key} ({_count(rows, 'row')})" for key, rows in self.ignored.items())
+            told += [f"keys that are not read: {', '.join(counts)}"]
         return "; ".join(told)
 
 
@@ -39,12 +51,49 @@ def read_pairs(source: Source, *, strict: bool = False, limit: int | None = None
 
     Raises what `iter_rows` raises, and ValueError where no row is good or, if `strict`, at the first bad one.
     """
+    ignored: Counter[str] = Counter()
+    return account(iter_rows(source, ignored), name_of(source), ignored, strict, limit)
+
+
+def iter_rows(source: Source, ignored: Counter[str] | None = None) -> Iterator[Item]:
+    """One item for each row, in order. `source`: a path (JSON lines, gzipped or not) or an iterable of dicts.
+
+    ignored: counts the rows that have a key which nothing reads.
+    Raises FileNotFoundError, or ValueError for a file that is empty or can't be read to its end.
+    """
+    if isinstance(source, Mapping):
+        raise ValueError("need rows, got one mapping: choose one of its splits, or put a single row in a list")
+    is_file = isinstance(source, str | os.PathLike)
+    rows: Iterable[Any] = read_lines(source) if is_file else source  # type: ignore[assignment, arg-type]
+    for line, raw in enumerate(rows, start=1):
+        if is_file and line == 1 and opens_array(raw):
+            raise ValueError(f"{source}: a JSON array, where an object on each line is wanted: rmlib.practice.forms "
+                             "reads it, and so does the command line")
+        try:
+            row = parse(raw) if is_file else raw
+            yield read_row(row, line)
+            if ignored is not None:
+                ignored.update(ignored_keys(row))
+        except RowError as fault:
+            yield BadRow(line, fault.reason, str(fault), fault.responses)
+
+
+def opens_array(line: bytes) -> bool:
+    """Whether a JSON array begins on this line, and ends on another."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return line.lstrip().startswith(b"[")
+    return False
+
+
+def account(items: Iterable[Item], where: str, ignored: Counter[str], strict: bool, limit: int | None) -> PairSet:
+    """All items, or as many as hold `limit` pairs. Raises as `read_pairs` does; `where` names the source."""
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
-    where = os.fspath(source) if isinstance(source, str | os.PathLike) else "rows"
-    found = PairSet(pairs=[], bad_rows=[], left_out=[], name=Path(where).name)
+    found = PairSet(pairs=[], bad_rows=[], left_out=[], name=Path(where).name, ignored=ignored)
     shelves: dict[type, list] = {PreferencePair: found.pairs, BadRow: found.bad_rows, LeftOut: found.left_out}
-    for item in iter_rows(source):
+    for item in items:
         shelves[type(item)].append(item)
         if strict and isinstance(item, BadRow):
             raise ValueError(f"{where}:{item.line}: {item.message}")
@@ -56,20 +105,8 @@ def read_pairs(source: Source, *, strict: bool = False, limit: int | None = None
     return found
 
 
-def iter_rows(source: Source) -> Iterator[PreferencePair | BadRow | LeftOut]:
-    """One item for each row, in order. `source`: a path (JSON lines, gzipped or not) or an iterable of dicts.
-
-    Raises FileNotFoundError, or ValueError for a file that is empty or can't be read to its end.
-    """
-    if isinstance(source, Mapping):
-        raise ValueError("need rows, got one mapping: choose one of its splits, or put a single row in a list")
-    is_file = isinstance(source, str | os.PathLike)
-    rows: Iterable[Any] = read_lines(source) if is_file else source  # type: ignore[assignment, arg-type]
-    for line, raw in enumerate(rows, start=1):
-        try:
-            yield read_row(parse(raw) if is_file else raw, line)
-        except RowError as fault:
-            yield BadRow(line, fault.reason, str(fault), fault.responses)
+def name_of(source: Source) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "rows"
 
 
 def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> None:
@@ -78,9 +115,23 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> Non
 
 
 def _row(pair: PreferencePair) -> dict[str, Any]:
-    row = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
+    """A row that is read as this pair: in texts where that can be, else in messages."""
+    texts = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
+    prompt = [{"role": role, "content": text} for role, text in pair.turns]
+    answers = {side: [{"role": "assistant", "content": texts[side]}] for side in ("chosen", "rejected")}
+    mixed, chats = texts | {"prompt": prompt}, {"prompt": prompt} | answers
+    row: dict[str, Any] = texts if len(pair.turns) == 1 else mixed
+    row = row if _is_read_as(row, pair) else chats
     optional = {"margin": pair.target_margin, "id": pair.id}
     return row | {key: value for key, value in optional.items() if value is not None}
+
+
+def _is_read_as(row: dict[str, Any], pair: PreferencePair) -> bool:
+    try:
+        found = read_row(row, 0)
+    except RowError:
+        return False
+    return found == replace(pair, target_margin=None, id=None)
 
 
 def _tally(rows: list[BadRow] | list[LeftOut], fate: str) -> str:

@@ -1,79 +1,37 @@
 r"""One row of a preference file: the `PreferencePair` it becomes, the forms and the faults it may have.
 
-A row is a JSON object in one of these forms. Responses are stripped, prompts are kept as they are.
+A row is an object in one of these plain forms. All texts are stripped.
 
-- `prompt`, `chosen`, `rejected` as text.
-- `chosen`, `rejected` as whole transcripts ("\n\nHuman: ...\n\nAssistant: ..."), split at the last "\n\nAssistant:".
-- `chosen`, `rejected` as lists of chat messages: whole conversations, or what follows `prompt` (messages, or text
-  that is one human turn). They are rendered as such a transcript, so both forms of a conversation give equal pairs.
-- `prompt`, `responses`, and `label` "tie" or "skip": a comparison that nobody won, which training leaves out.
+- `prompt`, `chosen`, `rejected` as text. A prompt is one human turn, or a transcript ("\n\nHuman: ...\n\nAssistant:",
+  or marked as `turns.py` knows it); where both other texts begin with it, the responses are what follows.
+- `chosen`, `rejected` as whole transcripts, whose last turn is the response.
+- `chosen`, `rejected` as lists of chat messages: whole conversations, or what follows `prompt` (messages or text).
+- `prompt`, `responses`, and `label` "tie" or "skip": a comparison that nobody won, which training leaves out. So is a
+  row with such a `label`, `winner` or `status` beside `chosen` and `rejected`.
 
-A prompt given beside whole conversations must occur in them. `margin` (the target margin) and `id` are optional; null
-there means absent. Other keys are ignored.
+A prompt given beside whole conversations must occur in them. `margin` (the target margin), `id` and `subset` are
+optional; null and NaN there mean absent. What else may change the meaning makes a row bad; other keys are ignored.
 """
 
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
-Reason = Literal[
-    "not UTF-8", "blank line", "not JSON", "not an object", "missing key", "null", "not text", "lone surrogate",
-    "NUL character", "empty chat", "unknown role", "last turn not assistant", "no assistant turn", "prompts differ",
-    "empty prompt", "empty response", "identical responses", "bad margin", "bad id", "unknown label",
-]  # fmt: skip
-Turn = tuple[str, str]  # (marker, text)
+from rmlib.pairs.messages import check_context, messages, plain_value, prose, text_of
+from rmlib.pairs.pair import LeftOut, PreferencePair, RowError, demand, shown
+from rmlib.pairs.turns import HUMAN, MARKERS, Turn, split_turns, style_of, transcript
 
-HUMAN, ASSISTANT, SYSTEM = "\n\nHuman:", "\n\nAssistant:", "\n\nSystem:"
-MARKERS = {"user": HUMAN, "assistant": ASSISTANT, "system": SYSTEM}
-ANY_MARKER = re.compile("|".join(MARKERS.values()))
-AFTER_LAST_MARKER = re.compile(rf"(?<={ASSISTANT})\s+\Z")  # "...Assistant: " and "...Assistant:" are one prompt
-KINDS = {dict: "an object", list: "a list", int: "a number", type(None): "null"}
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class PreferencePair:
-    """One comparison: of two responses to `prompt`, a person preferred `chosen` to `rejected`."""
-
-    prompt: str
-    chosen: str
-    rejected: str
-    target_margin: float | None = None  # the wanted reward difference, m in formulas
-    id: str | int | None = None
-    line: int | None = None  # where it was read, from 1
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that can't be used: why in two words (`reason`), and in full (`message`)."""
-
-    line: int
-    reason: Reason
-    message: str
-    responses: tuple[str, str] | None = None  # (chosen, rejected), where both can be read all the same
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A labelled row without a winner; its label is the reason."""
-
-    line: int
-    reason: Literal["tie", "skip"]
-    message: str
-
-
-class RowError(Exception):
-    """What is wrong with a row; `reason` is one of a fixed few; `responses` are there where both could be read."""
-
-    responses: tuple[str, str] | None = None
-
-    def __init__(self, reason: Reason, message: str):
-        super().__init__(message)
-        self.reason = reason
+USED = {"prompt", "chosen", "rejected", "margin", "id", "subset", "responses", "label", "winner", "status",
+        "left", "by"}  # the last two: of `rmlib.course.labels`
+OTHER_FORMS = ("system", "system_prompt", "history", "messages", "conversations", "instruction", "question")
+NO_WINNER = re.compile(r"(?P<skip>skip(?:ped)?)|(?:ties?|tied|draw|equal(?:ly good)?|same|both(?: ?bad| ?good)?|"
+                       r"neither|no preference)(?: both ?bad)?")
+LABEL_KEYS = ("label", "winner", "status")
 
 
 def parse(line: bytes) -> Any:
@@ -83,38 +41,87 @@ def parse(line: bytes) -> Any:
     except UnicodeDecodeError as error:
         at = error.start + 1
         raise RowError("not UTF-8", f"byte {at} of the line is not UTF-8: save the file as UTF-8") from error
-    _demand(text, "blank line", "the line is blank")
+    demand(text, "blank line", "the line is blank")
     is_array = text.lstrip().startswith("[")
-    _demand(not is_array, "not an object", "a JSON array begins here, but one object on each line is wanted")
+    demand(not is_array, "not an object", "a JSON array begins here, but one object on each line is wanted; "
+           "rmlib.practice.forms reads arrays")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except RowError:
+        raise
     except json.JSONDecodeError as error:
-        raise RowError("not JSON", f"{error.msg} at column {error.colno}: {_show(text)}") from error
+        raise RowError("not JSON", f"{error.msg} at column {error.colno}: {shown(text)}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, endless nesting
-        raise RowError("not JSON", f"{error}: {_show(text)}") from error
+        raise RowError("not JSON", f"{error}: {shown(text)}") from error
+
+
+def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts = Counter(key for key, _ in items)
+    twice = [key for key, count in counts.items() if count > 1]
+    if twice:
+        raise RowError("repeated key", f"an object has {shown(twice[0])} twice: which of the two is meant?")
+    return dict(items)
+
+
+def object_or_fault(items: list[tuple[str, Any]]) -> dict[str, Any] | RowError:
+    """An object of an array, or the fault in its place: one must not make all of them unreadable."""
+    try:
+        return _object(items)
+    except RowError as fault:
+        return fault
 
 
 def read_row(row: Any, line: int) -> PreferencePair | LeftOut:
     """What a row holds. Raises RowError where it can't be used."""
-    _demand(isinstance(row, Mapping), "not an object", f"a row should be an object, not {_show(row)}")
-    if "responses" in row and "chosen" not in row:
-        label = row.get("label")
-        _demand(label in ("tie", "skip"), "unknown label", f"label should be 'tie' or 'skip', not {_show(label)}")
+    demand(isinstance(row, Mapping), "not an object", f"a row should be an object, not {shown(row)}")
+    row = {key: plain_value(value) for key, value in row.items()}
+    check_context(row, "the row")
+    if label := no_winner(row):
         return LeftOut(line, label, f"labelled {label}: neither response was chosen")
+    for key in OTHER_FORMS:
+        demand(row.get(key) in (None, "", []), "another form", f"the row has {key!r}: rmlib.practice.forms reads such "
+               "rows, and so does the command line")
     for key in ("chosen", "rejected"):
-        _demand(key in row, "missing key", f"the row has no {key!r}")
-    opening = _opening(row["prompt"]) if "prompt" in row else []
-    prompt, chosen = _split(row, opening, "chosen")
-    other, rejected = _split(row, opening, "rejected")
+        demand(key in row, "missing key", f"the row has no {key!r}")
+    asked = _asked(row["prompt"]) if "prompt" in row else Asked([], None, "")
+    *context, chosen = _conversation(row, asked, "chosen")
+    *other, rejected = _conversation(row, asked, "rejected")
     try:
-        _demand_one_prompt(prompt, other, opening)
-        _demand(chosen, "empty response", "the response of chosen is empty")
-        _demand(rejected, "empty response", "the response of rejected is empty")
-        _demand(chosen != rejected, "identical responses", f"chosen and rejected are the same: {_show(chosen)}")
-        return PreferencePair(prompt, chosen, rejected, _margin(row.get("margin")), _id(row.get("id")), line)
+        _demand_one_prompt(context, other, asked.turns)
+        demand(chosen.text, "empty response", "the response of chosen is empty")
+        demand(rejected.text, "empty response", "the response of rejected is empty")
+        same = chosen.text == rejected.text
+        demand(not same, "identical responses", f"chosen and rejected are the same: {shown(chosen.text)}")
+        margin, name = _margin(row.get("margin")), _id(row.get("id"))
+        return PreferencePair(tuple(context), chosen.text, rejected.text, margin, name, line)
     except RowError as fault:
-        fault.responses = chosen, rejected
+        fault.responses = chosen.text, rejected.text
         raise
+
+
+def ignored_keys(row: Mapping) -> set[str]:
+    """Keys of a row that hold something and that nothing here reads."""
+    read = USED - {key for key in LABEL_KEYS if "chosen" in row and outcome_without_winner(row.get(key)) is None}
+    return {str(key) for key, value in row.items() if key not in read and plain_value(value) not in (None, "", [], {})}
+
+
+def no_winner(row: Mapping) -> Literal["tie", "skip"] | None:
+    """What a row's label says where nobody won. Raises RowError where it has no other use than that, and doesn't."""
+    has_responses = "responses" in row and "chosen" not in row
+    if not has_responses and not {"chosen", "rejected"} & set(row):
+        return None
+    found = [outcome for key in LABEL_KEYS if (outcome := outcome_without_winner(row.get(key)))]
+    label = shown(row.get("label"))
+    demand(found or not has_responses, "unknown label", f"label should be 'tie' or 'skip', not {label}; where one "
+           "of the responses won, write it as 'chosen' and the other as 'rejected'")
+    return found[0] if found else None
+
+
+def outcome_without_winner(label: Any) -> Literal["tie", "skip"] | None:
+    """Whether a label says "tie" or "skip", in whatever of the usual words: "Tie (both bad)", "no preference"."""
+    words = re.sub(r"[\W_]+", " ", label).strip().lower() if isinstance(label, str) else ""
+    found = NO_WINNER.fullmatch(words)
+    return ("skip" if found["skip"] else "tie") if found else None
 
 
 def squash(text: str) -> str:
@@ -122,107 +129,113 @@ def squash(text: str) -> str:
     return " ".join(text.split())
 
 
-def _demand_one_prompt(prompt: str, other: str, opening: list[Turn]) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """A row's own prompt: its turns, [] where there is none; of a text also the text, and how its turns are marked."""
+
+    turns: list[Turn]
+    style: re.Pattern | None
+    text: str
+
+
+def _asked(prompt: Any) -> Asked:
+    if isinstance(prompt, list | tuple):
+        turns = messages(prompt, "prompt")
+        return Asked(turns, None, turns[0].text if len(turns) == 1 else "")
+    text = prose(prompt, "prompt")
+    style = style_of(text, is_prompt=True)
+    turns = _known(split_turns(text, style), "prompt") if style else []
+    turns = turns or [Turn("user", text.strip())]
+    return Asked(turns[:-1] if turns[-1] == ("assistant", "") else turns, style, text.strip())
+
+
+def read_prompt(prompt: Any) -> tuple[Turn, ...]:
+    """The turns of messages or of a transcript, else one human turn. Raises ValueError where they can't be used."""
+    return tuple(_asked(prompt).turns)
+
+
+def _conversation(row: Mapping, asked: Asked, side: str) -> list[Turn]:
+    """All turns of one side, the last of which is the response."""
+    read = _from_messages if isinstance(row[side], list | tuple) else _from_text
+    turns = read(row, asked, side)
+    role, text = turns[-1]
+    is_answer = role == "assistant"
+    demand(is_answer, "last turn not assistant", f"the last turn of {side} is not the assistant's: {shown(text)}")
+    return turns
+
+
+def _from_messages(row: Mapping, asked: Asked, side: str) -> list[Turn]:
+    turns = messages(row[side], side)
+    system = [turn for turn in asked.turns[:1] if turn.role == "system"]
+    if asked.turns and _holds(turns, asked.turns[len(system) :]):
+        return turns if not system or turns[:1] == system else system + turns
+    goes_on = turns[0].role == "assistant" or asked.turns and asked.turns[-1].role == "assistant"
+    return asked.turns + turns if goes_on else turns
+
+
+def _from_text(row: Mapping, asked: Asked, side: str) -> list[Turn]:
+    text = prose(row[side], side)
+    style = style_of(text, is_prompt=False)
+    whole = _known(split_turns(text, style), side) if style else []
+    if not asked.turns:
+        demand(whole, "not a transcript", f"the row has no 'prompt', only {', '.join(map(repr, row))}, and {side} "
+               f"is no transcript that starts with {HUMAN!r}: {shown(text)}")
+        return whole
+    if whole and (text.startswith((HUMAN, MARKERS["system"])) or _holds(whole, asked.turns)):
+        return whole
+    if all(_begins(row[each], asked.text) for each in ("chosen", "rejected")):
+        text = text.lstrip()[len(asked.text) :]
+    answer = _known(split_turns(text, asked.style, "assistant"), side) if asked.style else []
+    return asked.turns + (answer or [Turn("assistant", text.strip())])
+
+
+def _holds(turns: list[Turn], asked: list[Turn]) -> bool:
+    """Whether all that was asked is said in the turns before the last."""
+    said = {squash(text) for _, text in turns[:-1]}
+    return bool(asked) and all(squash(text) in said for _, text in asked)
+
+
+def _begins(text: Any, prompt: str) -> bool:
+    """Whether the text begins with a prompt, and goes on after white space, or after a marker at the prompt's end."""
+    text = text.lstrip() if isinstance(text, str) else ""
+    return bool(prompt) and text.startswith(prompt) and (text[len(prompt) :][:1].isspace() or prompt[-1] in ":>]")
+
+
+def _demand_one_prompt(context: list[Turn], other: list[Turn], asked: list[Turn]) -> None:
     """That both sides answer one prompt, that it is the row's own where it has one, and that it says something."""
-    for side, conversation in (("chosen", squash(prompt)), ("rejected", squash(other))):
-        for _, text in opening:
-            _demand(squash(text) in conversation, "prompts differ",
-                    f"{_show(text)}, in the row's prompt, is not in the conversation of {side}")
-    if prompt != other:
-        at = len(os.path.commonprefix([prompt, other]))
+    for side, turns in (("chosen", context), ("rejected", other)):
+        conversation = {squash(text) for _, text in turns}
+        for _, text in asked:
+            demand(squash(text) in conversation, "prompts differ",
+                   f"{shown(text)}, in the row's prompt, is not in the conversation of {side}")
+    if context != other:
+        prompt, second = transcript(context), transcript(other)
+        at = len(os.path.commonprefix([prompt, second]))
         raise RowError("prompts differ", "chosen and rejected answer different prompts: they part after "
-                       f"{at} equal characters, with {_show(prompt[at:])} and {_show(other[at:])}")
-    _demand(ANY_MARKER.sub("", prompt).strip(), "empty prompt", "the prompt is empty: there is nothing to answer")
+                       f"{at} equal characters, with {shown(prompt[at:])} and {shown(second[at:])}")
+    demand(any(text for _, text in context), "empty prompt", "the prompt is empty: there is nothing to answer")
 
 
-def _split(row: Mapping, opening: list[Turn], side: str) -> tuple[str, str]:
-    """(prompt, response) of one side. `opening`: the row's own prompt, [] where it has none."""
-    if isinstance(row[side], list | tuple):
-        prompt, response = _split_messages(opening, _turns(row[side], side), side)
-    else:
-        prompt, response = _split_text(row, opening, side)
-    return prompt, response.strip()
-
-
-def _split_text(row: Mapping, opening: list[Turn], side: str) -> tuple[str, str]:
-    text = _text(row[side], side)
-    if opening and not text.startswith((HUMAN, SYSTEM)):
-        prompt = row["prompt"] if isinstance(row["prompt"], str) else _render(opening)
-        return AFTER_LAST_MARKER.sub("", prompt), text
-    context, marker, response = text.rpartition(ASSISTANT)
-    _demand(marker, "no assistant turn", f"{side} has no turn marked {ASSISTANT!r} to split it at: {_show(text)}")
-    return context + marker, response
-
-
-def _split_messages(opening: list[Turn], turns: list[Turn], side: str) -> tuple[str, str]:
-    continues = turns[0][0] == ASSISTANT
-    *context, (marker, response) = opening + turns if continues else turns
-    _demand(marker == ASSISTANT, "last turn not assistant", f"the last message of {side} is not the assistant's")
-    return _render(context), response
-
-
-def _opening(prompt: Any) -> list[Turn]:
-    return _turns(prompt, "prompt") if isinstance(prompt, list | tuple) else [(HUMAN, _text(prompt, "prompt"))]
-
-
-def _render(turns: list[Turn]) -> str:
-    return "".join(f"{marker} {text}" for marker, text in turns) + ASSISTANT
-
-
-def _turns(messages: list | tuple, where: str) -> list[Turn]:
-    _demand(messages, "empty chat", f"{where} is an empty list of messages")
-    return [_turn(message, f"message {number} of {where}") for number, message in enumerate(messages, start=1)]
-
-
-def _turn(message: Any, where: str) -> Turn:
-    _demand(isinstance(message, Mapping), "not an object", f"{where} should be an object, not {_show(message)}")
-    for key in ("role", "content"):
-        _demand(key in message, "missing key", f"{where} has no {key!r}")
-    role, content = _text(message["role"], f"the role of {where}"), message["content"]
-    _demand(role in MARKERS, "unknown role", f"{where} has the role {_show(role)}; known are {', '.join(MARKERS)}")
-    parts = content if isinstance(content, list | tuple) else [{"type": "text", "text": content}]
-    return MARKERS[role], "".join(_part(part, f"the content of {where}") for part in parts)
-
-
-def _part(part: Any, where: str) -> str:
-    kind = part.get("type") if isinstance(part, Mapping) else part
-    _demand(kind == "text", "not text", f"{where} has a part that is not text: {_show(kind)}")
-    return _text(part.get("text"), where)
-
-
-def _text(value: Any, where: str) -> str:
-    _demand(value is not None, "null", f"{where} is null: text belongs there")
-    _demand(isinstance(value, str), "not text", f"{where} should be text, not {_show(value)}")
-    is_whole = not LONE_SURROGATE.search(value)
-    _demand(is_whole, "lone surrogate", f"{where} has half a surrogate pair, which is no character: {_show(value)}")
-    _demand("\0" not in value, "NUL character", f"{where} has a NUL character: {_show(value)}")
-    return value
+def _known(turns: Iterable[Turn], where: str) -> list[Turn]:
+    """The turns of a transcript. Raises RowError for a role that nothing is known of."""
+    found = list(turns)
+    for role, _ in found:
+        demand(role in MARKERS, "unknown role", f"{where} has a turn of {shown(role)}; known are {', '.join(MARKERS)}")
+    return found
 
 
 def _margin(value: Any) -> float | None:
     if value is None:
         return None
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    _demand(is_number and -1e38 < value < 1e38, "bad margin",  # about where float32 ends; nan is on neither side
-            f"margin should be a number between -1e38 and 1e38, not {_show(value)}")
+    demand(is_number and -1e38 < value < 1e38, "bad margin",  # about where float32 ends
+           f"margin should be a number between -1e38 and 1e38, not {shown(value)}")
     return float(value)
 
 
 def _id(value: Any) -> str | int | None:
     if value is None or isinstance(value, str):
-        return value and _text(value, "id")
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    _demand(is_whole, "bad id", f"id should be text or a whole number, not {_show(value)}")
+        return value and text_of(value, "id")
+    is_whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
+    demand(is_whole, "bad id", f"id should be text or a whole number, not {shown(value)}")
     return int(value)
-
-
-def _demand(holds: Any, reason: Reason, message: str) -> None:
-    if not holds:
-        raise RowError(reason, message)
-
-
-def _show(value: Any) -> str:
-    """The beginning of a text, or the kind of anything else: its repr may be endless."""
-    if isinstance(value, str):
-        return repr(value[:40]) + ("..." if len(value) > 40 else "")
-    return repr(value) if isinstance(value, float | bool) else KINDS.get(type(value), type(value).__name__)

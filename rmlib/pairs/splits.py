@@ -5,23 +5,63 @@ earlier turn of another's, and a split by rows would show a model in training wh
 """
 
 import hashlib
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from rmlib.pairs.rows import ANY_MARKER, HUMAN, PreferencePair, squash
+from rmlib.pairs.pair import PreferencePair
+from rmlib.pairs.rows import squash
 
 Split = tuple[list[PreferencePair], list[PreferencePair]]
+# What marks turns in templates that nothing here knows: a token, anywhere; a label, in texts that begin with one.
+TOKEN = r"__\w+__|<[^<>\s]{1,30}>|\[\[?[A-Za-z/]{2,30}\]|\{\{\w+|\|\||[-=]+>|###"
+_LABEL = r"[^\w\s.,!?;'\"“‘¿¡(-]|\(?\w{1,20}(?:[:>\])}|=：»*]|\s?:)"
+OPENS = re.compile(rf"[^\S\n]*(?:\n|{TOKEN})")
+OPENS_LABEL, IS_LABELLED = re.compile(rf"\s+(?:{_LABEL})|\w{{1,12}}："), re.compile(rf"{_LABEL}|\w{{1,12}}：")
+CLOSED_LABEL = re.compile(r"[:>\])}|#*=：‹«»-]\Z")
+ANOTHER = re.compile(r"\s*(?:\Z|[^\w\s]|[A-Z])|\n")  # what follows a response, if the conversation goes on after it
 
 
-def conversation_key(pair: PreferencePair) -> str:
-    """The first human turn of a transcript, or else the whole prompt, with all white space made single spaces.
+def conversation_keys(pairs: Sequence[PreferencePair], *others: Sequence[PreferencePair]) -> list[str]:
+    """A key for each of `pairs`, equal for all pairs of one conversation, however far into it they were compared.
 
-    Rows of one conversation share it, however far into the conversation they were compared.
+    It is the first human turn, with all white space made single spaces. A single human turn may be a transcript in a
+    template that nothing here knows: where it goes on from another prompt of `pairs` or `others`, after a line break, a
+    template's token or one of that prompt's responses, it takes that prompt's key. The order of the pairs changes none.
     """
-    prompt = f"\n\n{pair.prompt.lstrip()}"
-    _, is_spoken, turns = prompt.partition(HUMAN)
-    is_transcript = is_spoken and ANY_MARKER.match(prompt)
-    return squash(ANY_MARKER.split(turns, maxsplit=1)[0] if is_transcript else prompt)
+    answers: defaultdict[str, set[str]] = defaultdict(set)
+    for pair in (pair for part in (pairs, *others) for pair in part):
+        if len(pair.turns) == 1:
+            answers[_text(pair)] |= {pair.chosen, pair.rejected}
+    keys: dict[str, str] = {}
+    before: list[str] = []  # what the text at hand begins with, from the shortest on
+    for text in sorted(answers):
+        while before and not text.startswith(before[-1]):
+            before.pop()
+        earlier = (each for each in before if each and _goes_on(text, each, answers[each]))
+        keys[text] = next((keys[each] for each in earlier), squash(text))
+        before.append(text)
+    return [keys[_text(pair)] if len(pair.turns) == 1 else _first_turn(pair) for pair in pairs]
+
+
+def _text(pair: PreferencePair) -> str:
+    return pair.turns[0].text.replace("\r\n", "\n")
+
+
+def _first_turn(pair: PreferencePair) -> str:
+    return squash(next((text for role, text in pair.turns if role == "user"), pair.prompt))
+
+
+def _goes_on(text: str, prompt: str, answers: set[str]) -> bool:
+    """Whether a text that begins with a prompt goes on with the next turn, and not with the same sentence."""
+    rest = text[len(prompt) :]
+    if OPENS.match(rest):
+        return True
+    if IS_LABELLED.match(prompt) and (CLOSED_LABEL.search(prompt) or OPENS_LABEL.match(rest)):
+        return True
+    said = rest.lstrip()
+    in_a_word = prompt[-1].isalnum() and rest[0].isalnum()
+    return not in_a_word and any(said.startswith(each) and ANOTHER.match(said[len(each) :]) for each in answers if each)
 
 
 def split_by_conversation(pairs: Sequence[PreferencePair], held_out: float, seed: int = 0) -> Split:
@@ -48,7 +88,7 @@ def split_by_conversation(pairs: Sequence[PreferencePair], held_out: float, seed
 
 def conversation_sizes(pairs: Sequence[PreferencePair], seed: int, at_least: int) -> dict[str, int]:
     """Number of pairs of each conversation, in an order that depends on `seed` and the conversations alone."""
-    sizes = Counter(map(conversation_key, pairs))
+    sizes = Counter(conversation_keys(pairs))
     if len(sizes) < at_least:
         number = f"{len(sizes)} conversation" + ("" if len(sizes) == 1 else "s")
         raise ValueError(f"{number} can't be split in {at_least} without cutting one: give pairs from more "
@@ -59,6 +99,6 @@ def conversation_sizes(pairs: Sequence[PreferencePair], seed: int, at_least: int
 
 def parted(pairs: Sequence[PreferencePair], held: set[str]) -> Split:
     parts: Split = [], []
-    for pair in pairs:
-        parts[conversation_key(pair) in held].append(pair)
+    for pair, key in zip(pairs, conversation_keys(pairs)):
+        parts[key in held].append(pair)
     return parts

@@ -11,18 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
-from rmlib.encoding import EncodingSpec, collate, describe, encode, micro_batches, read_template, tell_cuts
-from rmlib.pairs import PreferencePair
+from rmlib.encoding import EncodingSpec, collate, describe, encode, micro_batches, read_spec, tell_cuts
+from rmlib.pairs import PreferencePair, Turn, transcript
 
 PAIR = PreferencePair("What is the capital of France?", "Paris, of course.", "London. I think it is London.")
-TRANSCRIPT = PreferencePair("\n\nHuman: How do I boil an egg?\n\nAssistant:", "In boiling water.", "I don't know")
+TALK = (Turn("user", "Hello!"), Turn("assistant", "Yes?"), Turn("user", "How do I boil an egg?"))
+TRANSCRIPT = PreferencePair(TALK, "In boiling water.", "I don't know")
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=60)
 architectures = pytest.mark.parametrize("name", tiny.ARCHITECTURES)
 
 
 def template(name, max_length=tiny.POSITIONS):
     tokenizer = tiny.TOKENIZERS[name]()
-    return tokenizer, read_template(tokenizer, max_length, causal=name in tiny.DECODERS)
+    return tokenizer, read_spec(tokenizer, max_length, causal=name in tiny.DECODERS)
 
 
 def one(name, pair, max_length=tiny.POSITIONS):
@@ -53,7 +54,7 @@ def test_encoders_get_what_the_tokenizer_makes_of_two_texts(name, pair):
 @pytest.mark.parametrize("pair", [PAIR, TRANSCRIPT])
 def test_decoders_read_one_text_that_ends_in_eos(name, pair):
     encoded, spec, tokenizer = one(name, pair)
-    expected = tokenizer(f"{pair.prompt} {pair.chosen}")["input_ids"]  # with BOS where the tokenizer adds one
+    expected = tokenizer(f"{transcript(pair.turns)} {pair.chosen}")["input_ids"]  # with BOS where it adds one
     assert encoded.chosen.tolist() == [*expected, tokenizer.eos_token_id]
     assert (expected[0] == tokenizer.bos_token_id) == (name == "llama")
     assert segments(encoded, spec) is None
@@ -63,7 +64,7 @@ def test_a_tokenizer_that_adds_eos_itself_gets_no_second_one():
     tokenizer = tiny.TOKENIZERS["llama"]()
     tokens = [("<s>", tokenizer.bos_token_id), ("</s>", tokenizer.eos_token_id)]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing("<s> $A </s>", None, tokens)
-    spec = read_template(tokenizer, 64, causal=True)
+    spec = read_spec(tokenizer, 64, causal=True)
     assert spec.suffix == (tokenizer.eos_token_id,) and spec.prefix == (tokenizer.bos_token_id,)
 
 
@@ -87,7 +88,8 @@ def test_whatever_the_texts(name, prompt, chosen, rejected, repeats, max_length)
     assert encoded.response_cut == any(body != whole for body, whole in bodies)
     # One cut of the prompt for both: its newest tokens, as many as the longer response leaves room for.
     assert encoded.chosen[:start].tolist() == encoded.rejected[:start].tolist()
-    full = tokenizer(pair.prompt, add_special_tokens=False)["input_ids"]
+    written = transcript(pair.turns) if name in tiny.DECODERS else pair.prompt
+    full = tokenizer(written, add_special_tokens=False)["input_ids"]
     kept = encoded.chosen[len(spec.prefix) : start - len(spec.between)].tolist()
     assert kept == full[encoded.prompt_cut :]
     assert not encoded.prompt_cut or encoded.response_cut or encoded.length == max_length
@@ -100,8 +102,9 @@ def test_a_long_prompt_loses_its_oldest_tokens_and_the_response_none(name):
     response = tokenizer(spec.lead + pair.chosen, add_special_tokens=False)["input_ids"]
     end = len(encoded.chosen) - len(spec.suffix)
     assert encoded.chosen[encoded.response_start : end].tolist() == response
-    newest = tokenizer("old new", add_special_tokens=False)["input_ids"][-1]
-    assert encoded.chosen[encoded.response_start - len(spec.between) - 1] == newest
+    end = "old new\n\nAssistant:" if name in tiny.DECODERS else "old new"
+    newest = tokenizer(end, add_special_tokens=False)["input_ids"][-3:]
+    assert encoded.chosen[: encoded.response_start - len(spec.between)][-3:].tolist() == newest
     assert encoded.prompt_cut > 0 and not encoded.response_cut and encoded.length == 32 and not encoded.identical
 
 
@@ -110,7 +113,8 @@ def test_a_response_that_alone_overfills_the_window_loses_its_end_and_is_counted
     pair = PreferencePair("Why?", "is " * 300, "no")
     encoded, _, tokenizer = one(name, pair, 32)
     assert encoded.response_cut and encoded.length == len(encoded.chosen) == 32
-    assert encoded.prompt_cut == len(tokenizer("Why?", add_special_tokens=False)["input_ids"])
+    written = transcript(pair.turns) if name in tiny.DECODERS else "Why?"
+    assert encoded.prompt_cut == len(tokenizer(written, add_special_tokens=False)["input_ids"])
     assert "1 with a response cut" in describe([encoded], 1)
 
 

@@ -154,7 +154,7 @@ def test_what_is_told_names_every_figure():
 
 def test_pairs_of_one_conversation_are_drawn_together():
     """Ten conversations of twenty pairs, all right or all wrong: there are ten facts here, and not two hundred."""
-    rows = [PreferencePair(f"\n\nHuman: {i // 20}\n\nAssistant: {i}\n\nHuman: on\n\nAssistant:", "a", "b")
+    rows = [PreferencePair([("user", f"{i // 20}"), ("assistant", f"{i}"), ("user", "on")], "a", "b")
             for i in range(200)]
     margins = np.repeat([1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0], 20)
     figures = summarise(margins, rows)

@@ -24,7 +24,7 @@ from rmlib.pairs import PreferencePair
 PAIRS = [
     PreferencePair("What is the capital of France?", "Paris.", "London, I think, though I do not know."),
     PreferencePair("Is 7 + 5 equal to 12?", "Yes", "no " * 30),
-    PreferencePair("\n\nHuman: How do I boil an egg?\n\nAssistant:", "Put it into boiling water.", "🙂"),
+    PreferencePair([("user", "Hi"), ("assistant", "Yes?"), ("user", "Boil an egg?")], "Put it in boiling water.", "🙂"),
     PreferencePair("old " * 300, "the opposite of hot", "cold [PAD] <pad> </s> <|endoftext|>"),
     PreferencePair("a", "b", "c"),
 ]
@@ -328,6 +328,10 @@ def with_weights(change):
     return damage
 
 
+def with_rewards(change):
+    return with_manifest(canaries=lambda canaries: canaries | {"rewards": change(canaries["rewards"])})
+
+
 def with_manifest(**changes):
     def damage(directory):
         manifest = json.loads((directory / "reward_model.json").read_text())
@@ -360,15 +364,18 @@ DAMAGE = {
     "weight of another shape": (with_weights(lambda w: w.update({"head.bias": torch.zeros(2)})), "does not hold"),
     "head drawn anew": (with_weights(lambda w: w.update({"head.weight": torch.zeros(1, 32)})), "canary"),
     "weights not numbers": (with_weights(lambda w: w.update({"head.bias": torch.full((1,), math.nan)})), "canary"),
-    "canary score changed": (with_manifest(canaries=lambda c: [[c[0][0] + 0.01, *c[0][1:]], c[1]]), "canary"),
-    "a canary less": (with_manifest(canaries=lambda c: [side[1:] for side in c]), "canary"),
-    "canaries ragged": (with_manifest(canaries=lambda c: [c[0], c[1][1:]]), "manifest"),
+    "canary score changed": (with_rewards(lambda c: [[c[0][0] + 0.01, *c[0][1:]], c[1]]), "canary"),
+    "a canary less": (with_rewards(lambda c: [side[1:] for side in c]), "canary"),
+    "canaries ragged": (with_rewards(lambda c: [c[0], c[1][1:]]), "manifest"),
+    "a canary's tokens less": (with_manifest(canaries=lambda c: c | {"rejected": c["rejected"][1:]}), "manifest"),
+    "canaries gone": (with_manifest(canaries=lambda c: {}), "manifest"),
     "other pooling": (with_manifest(pooling=lambda _: "last"), "canary"),
     "unknown pooling": (with_manifest(pooling=lambda _: "max"), "pooling"),
     "other encoding": (with_manifest(encoding=lambda e: e | {"suffix": []}), "canary"),
     "encoding without a field": (with_manifest(encoding=lambda e: {"lead": ""}), "manifest"),
     "encoding of wrong kinds": (with_manifest(encoding=lambda e: e | {"max_length": "long"}), "manifest"),
-    "format of the future": (with_manifest(format=lambda _: 2), "format 2"),
+    "format of the future": (with_manifest(format=lambda _: 3), "format 3"),
+    "format of the first edition": (with_manifest(format=lambda _: 1), "format 1, .*reads format 2.*train again"),
     "weights of whole numbers": (with_weights(lambda w: w.update({k: w[k].char() for k in w})), "does not hold"),
     "hash of the weights gone": (with_manifest(sha256=lambda _: {}), "manifest"),
     "hash of a file elsewhere": (with_manifest(sha256=lambda h: h | {"../x": ""}), "manifest"),
@@ -403,7 +410,7 @@ def test_without_a_manifest_there_is_no_model(saved, tmp_path):
 
 
 def test_the_rounding_of_another_machine_is_let_pass(saved):
-    with_manifest(canaries=lambda c: [[score + 1e-6 for score in side] for side in c])(saved)
+    with_rewards(lambda c: [[score + 1e-6 for score in side] for side in c])(saved)
     RewardModel.from_pretrained(saved)
 
 

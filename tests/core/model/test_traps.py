@@ -11,7 +11,7 @@ from rmlib.encoding import describe, encode
 from rmlib.evaluation import evaluate, reward_margins, summarise
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel, compute_pairwise_loss, score_pairs
-from rmlib.pairs import PreferencePair, conversation_key, split_by_conversation
+from rmlib.pairs import PreferencePair, conversation_keys, split_by_conversation
 from rmlib.training import Trainer, TrainingConfig, train
 
 WORDS = "france egg sky grass capital sum hot cold blue green paris london water minutes seven five".split()
@@ -136,11 +136,11 @@ def test_the_mean_of_means_of_unequal_batches_and_ties_that_count_as_wrong():
 
 
 def test_evaluation_rows_that_were_trained_on():
-    turns = [PreferencePair(f"\n\nHuman: {word}\n\nAssistant: {i}\n\nHuman: on\n\nAssistant:", "a", "b")
+    turns = [PreferencePair([("user", word), ("assistant", f"{i}"), ("user", "on")], "a", "b")
              for i in range(5) for word in WORDS]
     training, held_out = split_by_conversation(turns, 0.25)
     assert len(held_out) == 20 and len(training) == 60
-    assert not set(map(conversation_key, training)) & set(map(conversation_key, held_out))
+    assert not set(conversation_keys(training)) & set(conversation_keys(held_out))
 
 
 def test_weights_in_bfloat16_that_swallow_adam_s_steps():

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from real_parts import datasets_library, hh_file, require
 
-from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair, iter_rows, read_pairs, write_pairs
-from rmlib.pairs.rows import Reason
+from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair, Turn, iter_rows, read_pairs, write_pairs
+from rmlib.pairs.pair import Reason
 
 GOOD = {"prompt": "What is the capital of France?", "chosen": "Paris.", "rejected": "London."}
 GOOD_LINE = json.dumps(GOOD).encode()
@@ -24,6 +24,26 @@ def says(role: str, content: object) -> dict:
 ASKED = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Capital?\n\nAssistant:"
 TALK = [says("user", "Hi"), says("assistant", "Hello"), says("user", "Capital?")]
 PARIS, LONDON = says("assistant", "Paris."), says("assistant", " London.\n")
+TURNS = (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Capital?"))
+MARKED = {  # of one conversation, with a system turn, before the response
+    "a preamble": "Be brief." + ASKED,
+    "a system turn": "\n\nSystem: Be brief." + ASKED,
+    "User": "Be brief.\n\nUser: Hi\n\nAssistant: Hello\n\nUser: Capital?\n\nAssistant:",
+    "prompter": "system: Be brief.\nprompter: Hi\nassistant: Hello\nprompter: Capital?\nassistant:",
+    "ChatML": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello"
+              "<|im_end|>\n<|im_start|>user\nCapital?<|im_end|>\n<|im_start|>assistant\n",
+    "Llama 2": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello </s><s>[INST] Capital? [/INST]",
+    "Llama 3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
+               "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+               "<|start_header_id|>assistant<|end_header_id|>\n\nHello<|eot_id|>"
+               "<|start_header_id|>user<|end_header_id|>\n\nCapital?<|eot_id|><|start_header_id|>assistant"
+               "<|end_header_id|>\n\n",
+    "Zephyr": "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\nHello</s>\n<|user|>\nCapital?</s>\n"
+              "<|assistant|>\n",
+    "Vicuna": "Be brief. USER: Hi ASSISTANT: Hello</s>USER: Capital? ASSISTANT:",
+    "Alpaca": "Be brief.\n\n### Instruction:\nHi\n\n### Response:\nHello\n\n### Instruction:\nCapital?\n\n"
+              "### Response:",
+}  # fmt: skip
 SAME_CONVERSATION = {
     "transcripts": {"chosen": ASKED + " Paris.", "rejected": ASKED + " London."},
     "transcripts and their prompt": {
@@ -44,19 +64,69 @@ SAME_CONVERSATION = {
     "text prompt, responses of several turns": {
         "prompt": "Hi", "chosen": [*TALK[1:], PARIS], "rejected": [*TALK[1:], LONDON]},
     "content in parts": {
-        "chosen": [*TALK[:2], says("user", [{"type": "text", "text": part} for part in ("Capi", "tal?")]), PARIS],
+        "chosen": [says("user", [{"type": "text", "text": part} for part in ("Hi", "")]), *TALK[1:], PARIS],
         "rejected": [*TALK, LONDON]},
+    "transcripts, their lines ended by CR and LF": {
+        "chosen": (ASKED + " Paris.").replace("\n", "\r\n"), "rejected": ASKED + " London."},
+    "transcripts, single line breaks": {
+        "chosen": (ASKED + " Paris.").replace("\n\n", "\n"), "rejected": ASKED + " London."},
+    "prompt and responses that begin with it": {
+        "prompt": ASKED.strip(), "chosen": ASKED.strip() + " Paris.", "rejected": ASKED.strip() + " London."},
+    "transcript as prompt, chat responses": {"prompt": ASKED, "chosen": [PARIS], "rejected": [LONDON]},
+    "transcript as prompt, marked responses": {
+        "prompt": ASKED.removesuffix("\n\nAssistant:"), "chosen": "\n\nAssistant: Paris.", "rejected": "London."},
+    "numpy": {"prompt": np.array(TALK, dtype=object), "chosen": np.array([PARIS], dtype=object), "rejected": "London."},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("row", SAME_CONVERSATION.values(), ids=SAME_CONVERSATION)
 def test_forms_of_one_conversation_give_equal_pairs(row):
-    assert list(iter_rows([row])) == [PreferencePair(ASKED, "Paris.", "London.", line=1)]
+    [pair] = iter_rows([row])
+    assert pair == PreferencePair(TURNS, "Paris.", "London.") and pair.line == 1 and pair.prompt == ASKED
 
 
-def test_plain_prompt_is_kept_as_it_is_and_responses_are_stripped():
+@pytest.mark.parametrize("text", MARKED.values(), ids=MARKED)
+def test_marked_texts_are_the_same_conversation_in_every_known_template(text):
+    [prompt] = iter_rows([{"prompt": text, "chosen": "Paris.", "rejected": "London."}])
+    [whole] = iter_rows([{"chosen": f"{text} Paris.", "rejected": f"{text} London."}])
+    assert prompt == whole == PreferencePair((Turn("system", "Be brief."), *TURNS), "Paris.", "London.")
+
+
+@pytest.mark.parametrize("text", [
+    "Capital?", "I: who am I?", "Human rights: what are they?", "What does [INST] mean?", "Say:\n\nBye.",
+    "What do [INST] and [/INST] mean?", "Sum this up:\n\nHuman: Hi\n\nAssistant: Hello\n\nWhat was said?",
+    "Q> Hi\nR> Hello\nQ> Bye\nR>", "USERS: how many?",
+])  # fmt: skip
+def test_what_is_no_transcript_is_one_human_turn(text):
+    [pair] = iter_rows([{"prompt": f" {text}\n", "chosen": "a", "rejected": "b"}])
+    assert pair.turns == (Turn("user", text),) and pair.prompt == text
+
+
+@pytest.mark.parametrize("turns", [TURNS, (Turn("system", "Be brief."), *TURNS), (Turn("user", "Human: Hi"),)])
+def test_what_prompt_gives_makes_the_same_pair(turns):
+    pair = PreferencePair(turns, "a", "b")
+    assert PreferencePair(pair.prompt, "a", "b") == pair
+
+
+def test_all_texts_are_stripped():
     row = {"prompt": " Capital? ", "chosen": " Paris.\n", "rejected": "London."}
-    assert list(iter_rows([row])) == [PreferencePair(" Capital? ", "Paris.", "London.", line=1)]
+    assert list(iter_rows([row])) == [PreferencePair("Capital?", "Paris.", "London.")]
+    assert PreferencePair(" Capital?\n", "a", "b").turns == (Turn("user", "Capital?"),)
+    pair = PreferencePair([("system", " S "), ("user", "Q")], "a", "b")
+    assert pair.prompt == "\n\nSystem: S\n\nHuman: Q\n\nAssistant:"
+
+
+def test_parts_of_a_message_are_set_apart():
+    parts = [{"type": "text", "text": text} for text in ("See this.", "What is it?\n", "Say.")]
+    [pair] = iter_rows([{"prompt": [says("user", parts)], "chosen": "a", "rejected": "b"}])
+    assert pair.prompt == "See this. What is it?\nSay."
+
+
+@pytest.mark.parametrize("role, meant", [
+    ("developer", "system"), ("human", "user"), ("gpt", "assistant"), ("Model", "assistant")])  # fmt: skip
+def test_roles_by_their_other_names(role, meant):
+    [pair] = iter_rows([{"prompt": [says(role, "S"), *TALK], "chosen": "a", "rejected": "b"}])
+    assert pair.turns == (Turn(meant, "S"), *TURNS)
 
 
 def test_system_turn_is_rendered():
@@ -68,20 +138,36 @@ def test_system_turn_is_rendered():
     assert list(iter_rows([beside])) == [pair]
 
 
-def test_response_that_begins_like_its_prompt_is_whole():
-    [pair] = iter_rows([{"prompt": "I", "chosen": "I think so.", "rejected": "I: Assistant: no."}])
-    assert (pair.chosen, pair.rejected) == ("I think so.", "I: Assistant: no.")
+@pytest.mark.parametrize("prompt, chosen, rejected, responses", [
+    ("Hi.", "Hi. Hello.", "Hi. What?", ("Hello.", "What?")),
+    ("Q> A", "Q> A\nR> x", "Q> A\nR> y", ("R> x", "R> y")),
+    ("Hi", "Hi, you.", "Who?", ("Hi, you.", "Who?")),  # one of them alone is a way to answer
+    ("I", "It is.", "In it.", ("It is.", "In it.")),  # other words
+    ("Hi", "Human: Hi\n\nAssistant: a", "Human: Hi\n\nAssistant: b", ("a", "b")),
+    ("Write a chat.", "User: Hi\nAssistant: Yes?", "No.", ("User: Hi\nAssistant: Yes?", "No.")),
+])  # fmt: skip
+def test_the_prompt_is_taken_out_of_texts_that_both_begin_with_it(prompt, chosen, rejected, responses):
+    [pair] = iter_rows([{"prompt": prompt, "chosen": chosen, "rejected": rejected}])
+    assert (pair.chosen, pair.rejected) == responses and pair.prompt == prompt
 
 
-@pytest.mark.parametrize("margin, target", [(2, 2.0), (-0.5, -0.5), (None, None), (np.float32(0.5), 0.5)])
+def test_a_chat_that_the_assistant_opens_is_whole_where_it_holds_the_prompt():
+    chat = [says("assistant", "Welcome!"), says("user", "Hi")]
+    [pair] = iter_rows([{"prompt": "Hi", "chosen": [*chat, PARIS], "rejected": [*chat, LONDON]}])
+    assert pair.turns == (Turn("assistant", "Welcome!"), Turn("user", "Hi"))
+
+
+@pytest.mark.parametrize("margin, target", [
+    (2, 2.0), (-0.5, -0.5), (None, None), (np.float32(0.5), 0.5), (np.nan, None)])  # fmt: skip
 def test_margin_is_the_target_margin(margin, target):
     [pair] = iter_rows([GOOD | {"margin": margin}])
     assert pair.target_margin == target and type(pair.target_margin) is type(target)
 
 
-@pytest.mark.parametrize("name", ["row-7", 7, "", None, 2**80])
+@pytest.mark.parametrize("name", ["row-7", 7, "", None, 2**80, 7.0, np.int64(7)])
 def test_id_is_kept(name):
-    assert next(iter_rows([GOOD | {"id": name}])).id == name
+    found = next(iter_rows([GOOD | {"id": name}])).id
+    assert found == name and isinstance(found, str | int | None)
 
 
 def test_rows_that_nobody_won_are_left_out_and_counted():
@@ -94,6 +180,20 @@ def test_rows_that_nobody_won_are_left_out_and_counted():
         "1 pair from rows; 1 row skipped: unknown label 1 (line 4); "
         "3 rows left out: tie 2 (lines 1, 3), skip 1 (line 2)"
     )
+
+
+@pytest.mark.parametrize("row", [
+    GOOD | {"label": "tie"}, GOOD | {"label": "Tie"}, GOOD | {"winner": "tie"}, GOOD | {"status": "tie (bothbad)"},
+    {"prompt": "p", "chosen": None, "rejected": None, "label": "tie"},
+])  # fmt: skip
+def test_a_tie_beside_chosen_and_rejected_is_a_tie(row):
+    [item] = iter_rows([row])
+    assert isinstance(item, LeftOut) and item.reason == "tie"
+
+
+def test_keys_that_nothing_reads_are_counted_and_named_once():
+    rows = [GOOD | {"source": "x", "split": None}, GOOD | {"source": "y"}, GOOD | {"subset": "s", "note": "n"}]
+    assert read_pairs(rows).summary() == "3 pairs from rows; keys that are not read: source (2 rows), note (1 row)"
 
 
 # --- bad rows --------------------------------------------------------------------------------------------------------
@@ -122,12 +222,24 @@ BAD_LINES = [  # (line of a file, reason, what the message has to say)
     (b"null", "not an object", "null"),
     (b"NaN", "not an object", "nan"),
     (b'[{"prompt": "p"},', "not an object", "one object on each line"),
+    (b'{"prompt": "p", "chosen": "a", "rejected": "b", "chosen": "c"}', "repeated key", "'chosen' twice"),
 ]
 BAD_ROWS = [  # (row, reason, what the message has to say)
     ({}, "missing key", "'chosen'"),
     (without("chosen"), "missing key", "'chosen'"),
     (without("rejected"), "missing key", "'rejected'"),
     ({"prompt": "p", "label": "tie"}, "missing key", "'chosen'"),
+    (GOOD | {"tools": [{"name": "f"}]}, "can't be used", "the row has 'tools'"),
+    (GOOD | {"images": ["a.png"]}, "can't be used", "the row has 'images'"),
+    (chat(says("user", "Hi"), PARIS | {"tool_calls": [{}]}), "can't be used", "message 2 of chosen has 'tool_calls'"),
+    (chat(says("user", "Hi"), PARIS | {"reasoning_content": "So"}), "can't be used", "'reasoning_content'"),
+    (GOOD | {"system": "Be brief."}, "another form", "rmlib.practice.forms"),
+    (GOOD | {"history": [["a", "b"]]}, "another form", "the row has 'history'"),
+    (GOOD | {"chosen": "[{'role': 'user', 'content': 'Hi'}]"}, "messages as text", "chosen is a list of messages"),
+    (GOOD | {"prompt": '[{"content": "Hi", "role": "user"}]'}, "messages as text", "prompt is a list of messages"),
+    (GOOD | {"rejected": "array([{'role': 'user', 'content': 'Hi'}])"}, "messages as text", "rejected is a list"),
+    ({"prompt": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>wizard\nNo", "chosen": "a", "rejected": "b"},
+     "unknown role", "prompt has a turn of 'wizard'"),
     (GOOD | {"chosen": None}, "null", "chosen is null"),
     (GOOD | {"rejected": None}, "null", "rejected is null"),
     (GOOD | {"prompt": None}, "null", "prompt is null"),
@@ -143,7 +255,7 @@ BAD_ROWS = [  # (row, reason, what the message has to say)
     ({"chosen": ASKED + " ", "rejected": ASKED + " a"}, "empty response", "chosen is empty"),
     (GOOD | {"prompt": ""}, "empty prompt", "prompt is empty"),
     (GOOD | {"prompt": " \n"}, "empty prompt", "prompt is empty"),
-    ({"chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: b"}, "empty prompt", "prompt is empty"),
+    ({"chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: b"}, "not a transcript", "chosen is no transcript"),
     ({"chosen": "\n\nHuman: \n\nAssistant: a", "rejected": "\n\nHuman: \n\nAssistant: b"}, "empty prompt", "is empty"),
     ({"chosen": [PARIS], "rejected": [LONDON]}, "empty prompt", "prompt is empty"),
     (GOOD | {"rejected": " Paris. "}, "identical responses", "'Paris.'"),
@@ -151,9 +263,10 @@ BAD_ROWS = [  # (row, reason, what the message has to say)
     ({"chosen": [*TALK, PARIS], "rejected": [*TALK[2:], LONDON]}, "prompts differ", "after 9 equal"),
     ({"prompt": "Else?", "chosen": ASKED + " a", "rejected": ASKED + " b"}, "prompts differ", "'Else?'"),
     ({"prompt": "Else?", "chosen": [*TALK, PARIS], "rejected": [*TALK, LONDON]}, "prompts differ", "'Else?'"),
-    ({"chosen": "Paris.", "rejected": "London."}, "no assistant turn", "chosen has no turn"),
-    ({"chosen": ASKED + " a", "rejected": "\n\nHuman: Hi"}, "no assistant turn", "rejected has no turn"),
-    (GOOD | {"rejected": "\n\nHuman: Hi"}, "no assistant turn", "rejected has no turn"),
+    ({"chosen": "Paris.", "rejected": "London."}, "not a transcript", "chosen is no transcript"),
+    ({"chosen": ASKED + " a", "rejected": "\n\nHuman: Hi"}, "last turn not assistant", "the last turn of rejected"),
+    (GOOD | {"rejected": "\n\nHuman: Hi"}, "last turn not assistant", "the last turn of rejected"),
+    ({"prompt": ASKED, "chosen": "a\n\nHuman: b", "rejected": "c"}, "last turn not assistant", "of chosen"),
     (chat(), "empty chat", "chosen is an empty list"),
     (GOOD | {"prompt": []}, "empty chat", "prompt is an empty list"),
     (chat("Hi", PARIS), "not an object", "message 1 of chosen should be an object, not 'Hi'"),
@@ -165,11 +278,10 @@ BAD_ROWS = [  # (row, reason, what the message has to say)
     (chat(says("user", None), PARIS), "null", "the content of message 1 of chosen is null"),
     (chat(says("user", 5), PARIS), "not text", "the content of message 1 of chosen"),
     (chat(says("user", [{"type": "image", "url": "u"}]), PARIS), "not text", "part that is not text: 'image'"),
-    (chat(says("user", ["Hi"]), PARIS), "not text", "part that is not text: 'Hi'"),
+    (chat(says("user", [5]), PARIS), "not text", "part that is not text: a number"),
     (chat(says("user", [{"type": "text"}]), PARIS), "null", "the content of message 1"),
     (chat(says("user", "Hi\0"), PARIS), "NUL character", "the content of message 1"),
-    (chat(says("user", "Hi"), PARIS, says("user", "Bye")), "last turn not assistant", "the last message of chosen"),
-    (GOOD | {"margin": float("nan")}, "bad margin", "not nan"),
+    (chat(says("user", "Hi"), PARIS, says("user", "Bye")), "last turn not assistant", "the last turn of chosen"),
     (GOOD | {"margin": float("-inf")}, "bad margin", "not -inf"),
     (GOOD | {"margin": 10**400}, "bad margin", "not a number"),
     (GOOD | {"margin": 4e38}, "bad margin", "not 4e+38"),
@@ -179,6 +291,7 @@ BAD_ROWS = [  # (row, reason, what the message has to say)
     (GOOD | {"id": False}, "bad id", "not False"),
     (GOOD | {"id": {}}, "bad id", "an object"),
     ({"prompt": "p", "responses": ["a", "b"]}, "unknown label", "null"),
+    ({"prompt": "p", "responses": ["a", "b"], "label": 0}, "unknown label", "where one of the responses won"),
     ({"prompt": "p", "responses": ["a", "b"], "label": ["tie"]}, "unknown label", "a list"),
 ]
 BAD = BAD_LINES + [(json.dumps(row).encode(), reason, words) for row, reason, words in BAD_ROWS]
@@ -297,7 +410,7 @@ def test_missing_file_and_directory(tmp_path):
 def test_json_array_is_told_what_to_be(tmp_path):
     for indent in (None, 2):
         (tmp_path / "array.json").write_text(json.dumps([GOOD, GOOD], indent=indent))
-        with pytest.raises(ValueError, match=r"no row can be used: .*array\.json:1: a JSON array begins here, but one"):
+        with pytest.raises(ValueError, match=r"array\.json.*a JSON array.*rmlib.practice.forms reads"):
             read_pairs(tmp_path / "array.json")
 
 
@@ -390,7 +503,8 @@ def test_any_bytes_give_one_item_a_line_or_a_clear_error(tmp_path, content, magi
         items = list(iter_rows(path))
     except ValueError as error:
         assert str(error).startswith(f"{path}: ")
-        assert written[:2] == b"\x1f\x8b" or not written
+        begins = ("is empty", "no lines of text", "a JSON array")
+        assert written[:2] == b"\x1f\x8b" or any(told in str(error) for told in begins)
     else:
         plain = gzip.decompress(written) if written[:2] == b"\x1f\x8b" else written
         assert len(items) == plain.count(b"\n") + (not plain.endswith(b"\n"))
@@ -434,6 +548,9 @@ def test_written_rows_are_readable_by_people(tmp_path):
         '{"prompt": "Où ?", "chosen": "Là.", "rejected": "Ici.", "margin": 0.5, "id": "n1"}\n'
         '{"prompt": "a", "chosen": "b", "rejected": "c"}\n'
     )
+    write_pairs(tmp_path / "p.jsonl", [PreferencePair(TURNS[-2:], "b", "c")])
+    assert json.loads((tmp_path / "p.jsonl").read_text())["prompt"] == [
+        says("assistant", "Hello"), says("user", "Capital?")]
 
 
 # --- real comparisons ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from real_parts import hh_file, require
 
-from rmlib.pairs import PreferencePair, conversation_key, read_pairs, split_by_conversation
+from rmlib.pairs import PreferencePair, conversation_keys, iter_rows, read_pairs, split_by_conversation
 from rmlib.practice.folds import folds_by_conversation
 
 SCRATCH = settings(max_examples=150, deadline=None)
@@ -21,25 +21,27 @@ SCRATCH = settings(max_examples=150, deadline=None)
         ("\n\nHuman: Hi there\n\nHuman: Bye\n\nAssistant:", "Hi there"),
         ("\n\nSystem: Be brief.\n\nHuman: Hi there\n\nAssistant:", "Hi there"),
         ("\n\nAssistant: Welcome!\n\nHuman: Hi there\n\nAssistant:", "Hi there"),
-        ("Two lines\n\nHuman: not a transcript", "Two lines Human: not a transcript"),
+        ("Be brief.\n\nHuman: Hi there\n\nAssistant: Hello\n\nHuman: Bye\n\nAssistant:", "Hi there"),
+        ("Two lines\n\nHuman: a\n\nAssistant: b\n\nWho spoke?", "Two lines Human: a Assistant: b Who spoke?"),
         ("\n\nSystem: Speak.\n\nAssistant:", "System: Speak. Assistant:"),
     ],
 )
-def test_conversation_key(prompt, key):
-    assert conversation_key(PreferencePair(prompt, "a", "b")) == key
+def test_keys_of_single_pairs(prompt, key):
+    [pair] = iter_rows([{"prompt": prompt, "chosen": "a", "rejected": "b"}])
+    assert conversation_keys([pair]) == [key]
 
 
 def conversations(sizes: list[int]) -> list[PreferencePair]:
-    prompt = "\n\nHuman: topic {}\n\nAssistant: x\n\nHuman: turn {}\n\nAssistant:"
     return [
-        PreferencePair(prompt.format(topic, turn), "a", "b", id=f"{topic}.{turn}")
+        PreferencePair((("user", f"topic {topic}"), ("assistant", "x"), ("user", f"turn {turn}")), "a", "b",
+                       id=f"{topic}.{turn}")
         for topic, size in enumerate(sizes)
         for turn in range(size)
     ]
 
 
 def keys(pairs: list[PreferencePair]) -> set[str]:
-    return {conversation_key(pair) for pair in pairs}
+    return set(conversation_keys(pairs))
 
 
 SIZES = st.lists(st.integers(1, 6), min_size=2, max_size=12)
