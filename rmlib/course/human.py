@@ -8,7 +8,8 @@ import sys
 import huggingface_hub
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from rmlib.pairs import PairSet, read_pairs
+from rmlib.pairs import PairSet
+from rmlib.practice import forms
 from rmlib.settings import Settings
 
 HUB_DATASET = "Anthropic/hh-rlhf"  # MIT licence; Bai et al. (2022), arXiv:2204.05862
@@ -21,14 +22,14 @@ def human_pairs(settings: Settings, part: str = "train", limit: int | None = Non
 
     part: "train" or "test" of HH-RLHF. limit: no more than its first pairs. What is downloaded is told first, with its
     size.
-    Raises what `read_pairs` raises, and OSError where the hub can't be asked.
+    Raises what `forms.read` raises, and OSError where the hub can't be asked.
     """
     if settings.pairs:
-        return read_pairs(settings.pairs, limit=limit)
+        return forms.read(settings.pairs, limit=limit)
     if settings.profile != "full":
         print(ABSENT)
         return None
-    return read_pairs(_from_hub(f"harmless-base/{part}.jsonl.gz"), limit=limit)
+    return forms.read(_from_hub(f"harmless-base/{part}.jsonl.gz"), limit=limit)
 
 
 def _from_hub(name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from rmlib.evaluation import fit_temperature, pair_accuracies, sigmoid, wilson_interval
 from rmlib.evaluation.accuracy import groups, numbers
 from rmlib.model import RewardModel, score_pairs
-from rmlib.pairs import PreferencePair
+from rmlib.pairs import PreferencePair, read_prompt
 from rmlib.practice.conservative_interval import conservative_interval
 from rmlib.practice.regression import gold_regression
 
@@ -185,7 +185,7 @@ def extra_words(pairs: Sequence[PreferencePair]) -> np.ndarray:
 def occlusion(
     model: RewardModel, prompt: str, response: str, token_budget: int = 8192
 ) -> list[tuple[str, float]]:
-    """(word, change of the reward when that word is left out) for each word of the response, in order.
+    """(word, change of the reward when that word is left out) for each word of the response to a prompt, a text.
 
     Words are what stands between white space, with their punctuation; a word goes with the space after it. A negative
     change says that the word raised the reward, in this company: the changes of two words needn't add up.
@@ -199,5 +199,6 @@ def occlusion(
     if not words:
         raise ValueError("the response has no word to leave out")
     shortened = [(response[: word.start()] + response[word.end() :]).rstrip() for word in words]
-    whole, without = score_pairs(model, [PreferencePair(prompt, response, text) for text in shortened], token_budget)
+    turns = read_prompt(prompt)
+    whole, without = score_pairs(model, [PreferencePair(turns, response, text) for text in shortened], token_budget)
     return [(word[1], change) for word, change in zip(words, (without.astype(float) - whole).tolist())]

@@ -11,7 +11,7 @@ import numpy as np
 from rmlib.encoding import EncodedPair, encode
 from rmlib.evaluation import confidences, extra_characters, mcnemar, pair_accuracies, perfect_model_errors, summarise
 from rmlib.model import RewardModel
-from rmlib.pairs import HUMAN, PreferencePair, conversation_key
+from rmlib.pairs import PreferencePair, conversation_keys
 from rmlib.practice.bias import extra_words, length_bias, longer_expected, slices
 from rmlib.practice.conservative_interval import conservative_interval
 from rmlib.practice.regression import gold_regression
@@ -35,7 +35,7 @@ def full_evaluation(
     intervals in the parts of the object. Where a part can't be computed, its "reason" says why. Raises ValueError as
     `summarise`.
     """
-    evaluation, conversations = summarise(margins, pairs), [conversation_key(pair) for pair in pairs]
+    evaluation, conversations = summarise(margins, pairs), conversation_keys(pairs)
     right, confidence = pair_accuracies(margins), confidences(margins)
     told = asdict(evaluation)
     told["interval_low"], told["interval_high"] = conservative_interval(right, conversations)
@@ -105,7 +105,7 @@ def _in_three(differences: np.ndarray) -> list[Part]:
 
 
 def _turns(pair: PreferencePair) -> Part:
-    turns = max(1, f"\n\n{pair.prompt.lstrip()}".count(HUMAN))
+    turns = max(1, sum(role == "user" for role, _ in pair.turns))
     name = "1 turn" if turns == 1 else f"{turns} turns" if turns < MANY_TURNS else f"{MANY_TURNS} turns or more"
     return min(turns, MANY_TURNS), name
 

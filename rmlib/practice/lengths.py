@@ -1,13 +1,15 @@
 """How long texts are in tokens, and what becomes of a pair that a window is too small for.
 
-Knows no tokenizer: a token counter is given, any function from a list of texts to one list of tokens for each.
+Tokens are those of an encoding, or whatever a token counter makes of texts: any function from a list of texts to one
+list of tokens for each.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rmlib.encoding import EncodingSpec, part_tokens
 from rmlib.pairs import PreferencePair
 
 Tokenize = Callable[[list[str]], Sequence[Sequence]]
@@ -51,18 +53,29 @@ class TokenCounts:
         return (self.shared >= kept) | ((self.shared == self.chosen) & (self.shared == self.rejected))
 
 
-def count_tokens(pairs: Sequence[PreferencePair], tokenize: Tokenize, lead: str = "") -> TokenCounts:
-    """The token counts of all pairs. `lead`: text set before each response, as an encoding may do.
+def count_tokens(pairs: Sequence[PreferencePair], tokenize: Tokenize) -> TokenCounts:
+    """The token counts of all pairs: of the texts of prompt and responses, each by itself.
 
     Raises ValueError where `tokenize` does not give one list of tokens for each text.
     """
+
+    def parts(chunk: Sequence[PreferencePair]) -> Iterable[tuple[Sequence, Sequence, Sequence]]:
+        texts = ([getattr(pair, name) for pair in chunk] for name in ("prompt", "chosen", "rejected"))
+        return zip(*(_tokens(tokenize, part) for part in texts))
+
+    return _counts(pairs, parts)
+
+
+def count_encoded(pairs: Sequence[PreferencePair], tokenizer, spec: EncodingSpec) -> TokenCounts:
+    """The token counts of all pairs as an encoding renders them, uncut."""
+    return _counts(pairs, lambda chunk: ((parts.prompt, parts.chosen, parts.rejected)
+                                         for parts in part_tokens(tokenizer, chunk, spec)))
+
+
+def _counts(pairs: Sequence[PreferencePair], parts: Callable[[Sequence[PreferencePair]], Iterable]) -> TokenCounts:
     rows: list[tuple[int, int, int, int]] = []
     for start in range(0, len(pairs), CHUNK):
-        chunk = pairs[start : start + CHUNK]
-        prompts = _tokens(tokenize, [pair.prompt for pair in chunk])
-        chosen = _tokens(tokenize, [lead + pair.chosen for pair in chunk])
-        rejected = _tokens(tokenize, [lead + pair.rejected for pair in chunk])
-        rows += [(len(p), len(c), len(r), _shared(c, r)) for p, c, r in zip(prompts, chosen, rejected)]
+        rows += [(len(p), len(c), len(r), _shared(c, r)) for p, c, r in parts(pairs[start : start + CHUNK])]
     return TokenCounts(*np.array(rows, dtype=np.int64).reshape(-1, 4).T)
 
 

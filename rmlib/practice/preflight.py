@@ -2,14 +2,25 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from rmlib.pairs import ASSISTANT, PairSet, PreferencePair, Source, conversation_key, read_pairs
-from rmlib.practice.lengths import Lengths, TokenCounts, Tokenize, bin_edges, count_tokens, summarise_lengths
+from rmlib.encoding import EncodingSpec
+from rmlib.pairs import PairSet, PreferencePair, Source, Turn, conversation_keys
+from rmlib.practice import forms
+from rmlib.practice.lengths import (
+    Lengths,
+    TokenCounts,
+    Tokenize,
+    bin_edges,
+    count_encoded,
+    count_tokens,
+    summarise_lengths,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Preflight:
     identical_kept: int  # they are the same even if the prompt is cut, and a response only where it is too long alone
     duplicates: int  # repeat an earlier pair: same prompt, same chosen, same rejected
     contradictions: int  # another pair has the same texts and the opposite choice
-    conversations: int  # different ones, by `conversation_key`
+    conversations: int  # different ones, by `conversation_keys`
     shared_prompts: int  # another pair has the same prompt
     earlier_turns: int  # the prompt is an earlier turn of another pair's
     held_out: int | None  # held-out pairs; None, here and below, where none were given
@@ -49,29 +60,41 @@ class Preflight:
 
 def preflight(
     source: Source | PairSet | Sequence[PreferencePair], tokenize: Tokenize, max_length: int,
-    held_out: Source | PairSet | Sequence[PreferencePair] | None = None, *, lead: str = "",
+    held_out: Source | PairSet | Sequence[PreferencePair] | None = None,
 ) -> Preflight:
     """Look over pairs before anything is trained on them.
 
-    source: a PairSet, whose bad and left-out rows are counted too, pairs, or whatever `read_pairs` takes.
+    source: a PairSet, whose bad and left-out rows are counted too, pairs, or whatever `forms.read` takes.
     tokenize: the token counter; from a list of texts, one list of tokens (words, or ids without special tokens) each.
     max_length: the window, in tokens of prompt and response together: leave out what special tokens take.
-    held_out: what the model will be tested on, to find what of it is trained on. lead: as in `count_tokens`.
+    held_out: what the model will be tested on, to find what of it is trained on.
 
     Raises ValueError where there are no pairs, or for an impossible window or token counter.
     """
-    found = _pair_set(source)
-    if not found.pairs or max_length < 1:
+    return _report(_pair_set(source), partial(count_tokens, tokenize=tokenize), max_length, held_out)
+
+
+def preflight_encoded(
+    source: Source | PairSet | Sequence[PreferencePair], tokenizer, spec: EncodingSpec,
+    held_out: Source | PairSet | Sequence[PreferencePair] | None = None,
+) -> Preflight:
+    """`preflight` with the tokens and the window that a model's own encoding gives: model.tokenizer, model.encoding."""
+    return _report(_pair_set(source), partial(count_encoded, tokenizer=tokenizer, spec=spec), spec.room, held_out)
+
+
+def _report(found: PairSet, count: Callable[[list[PreferencePair]], TokenCounts], window: int,
+            held_out: Source | PairSet | Sequence[PreferencePair] | None) -> Preflight:
+    if not found.pairs or window < 1:
         raise ValueError("need pairs, and a window of a token or more, got "
-                         f"{len(found.pairs)} pairs and a window of {max_length}")
+                         f"{len(found.pairs)} pairs and a window of {window}")
     return Preflight(
         name=found.name,
-        rows=len(found.pairs) + len(found.bad_rows) + len(found.left_out),
+        rows=found.rows,
         pairs=len(found.pairs),
         bad=dict(Counter(row.reason for row in found.bad_rows)),
         left_out=dict(Counter(row.reason for row in found.left_out)),
-        max_length=max_length,
-        **_against_window(count_tokens(found.pairs, tokenize, lead), max_length),
+        max_length=window,
+        **_against_window(count(found.pairs), window),
         **_repeats(found.pairs),
         **_leaks(found.pairs, None if held_out is None else _pair_set(held_out).pairs),
         **_longer_or_shorter(found),
@@ -93,12 +116,12 @@ def _against_window(counts: TokenCounts, window: int) -> dict[str, Any]:
 
 
 def _repeats(pairs: list[PreferencePair]) -> dict[str, Any]:
-    texts = Counter((pair.prompt, pair.chosen, pair.rejected) for pair in pairs)
-    prompts = Counter(pair.prompt for pair in pairs)
+    texts = Counter((pair.turns, pair.chosen, pair.rejected) for pair in pairs)
+    prompts = Counter(pair.turns for pair in pairs)
     return {
         "duplicates": len(pairs) - len(texts),
         "contradictions": sum(n for (prompt, one, two), n in texts.items() if (prompt, two, one) in texts),
-        "conversations": len(set(map(conversation_key, pairs))),
+        "conversations": len(set(conversation_keys(pairs))),
         "shared_prompts": sum(n for n in prompts.values() if n > 1),
         "earlier_turns": sum(earlier_turns(pairs)),
     }
@@ -107,11 +130,11 @@ def _repeats(pairs: list[PreferencePair]) -> dict[str, Any]:
 def _leaks(pairs: list[PreferencePair], held_out: list[PreferencePair] | None) -> dict[str, Any]:
     if held_out is None:
         return {"held_out": None, "leaked_prompts": None, "leaked_conversations": None}
-    prompts, conversations = {pair.prompt for pair in pairs}, set(map(conversation_key, pairs))
+    prompts, conversations = {pair.turns for pair in pairs}, set(conversation_keys(pairs, held_out))
     return {
         "held_out": len(held_out),
-        "leaked_prompts": sum(pair.prompt in prompts for pair in held_out),
-        "leaked_conversations": sum(conversation_key(pair) in conversations for pair in held_out),
+        "leaked_prompts": sum(pair.turns in prompts for pair in held_out),
+        "leaked_conversations": sum(key in conversations for key in conversation_keys(held_out, pairs)),
     }
 
 
@@ -131,22 +154,26 @@ def _pair_set(source: Source | PairSet | Sequence[PreferencePair]) -> PairSet:
     if isinstance(source, PairSet):
         return source
     if isinstance(source, str | os.PathLike | Mapping):
-        return read_pairs(source)
+        return forms.read(source)
     rows: list[Any] = list(source)
     if all(isinstance(row, PreferencePair) for row in rows):
         return PairSet(rows, [], [], "pairs")
-    return read_pairs(rows)
+    return forms.read(rows)
 
 
 def earlier_turns(pairs: Sequence[PreferencePair]) -> list[bool]:
-    """Of each pair, whether its prompt is an earlier turn of another pair's: a transcript whose words open the other's.
+    """Of each pair, whether its prompt is an earlier turn of another pair's: its turns open the other's longer ones.
 
-    Equal prompts are not earlier turns of each other, and a prompt that is no transcript is none, whatever follows.
+    In a template that nothing here knows, a text opens the other's, which has the same conversation's key.
     """
-    ordered = sorted({pair.prompt for pair in pairs})
+    turns = {pair.turns for pair in pairs}
+    opened = {longer[:at] for longer in turns for at in range(1, len(longer))}
+    texts = sorted({(key, pair.prompt) for pair, key in zip(pairs, conversation_keys(pairs)) if len(pair.turns) == 1})
     # In this order what goes on from a text stands directly after it, before all that parts from it.
-    continued = {prompt for prompt, after in zip(ordered, ordered[1:]) if after.startswith(prompt)}
-    return [pair.prompt.endswith(ASSISTANT) and pair.prompt in continued for pair in pairs]
+    for (key, text), (other, after) in zip(texts, texts[1:]):
+        if key == other and after.startswith(text):
+            opened.add((Turn("user", text),))
+    return [pair.turns in opened for pair in pairs]
 
 
 def tabulate(reports: Mapping[str, Preflight]) -> str:

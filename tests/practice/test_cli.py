@@ -16,7 +16,7 @@ from places import ROOT
 
 from rmlib.evaluation import Evaluation, reward_margins, summarise
 from rmlib.model import RewardModel, score_pairs
-from rmlib.pairs import conversation_key, read_pairs
+from rmlib.pairs import conversation_keys, read_pairs
 from rmlib.practice import command_line as cli
 from rmlib.practice.command_line import commands, sources
 
@@ -120,8 +120,8 @@ def test_what_is_held_out_is_no_conversation_of_the_training(train, tmp_path):
     assert train("--held-out", 0.4, "--seed", 3, pairs=source)[0] == 0
     held_out = read_pairs(tmp_path / "run" / "held_out.jsonl").pairs
     everything = read_pairs(source).pairs
-    keys = {conversation_key(pair) for pair in held_out}
-    whole = [pair.prompt for pair in everything if conversation_key(pair) in keys]
+    keys = set(conversation_keys(held_out))
+    whole = [pair.prompt for pair, key in zip(everything, conversation_keys(everything)) if key in keys]
     assert sorted(pair.prompt for pair in held_out) == sorted(whole)
     history = json.loads((tmp_path / "run" / "training.json").read_text())
     assert history["pairs_seen"] == len(everything) - len(held_out) and 0 < len(held_out) < len(everything)

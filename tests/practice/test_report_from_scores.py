@@ -316,7 +316,7 @@ def test_the_report_of_the_world(room, capsys, drawn, monkeypatch):
 def lengths(rng, n, clusters):
     """Pairs of one to ten words, each conversation of n / clusters of them."""
     chosen, rejected = rng.integers(1, 11, size=(2, n))
-    made = [replace(pair, prompt=f"What is {i * clusters // n}?")
+    made = [replace(pair, turns=f"What is {i * clusters // n}?")
             for i, pair in enumerate(pairs_of_lengths(chosen.tolist(), rejected.tolist()))]
     return made, Raw(np.zeros(0), [pair.prompt for pair in made],
                      np.array([len(pair.chosen) - len(pair.rejected) for pair in made]), chosen - rejected)

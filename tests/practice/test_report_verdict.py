@@ -51,7 +51,7 @@ def test_the_better_of_two_rules_has_to_be_ahead_by_more(wrong, words):
     (19, "the pairs are of 19 conversations, and 20 are the least"), (20, "Better than a coin"),
 ])  # fmt: skip
 def test_few_conversations_are_not_judged(count, words):
-    pairs = [replace(pair, prompt=f"What is {i % count}?") for i, pair in enumerate(uneven(100))]
+    pairs = [replace(pair, turns=f"What is {i % count}?") for i, pair in enumerate(uneven(100))]
     listed = verdict.judgements(findings(np.ones(100), pairs))
     assert len(listed) == (4 if count == 20 else 1) and words in Parts(listed[0][1]).text()
     assert (listed[0][0] == verdict.OPEN) == (count < 20)
@@ -95,7 +95,7 @@ def test_a_taste_for_length_is_told_whatever_the_temperature(judged_by_gold, lea
 
 
 def test_pairs_of_one_conversation_are_one_witness():
-    made = findings([1.0] * 90 + [-1.0] * 10, [replace(pair, prompt="What is it?") for pair in uneven(100)])
+    made = findings([1.0] * 90 + [-1.0] * 10, [replace(pair, turns="What is it?") for pair in uneven(100)])
     rule, confidence = made.figures["rules"]["longer"], made.figures["confidence"]
     assert (confidence["excess_low"], confidence["excess_high"]) == (rule["lead_low"], rule["lead_high"]) == (-1, 1)
     assert {(row["low"], row["high"]) for rows in made.figures["slices"].values() for row in rows} == {(0, 1)}

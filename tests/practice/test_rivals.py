@@ -21,7 +21,7 @@ PAIRS = [
     PreferencePair("Is grass green?", "Yes, it is green.", "No, no: it is blue."),
     PreferencePair("Is grass blue?", "No, it's green.", "Yes, it is blue!"),
     PreferencePair("Is the sky blue?", "Yes.", "no"),
-    PreferencePair("\n\nHuman: Hi\n\nAssistant: Yes?\n\nHuman: Sky, blue sky?\n\nAssistant:", "YES yes", "Green"),
+    PreferencePair([("user", "Hi"), ("assistant", "Yes?"), ("user", "Sky, blue sky?")], "YES yes", "Green"),
     PreferencePair("", "It is what it is", "Ça n'est pas ça"),
 ]
 
@@ -32,7 +32,7 @@ def words(text: str) -> list[str]:
 
 def exact_solution(pairs, with_prompt, l2):
     """Weights by feature name, by Newton's method on dense matrices: no hash, no torch, no loss of ours."""
-    last_turns = [pair.prompt.split("\n\nHuman:")[-1] for pair in pairs]
+    last_turns = [pair.turns[-1].text for pair in pairs]
     rows = []
     for pair, asked in zip(pairs, last_turns):
         said = Counter(words(pair.chosen))
@@ -96,7 +96,7 @@ def test_what_depends_on_the_prompt_is_learned_only_with_the_prompt():
 
 
 def test_swapping_chosen_and_rejected_turns_every_margin_round():
-    swapped = [PreferencePair(pair.prompt, pair.rejected, pair.chosen) for pair in PAIRS]
+    swapped = [PreferencePair(pair.turns, pair.rejected, pair.chosen) for pair in PAIRS]
     model = fit_bag_of_words(PAIRS, True)
     assert model.margins(swapped) == pytest.approx(-model.margins(PAIRS), abs=1e-12)
     assert fit_bag_of_words(swapped, True).margins(PAIRS) == pytest.approx(-model.margins(PAIRS), abs=1e-5)

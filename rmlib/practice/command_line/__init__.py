@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 2 if options.command == "train" else 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         _log.error("error: %s", error)
         return 2
     return 0

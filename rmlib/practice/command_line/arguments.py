@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 # As in rmlib.model and rmlib.training, which would load torch: --help should not wait for it. A test holds them equal.
 _POOLINGS = ("auto", "cls", "mean", "last")
 _PRECISIONS = ("auto", "fp32", "bf16")
+_RENDERINGS = ("auto", "transcript", "template")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,13 +20,17 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m rmlib", description="Train, evaluate and use a reward model.")
     count = _number(int, 0)
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    pairs_help = "JSON lines (gzipped or not) of preference pairs, or the word `world` for the gold world"
+    pairs_help = ("preference pairs: JSON lines or an array, CSV, parquet, hf:owner/name:split (README has the forms), "
+                  "or the word `world` for the gold world")
 
     command = commands.add_parser("train", help="train a reward model and evaluate it on held-out pairs")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
     command.add_argument("--out", required=True, metavar="DIR", help="where model, checkpoint and held-out rows go")
     command.add_argument("--backbone", metavar="NAME_OR_DIR", help="hub id or directory (default: see RMLIB_BACKBONE)")
     command.add_argument("--pooling", choices=_POOLINGS, default="auto")
+    command.add_argument("--rendering", choices=_RENDERINGS, default="auto",
+                         help="of conversations: in the tokenizer's chat template (the default where there is one), or "
+                              "as marked text")
     command.add_argument("--eval", metavar="PAIRS", help="evaluate on these; default: hold out whole conversations")
     share = _number(float, 0, 1)
     command.add_argument("--held-out", type=share, default=0.2, metavar="SHARE", help="of the pairs (default 0.2)")

@@ -31,7 +31,7 @@ from rmlib.practice.command_line.sources import (
     gold_margins,
     gold_parts,
     preflights,
-    read,
+    read_source,
     rows_of,
     training_data,
     warn_of_shared,
@@ -50,11 +50,12 @@ def run_train(options: argparse.Namespace) -> None:
     set_seed(options.seed)
     training, held_out = training_data(options)
     backbone = options.backbone or read_settings().backbone
-    model = RewardModel(backbone, options.pooling, options.max_length)
+    model = RewardModel(backbone, options.pooling, options.max_length, options.rendering)
     # Before the training: what can't be written shows now. A run that goes on has its held-out pairs already.
     if PartialState().is_main_process and not (options.resume and (out / "held_out.jsonl").exists()):
         write_pairs(out / "held_out.jsonl", held_out.pairs)
-    _log.info("backbone %s, %s pooling, %d tokens at most", backbone, model.pooling, model.encoding.max_length)
+    _log.info("backbone %s, %s pooling, %d tokens at most; conversations are rendered as %s", backbone, model.pooling,
+              model.encoding.max_length, model.encoding)
     if is_embedded(backbone) and options.pairs != WORLD:
         _log.warning("the embedded backbone knows only the gold world's words and facts; for real text give "
                      "--backbone, for instance distilbert-base-uncased")
@@ -82,9 +83,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
     if options.report is not None:
         check_report(options)
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
-    found = read(options.pairs, options.strict, None, split="test")
+    found = read_source(options.pairs, options.strict, None, split="test")
     given = options.validation is not None
-    validation = read(options.validation, options.strict, None, split="validation").pairs if given else []
+    validation = read_source(options.validation, options.strict, None, split="validation").pairs if given else []
     margins = reward_margins(score_pairs_distributed(model, found.pairs))  # (N,)
     calibrated, unfitted = {}, None
     if validation:

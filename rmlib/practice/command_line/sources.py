@@ -6,25 +6,22 @@ import argparse
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmlib.encoding import tokenize
 from rmlib.model import RewardModel
 from rmlib.pairs import (
     BadRow,
     LeftOut,
     PairSet,
     PreferencePair,
-    conversation_key,
-    iter_rows,
-    read_pairs,
+    conversation_keys,
     split_by_conversation,
 )
+from rmlib.practice import forms
 from rmlib.practice.full_evaluation import Part
-from rmlib.practice.preflight import preflight, tabulate
+from rmlib.practice.preflight import preflight_encoded, tabulate
 
 if TYPE_CHECKING:
     from rmlib.course.world import World
@@ -36,13 +33,16 @@ WORLD_TRAIN, WORLD_TEST = 20_000, 4_000  # pairs
 
 def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
     """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
-    found = read(options.pairs, options.strict, options.limit, split="train")
+    found = read_source(options.pairs, options.strict, options.limit, split="train")
+    if options.use_target_margin and (negative := sum((pair.target_margin or 0) < 0 for pair in found.pairs)):
+        _log.warning("%d of %d pairs have a negative margin: the loss wants their rejected response ahead", negative,
+                     len(found.pairs))
     if options.eval:
-        held_out = read(options.eval, options.strict, None, split="test")
+        held_out = read_source(options.eval, options.strict, None, split="test")
         warn_of_shared(held_out.pairs, found.pairs, "--eval", "trained on, so its figures will flatter")
         return found, held_out
     if options.pairs == WORLD:
-        return found, read(WORLD, False, None, split="test")
+        return found, read_source(WORLD, False, None, split="test")
     training, rest = split_by_conversation(found.pairs, options.held_out, options.seed)
     _log.info("held out: %d of %d pairs, in whole conversations", len(rest), len(found.pairs))
     return replace(found, pairs=training), PairSet(rest, bad_rows=[], left_out=[], name=found.name)
@@ -51,25 +51,24 @@ def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
 def preflights(model: RewardModel, training: PairSet, held_out: PairSet) -> str:
     """Both parts' preflight reports, counted by the model's own tokenizer; bad rows of a file that is split are told
     with the training part."""
-    count, room, lead = partial(tokenize, model.tokenizer), model.encoding.room, model.encoding.lead
     return tabulate({
-        "training": preflight(training, count, room, held_out, lead=lead),
-        "held out": preflight(held_out, count, room, lead=lead),
+        "training": preflight_encoded(training, model.tokenizer, model.encoding, held_out),
+        "held out": preflight_encoded(held_out, model.tokenizer, model.encoding),
     })
 
 
 def warn_of_shared(pairs: list[PreferencePair], others: list[PreferencePair], option: str, why: str) -> None:
     """Warn where conversations of `pairs`, which `option` gave, are among those of `others`."""
-    taken = set(map(conversation_key, others))
-    if shared := sum(conversation_key(pair) in taken for pair in pairs):
+    taken = set(conversation_keys(others, pairs))
+    if shared := sum(key in taken for key in conversation_keys(pairs, others)):
         _log.warning("%d of the %d pairs of %s are of conversations that are %s", shared, len(pairs), option, why)
 
 
-def read(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
+def read_source(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
     if source == WORLD:
         pairs = _world().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
         return PairSet(pairs, bad_rows=[], left_out=[], name=WORLD)
-    found = read_pairs(source, strict=strict, limit=limit)
+    found = forms.read(source, strict=strict, limit=limit)
     _log.info(found.summary())
     for row in found.bad_rows[:5]:
         _log.warning("%s:%d: skipped: %s", source, row.line, row.message)
@@ -80,7 +79,7 @@ def read(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
 
 def rows_of(source: str) -> Iterator[PreferencePair | BadRow | LeftOut]:
     """The rows of a file, or the test pairs of the world."""
-    return iter(_world().pairs(WORLD_TEST, "test")) if source == WORLD else iter_rows(source)
+    return iter(_world().pairs(WORLD_TEST, "test")) if source == WORLD else forms.iter_items(source)
 
 
 def gold_margins(pairs: list[PreferencePair]) -> np.ndarray:
