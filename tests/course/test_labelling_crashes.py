@@ -45,7 +45,7 @@ def test_a_last_line_without_its_end_is_a_label(path):
 
 @pytest.mark.parametrize(("line", "told"), [
     ('{"prompt": "p", "chosen"', "not JSON|column"), ("[]", "object"), ('{"prompt": "p", "chosen": "a"}', "rejected"),
-    ('{"prompt": "p", "responses": ["a", "b"], "label": "both"}', "label should be"), ("caf\xe9", "UTF-8"),
+    ('{"prompt": "p", "responses": ["a", "b"], "label": "left"}', "label should be"), ("caf\xe9", "UTF-8"),
 ])
 def test_a_line_that_is_no_label_stops_everything_and_is_named(path, line, told):
     path.parent.mkdir()
