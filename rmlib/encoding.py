@@ -1,7 +1,7 @@
 """From a preference pair to token ids and padded batches: the one way in for training, evaluation and scoring.
 
-How a conversation is rendered is part of the encoding, which is saved with the model; what is too long is cut, the
-prompt's oldest tokens first; batches are made by a budget of tokens; what was lost is told.
+How a conversation is rendered is part of the encoding, which is saved with the model; what is too long is cut at the
+beginning of the prompt; batches are made by a budget of tokens; what was lost is told.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from rmlib.pairs import PreferencePair
 from rmlib.rendering import LAST_TURN, RENDERINGS, Parts, plain_parts, template_parts, without_oldest_turns
 
 _log = logging.getLogger("rmlib")
+RENDERED_AS = {"prompt": "a single question as bare text, more turns as a transcript", "transcript": "transcripts",
+               "template": "the tokenizer's chat template"}
 OVERLONG = ("keep_response", "drop", "error")
 
 
@@ -29,7 +31,7 @@ class EncodingSpec:
     prefix, between, suffix: token ids that the tokenizer itself puts there, EOS included.
     lead: text set before the response and tokenised with it (a space for decoders, which have no separator token).
     segment: token type of the response and what follows it; everything before it has type 0.
-    max_length: tokens of a whole sequence; what is too long loses its oldest prompt tokens first.
+    max_length: tokens of a whole sequence; what is too long loses the beginning of its prompt.
     """
 
     rendering: str
@@ -51,13 +53,12 @@ class EncodingSpec:
         tokens = {name: tuple(map(int, fields[name])) for name in ("prefix", "between", "suffix")}
         numbers = {name: int(fields[name]) for name in ("segment", "max_length")}
         texts = {name: str(fields[name]) for name in ("lead", "rendering")}
-        if texts["rendering"] not in ("prompt", "transcript", "template"):
+        if texts["rendering"] not in RENDERED_AS:
             raise ValueError(f"no such rendering: {texts['rendering']!r}")
         return cls(**{**fields, **tokens, **numbers, **texts})
 
     def __str__(self) -> str:
-        return {"prompt": "a single question as bare text, more turns as a transcript", "transcript": "transcripts",
-                "template": "the tokenizer's chat template"}[self.rendering]
+        return RENDERED_AS[self.rendering]
 
 
 def read_spec(tokenizer, max_length: int, causal: bool, rendering: str = "auto") -> EncodingSpec:
@@ -142,18 +143,20 @@ def encode(
     overlong: "keep_response" cuts the oldest prompt tokens (and, only where a response alone overfills the window,
     that response's end); "drop" leaves pairs that do not fit out; "error" raises ValueError at the first of them.
 
-    Returns a list of EncodedPair, in order.
+    Of a chat template whole turns go, as few as need be, before tokens of the last question do.
+
+    Returns a list of EncodedPair, in order. Raises ValueError also where a chat template refuses a conversation.
     """
     if overlong not in OVERLONG:
         raise ValueError(f"overlong must be one of {OVERLONG}, got {overlong!r}")
     encoded = []
     for index, (pair, parts) in enumerate(zip(pairs, part_tokens(tokenizer, pairs, spec))):
-        fits = len(parts.prompt) + parts.longest <= spec.room
-        if fits:
-            encoded.append(_assemble(index, parts, len(parts.prompt), spec))
-        elif overlong == "keep_response":
-            kept = without_oldest_turns(tokenizer, pair, spec.room) if spec.rendering == "template" else parts
-            encoded.append(_assemble(index, kept, len(parts.prompt), spec))
+        uncut = len(parts.prompt)
+        is_long = uncut + parts.longest > spec.room
+        if is_long and spec.rendering == "template":
+            parts = without_oldest_turns(tokenizer, pair, spec.room)
+        if not is_long or overlong == "keep_response":
+            encoded.append(_assemble(index, parts, uncut, spec))
         elif overlong == "error":
             where = f" (line {pair.line})" if pair.line else ""
             raise ValueError(f"pair {index}{where} is longer than max_length = {spec.max_length} tokens; raise "
@@ -162,7 +165,7 @@ def encode(
 
 
 def part_tokens(tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec) -> list[Parts]:
-    """Tokens of the prompts and responses of all pairs as this encoding renders them, uncut."""
+    """Tokens of the prompts and responses of all pairs, uncut. Raises ValueError where a chat template refuses one."""
     if spec.rendering == "template":
         return template_parts(tokenizer, pairs)
     return plain_parts(tokenizer, pairs, spec.rendering == "transcript", spec.lead)

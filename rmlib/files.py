@@ -75,7 +75,8 @@ def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
             start = file.peek(16)[:16]
-            demand_text(path, start)
+            if kind := next((told for magic, told in UNREADABLE.items() if start.startswith(magic)), None):
+                raise ValueError(f"{path}: no lines of text, but {kind}")
             lines = gzip.open(file) if start[:2] == GZIP_MAGIC else file
             for number, line in enumerate(lines, start=1):
                 yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
@@ -88,13 +89,6 @@ def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
         raise ValueError(f"{path}: can't be read {place}: {error.strerror or error}") from error
     if number == 0:
         raise ValueError(f"{path}: the file is empty")
-
-
-def demand_text(path: str | os.PathLike, start: bytes) -> None:
-    """Raises ValueError where the first bytes of a file are those of something else than lines of text."""
-    kind = next((told for magic, told in UNREADABLE.items() if start.startswith(magic)), None)
-    if kind:
-        raise ValueError(f"{path}: no lines of text, but {kind}")
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 
 from rmlib.pairs import PreferencePair, Turn, plain_text, transcript
 
@@ -45,7 +46,7 @@ def plain_parts(tokenizer, pairs: Sequence[PreferencePair], always_transcript: b
     prompts = tokenize(tokenizer, [write(pair.turns) for pair in pairs])
     chosen = tokenize(tokenizer, [lead + pair.chosen for pair in pairs])
     rejected = tokenize(tokenizer, [lead + pair.rejected for pair in pairs])
-    return [Parts([], *parts[:1], [], *parts[1:]) for parts in zip(prompts, chosen, rejected)]
+    return [Parts([], prompt, [], one, other) for prompt, one, other in zip(prompts, chosen, rejected)]
 
 
 def tokenize(tokenizer, texts: list[str]) -> list[list[int]]:
@@ -58,10 +59,10 @@ def tokenize(tokenizer, texts: list[str]) -> list[list[int]]:
 
 
 def template_parts(tokenizer, pairs: Sequence[PreferencePair]) -> list[Parts]:
-    """Parts in the tokenizer's chat template: ids as its `apply_chat_template` gives them.
+    """Parts in the tokenizer's chat template: ids as its `apply_chat_template` gives them, with the texts as they are.
 
-    Only where a text spells a special token do they differ: that text stays text. Raises ValueError where the template
-    refuses a conversation.
+    They differ where a text spells a special token, which stays text, and where the template changes a text, such as
+    thoughts that it leaves out, which stay in. Raises ValueError where the template refuses a conversation.
     """
     frame = cache(lambda roles: _frame(tokenizer, roles))
     texts = []
@@ -72,7 +73,7 @@ def template_parts(tokenizer, pairs: Sequence[PreferencePair]) -> list[Parts]:
                 literals = frame(tuple(role for role, _ in turns))
             except ValueError as error:
                 raise ValueError(f"{f'line {pair.line}: ' if pair.line else ''}{error}") from error
-            filled = [piece for pair_of in zip(literals, (text for _, text in turns)) for piece in pair_of]
+            filled = [piece for both in zip(literals, (text for _, text in turns)) for piece in both]
             texts.append(filled + literals[-1:])
     pieces = iter(_tokens_of_pieces(tokenizer, texts))
     return [_parts(pair.turns, next(pieces), next(pieces)) for pair in pairs]
@@ -141,9 +142,7 @@ def _tokens_of_pieces(tokenizer, texts: list[list[str]]) -> Iterator[list[list[i
 
 
 def _by_piece(pieces: list[str], ids: list[int], offsets: list[tuple[int, int]]) -> list[list[int]]:
-    starts = [0]
-    for piece in pieces[:-1]:
-        starts.append(starts[-1] + len(piece))
+    starts = [0, *accumulate(map(len, pieces[:-1]))]
     found: list[list[int]] = [[] for _ in pieces]
     for token, (start, end) in zip(ids, offsets):
         first = bisect_right(starts, start if start < end else max(start - 1, 0)) - 1

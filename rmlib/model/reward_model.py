@@ -95,7 +95,7 @@ class RewardModel(nn.Module):
         return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
-        """Write weights (safetensors), config, tokenizer, encoding and canary scores, all in plain safe formats.
+        """Write weights (safetensors), config, tokenizer, encoding and canaries, all in plain safe formats.
 
         At every moment the directory holds a whole model or none. Raises ValueError for rewards that are not finite.
         """

@@ -72,12 +72,8 @@ def _write(model: RewardModel, directory: Path) -> None:
         "format": FORMAT,
         "pooling": model.pooling,
         "encoding": asdict(model.encoding),
-        "canaries": {
-            "chosen": [pair.chosen.tolist() for pair in canaries],
-            "rejected": [pair.rejected.tolist() for pair in canaries],
-            "response_starts": [pair.response_start for pair in canaries],
-            "rewards": scores.tolist(),
-        },
+        "canaries": list(map(_tokens, canaries)),
+        "rewards": scores.tolist(),
         "sha256": {file.name: sha256(file) for file in sorted(directory.iterdir())},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
@@ -118,12 +114,16 @@ def load_weights(model: RewardModel, directory: Path, canaries: list[EncodedPair
             "when the model was saved: this is not the model that was saved, or its library reads it differently"
         )
     again = encode(model.tokenizer, CANARIES, model.encoding)
-    if [pair.chosen.tolist() for pair in again] != [pair.chosen.tolist() for pair in canaries]:
+    if list(map(_tokens, again)) != list(map(_tokens, canaries)):
         told = f"{directory}: the tokenizer makes other tokens of the canary texts than when the model was saved"
         if model.encoding.rendering != "template":
             raise ValueError(f"{told}: its library reads it differently")
         _log.warning("%s: its chat template writes what changes, such as the date, or the library reads it "
                      "differently; rewards change with it", told)
+
+
+def _tokens(pair: EncodedPair) -> list:
+    return [pair.chosen.tolist(), pair.rejected.tolist(), pair.response_start]
 
 
 def _parsed_manifest(directory: Path) -> dict:
@@ -137,16 +137,14 @@ def _parsed_manifest(directory: Path) -> dict:
                              "conversations are rendered: train again, or load it with the version that saved it")
         if WEIGHTS not in manifest["sha256"] or any(Path(name).name != name for name in manifest["sha256"]):
             raise ValueError(f"sha256 should name {WEIGHTS} and the files beside it, not {list(manifest['sha256'])}")
-        canaries = manifest["canaries"]
         return {
             "pooling": manifest["pooling"], "sha256": dict(manifest["sha256"].items()),
             "encoding": EncodingSpec.from_dict(manifest["encoding"]),
             "canaries": [
                 EncodedPair(at, np.array(chosen, np.int32), np.array(rejected, np.int32), int(start), 0, False)
-                for at, (chosen, rejected, start) in enumerate(zip(
-                    canaries["chosen"], canaries["rejected"], canaries["response_starts"], strict=True))
+                for at, (chosen, rejected, start) in enumerate(manifest["canaries"])
             ],
-            "rewards": np.array(canaries["rewards"], dtype=np.float64),
+            "rewards": np.array(manifest["rewards"], dtype=np.float64),
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not the manifest of a saved reward model: {error!r}") from error

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rmlib.pairs.pair import demand, shown
+from rmlib.pairs.pair import RowError, demand, shown
 from rmlib.pairs.turns import MARKERS, ROLE_OF, Turn
 
 # What these hold is part of the question, so a row that has one can't be read without it.
@@ -12,7 +12,7 @@ UNUSABLE = ("tools", "functions", "tool_calls", "function_call", "reasoning_cont
             "audios", "video", "videos", "documents", "context")  # fmt: skip
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 IN_MESSAGES = (*UNUSABLE, "reasoning", "thinking", "image_url", "input_audio")
-WHO, WHAT = (re.compile(rf"""['"\\](?:{keys})['"\\]+\s*:""") for keys in ("role|from", "content|value"))
+WHO = re.compile(rf"""['"](?:role|from)['"\\]+\s*:\s*['"\\]+(?:{"|".join(ROLE_OF)})['"\\]""")
 
 
 def messages(chat: list | tuple, where: str) -> list[Turn]:
@@ -25,6 +25,8 @@ def messages(chat: list | tuple, where: str) -> list[Turn]:
 
 
 def _turn(message: Any, where: str) -> Turn:
+    if isinstance(message, RowError):
+        raise message
     demand(isinstance(message, Mapping), "not an object", f"{where} should be an object, not {shown(message)}")
     check_context(message, where, IN_MESSAGES)
     by_from = message.get("role") is None and message.get("from") is not None
@@ -33,7 +35,7 @@ def _turn(message: Any, where: str) -> Turn:
         demand(key in message, "missing key", f"{where} has no {key!r}")
     role, content = text_of(message[names[0]], f"the {names[0]} of {where}"), plain_value(message[names[1]])
     known = ROLE_OF.get(role.strip().lower(), "")
-    demand(known, "unknown role", f"{where} has the role {shown(role)}; known are {', '.join(MARKERS)}")
+    demand(known, "unknown role", f"{where} has the role {shown(role)}; known are {', '.join(MARKERS)} and their like")
     parts = content if isinstance(content, list | tuple) else [{"type": "text", "text": content}]
     said = ""
     for part in (_part(part, f"the content of {where}") for part in parts):
@@ -53,8 +55,7 @@ def _part(part: Any, where: str) -> str:
 
 def prose(value: Any, where: str) -> str:
     text = text_of(value, where)
-    begins = re.match(r"\ufeff?\s*['\"]?(?:\w+\()?[\[({]", text) and text[:1000]
-    is_chat = begins and WHO.search(begins) and WHAT.search(begins)
+    is_chat = re.match(r"\ufeff?\s*['\"]?(?:\w+\()?[\[({]", text) and WHO.search(text[:1000])
     demand(not is_chat, "messages as text", f"{where} is a list of messages written as text: give the list itself "
            f"(json.loads or ast.literal_eval makes it): {shown(text)}")
     return text

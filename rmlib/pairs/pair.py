@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rmlib.pairs.turns import Turn, plain_text, spoken
+from rmlib.pairs.turns import MARKERS, Turn, plain_text, spoken
 
 Reason = Literal[
     "not UTF-8", "blank line", "not JSON", "repeated key", "not an object", "missing key", "null", "not text",
@@ -20,7 +20,7 @@ class PreferencePair:
     """One comparison: of two responses to a conversation, a person preferred `chosen` to `rejected`.
 
     turns: the conversation before the response; a text is a single human turn, or what `prompt` gives for several.
-    Their texts are stripped.
+    Their texts are stripped. Raises ValueError for no turn, or for one of another role.
     """
 
     turns: tuple[Turn, ...]
@@ -33,10 +33,11 @@ class PreferencePair:
     def __init__(self, turns: str | Iterable[tuple[str, str]], chosen: str, rejected: str,
                  target_margin: float | None = None, id: str | int | None = None, line: int | None = None):
         whole = spoken(turns) if isinstance(turns, str) else turns
-        self.__dict__.update(
-            turns=tuple(Turn(role, text.strip()) for role, text in whole), chosen=chosen, rejected=rejected,
-            target_margin=target_margin, id=id, line=line,
-        )
+        made = tuple(Turn(role, text.strip()) for role, text in whole)
+        if not made or not {role for role, _ in made} <= set(MARKERS):
+            raise ValueError(f"turns are of {', '.join(MARKERS)}, one at least, not {[role for role, _ in made]}")
+        self.__dict__.update(  # frozen: nothing can be set by its name
+            turns=made, chosen=chosen, rejected=rejected, target_margin=target_margin, id=id, line=line)
 
     @property
     def prompt(self) -> str:

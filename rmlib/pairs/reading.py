@@ -6,6 +6,7 @@ PreferencePair, one BadRow that says why it can't be used, or one LeftOut.
 
 import json
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,10 @@ from typing import Any
 from rmlib.files import atomic_write_text, read_lines
 from rmlib.pairs.pair import BadRow, LeftOut, PreferencePair, RowError
 from rmlib.pairs.rows import ignored_keys, parse, read_row
+from rmlib.pairs.turns import ROLE_OF
 
+# What `rmlib.practice.forms` may take for the mark of a turn.
+MARKS = re.compile(rf"<\||<start_of_turn>|<extra_id|\[INST\]|(?i:{'|'.join(ROLE_OF)}):")
 Source = str | os.PathLike | Iterable[Mapping[str, Any]]
 Item = PreferencePair | BadRow | LeftOut
 
@@ -33,8 +37,8 @@ class PairSet:
     @property
     def rows(self) -> int:
         """How many rows there were; a ranked list of responses is one row of several pairs."""
-        items: list[Item] = [*self.pairs, *self.bad_rows, *self.left_out]
-        return len({at if item.line is None else -item.line for at, item in enumerate(items)})
+        lines = [item.line for part in (self.pairs, self.bad_rows, self.left_out) for item in part]
+        return len(set(lines) - {None}) + lines.count(None)
 
     def summary(self) -> str:
         """One line: how many pairs from where, and the rows that are none by reason, with their first lines."""
@@ -66,25 +70,17 @@ def iter_rows(source: Source, ignored: Counter[str] | None = None) -> Iterator[I
     is_file = isinstance(source, str | os.PathLike)
     rows: Iterable[Any] = read_lines(source) if is_file else source  # type: ignore[assignment, arg-type]
     for line, raw in enumerate(rows, start=1):
-        if is_file and line == 1 and opens_array(raw):
+        if is_file and line == 1 and raw.lstrip().startswith(b"["):
             raise ValueError(f"{source}: a JSON array, where an object on each line is wanted: rmlib.practice.forms "
                              "reads it, and so does the command line")
         try:
             row = parse(raw) if is_file else raw
-            yield read_row(row, line)
+            item = read_row(row, line)
             if ignored is not None:
                 ignored.update(ignored_keys(row))
+            yield item
         except RowError as fault:
             yield BadRow(line, fault.reason, str(fault), fault.responses)
-
-
-def opens_array(line: bytes) -> bool:
-    """Whether a JSON array begins on this line, and ends on another."""
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return line.lstrip().startswith(b"[")
-    return False
 
 
 def account(items: Iterable[Item], where: str, ignored: Counter[str], strict: bool, limit: int | None) -> PairSet:
@@ -110,18 +106,21 @@ def name_of(source: Source) -> str:
 
 
 def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> None:
-    """Write JSON lines that `read_pairs` reads back as the same pairs; the file is whole or untouched."""
+    """Write JSON lines that `read_pairs` reads back as the same pairs, their responses stripped.
+
+    The file is whole or untouched.
+    """
     atomic_write_text(path, "".join(json.dumps(_row(pair), ensure_ascii=False) + "\n" for pair in pairs))
 
 
 def _row(pair: PreferencePair) -> dict[str, Any]:
-    """A row that is read as this pair: in texts where that can be, else in messages."""
-    texts = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
-    prompt = [{"role": role, "content": text} for role, text in pair.turns]
-    answers = {side: [{"role": "assistant", "content": texts[side]}] for side in ("chosen", "rejected")}
-    mixed, chats = texts | {"prompt": prompt}, {"prompt": prompt} | answers
-    row: dict[str, Any] = texts if len(pair.turns) == 1 else mixed
-    row = row if _is_read_as(row, pair) else chats
+    """A row that is read as this pair: several turns as messages, one as text, and messages where text would not do."""
+    row: dict[str, Any] = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
+    is_plain = not any(map(MARKS.search, row.values()))
+    if len(pair.turns) > 1 or not is_plain or not _is_read_as(row, pair):
+        row["prompt"] = [{"role": role, "content": text} for role, text in pair.turns]
+    if not is_plain or not _is_read_as(row, pair):
+        row |= {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
     optional = {"margin": pair.target_margin, "id": pair.id}
     return row | {key: value for key, value in optional.items() if value is not None}
 

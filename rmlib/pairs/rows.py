@@ -17,20 +17,20 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
 from rmlib.pairs.messages import check_context, messages, plain_value, prose, text_of
 from rmlib.pairs.pair import LeftOut, PreferencePair, RowError, demand, shown
-from rmlib.pairs.turns import HUMAN, MARKERS, Turn, split_turns, style_of, transcript
+from rmlib.pairs.turns import HUMAN, MARKED, MARKERS, Turn, split_turns, transcript, turns_between
 
 USED = {"prompt", "chosen", "rejected", "margin", "id", "subset", "responses", "label", "winner", "status",
         "left", "by"}  # the last two: of `rmlib.course.labels`
 OTHER_FORMS = ("system", "system_prompt", "history", "messages", "conversations", "instruction", "question")
-NO_WINNER = re.compile(r"(?P<skip>skip(?:ped)?)|(?:ties?|tied|draw|equal(?:ly good)?|same|both(?: ?bad| ?good)?|"
-                       r"neither|no preference)(?: both ?bad)?")
+TIE = {"tie", "ties", "tied", "draw", "equal", "equally good", "same", "both", "both bad", "both good", "bothbad",
+       "neither", "no preference", "tie bothbad", "tie both bad"}  # fmt: skip
 LABEL_KEYS = ("label", "winner", "status")
 
 
@@ -42,11 +42,8 @@ def parse(line: bytes) -> Any:
         at = error.start + 1
         raise RowError("not UTF-8", f"byte {at} of the line is not UTF-8: save the file as UTF-8") from error
     demand(text, "blank line", "the line is blank")
-    is_array = text.lstrip().startswith("[")
-    demand(not is_array, "not an object", "a JSON array begins here, but one object on each line is wanted; "
-           "rmlib.practice.forms reads arrays")
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except RowError:
         raise
     except json.JSONDecodeError as error:
@@ -55,20 +52,12 @@ def parse(line: bytes) -> Any:
         raise RowError("not JSON", f"{error}: {shown(text)}") from error
 
 
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(items: list[tuple[str, Any]]) -> dict[str, Any]:
     counts = Counter(key for key, _ in items)
     twice = [key for key, count in counts.items() if count > 1]
     if twice:
         raise RowError("repeated key", f"an object has {shown(twice[0])} twice: which of the two is meant?")
     return dict(items)
-
-
-def object_or_fault(items: list[tuple[str, Any]]) -> dict[str, Any] | RowError:
-    """An object of an array, or the fault in its place: one must not make all of them unreadable."""
-    try:
-        return _object(items)
-    except RowError as fault:
-        return fault
 
 
 def read_row(row: Any, line: int) -> PreferencePair | LeftOut:
@@ -79,11 +68,11 @@ def read_row(row: Any, line: int) -> PreferencePair | LeftOut:
     if label := no_winner(row):
         return LeftOut(line, label, f"labelled {label}: neither response was chosen")
     for key in OTHER_FORMS:
-        demand(row.get(key) in (None, "", []), "another form", f"the row has {key!r}: rmlib.practice.forms reads such "
-               "rows, and so does the command line")
+        demand(row.get(key) in (None, "", []), "another form", f"the row has {key!r}, which rmlib.practice.forms and "
+               "the command line read where it is text or messages")
     for key in ("chosen", "rejected"):
         demand(key in row, "missing key", f"the row has no {key!r}")
-    asked = _asked(row["prompt"]) if "prompt" in row else Asked([], None, "")
+    asked = _asked(row["prompt"]) if "prompt" in row else Asked([], "", False)
     *context, chosen = _conversation(row, asked, "chosen")
     *other, rejected = _conversation(row, asked, "rejected")
     try:
@@ -99,10 +88,10 @@ def read_row(row: Any, line: int) -> PreferencePair | LeftOut:
         raise
 
 
-def ignored_keys(row: Mapping) -> set[str]:
-    """Keys of a row that hold something and that nothing here reads."""
+def ignored_keys(row: Mapping) -> list[str]:
+    """Keys of a row that hold something and that nothing here reads, in its order."""
     read = USED - {key for key in LABEL_KEYS if "chosen" in row and outcome_without_winner(row.get(key)) is None}
-    return {str(key) for key, value in row.items() if key not in read and plain_value(value) not in (None, "", [], {})}
+    return [str(key) for key, value in row.items() if key not in read and plain_value(value) not in (None, "", [], {})]
 
 
 def no_winner(row: Mapping) -> Literal["tie", "skip"] | None:
@@ -120,8 +109,7 @@ def no_winner(row: Mapping) -> Literal["tie", "skip"] | None:
 def outcome_without_winner(label: Any) -> Literal["tie", "skip"] | None:
     """Whether a label says "tie" or "skip", in whatever of the usual words: "Tie (both bad)", "no preference"."""
     words = re.sub(r"[\W_]+", " ", label).strip().lower() if isinstance(label, str) else ""
-    found = NO_WINNER.fullmatch(words)
-    return ("skip" if found["skip"] else "tie") if found else None
+    return "tie" if words in TIE else "skip" if words in ("skip", "skipped") else None
 
 
 def squash(text: str) -> str:
@@ -131,22 +119,21 @@ def squash(text: str) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """A row's own prompt: its turns, [] where there is none; of a text also the text, and how its turns are marked."""
+    """A row's own prompt: its turns, [] where there is none; of a single human turn or a transcript also the text."""
 
     turns: list[Turn]
-    style: re.Pattern | None
     text: str
+    is_transcript: bool
 
 
 def _asked(prompt: Any) -> Asked:
     if isinstance(prompt, list | tuple):
         turns = messages(prompt, "prompt")
-        return Asked(turns, None, turns[0].text if len(turns) == 1 else "")
+        return Asked(turns, turns[0].text if len(turns) == 1 else "", False)
     text = prose(prompt, "prompt")
-    style = style_of(text, is_prompt=True)
-    turns = _known(split_turns(text, style), "prompt") if style else []
-    turns = turns or [Turn("user", text.strip())]
-    return Asked(turns[:-1] if turns[-1] == ("assistant", "") else turns, style, text.strip())
+    turns = split_turns(text, is_prompt=True)
+    asked = turns[:-1] if turns[-1:] == [("assistant", "")] else turns
+    return Asked(asked or [Turn("user", text.strip())], text.strip(), bool(turns))
 
 
 def read_prompt(prompt: Any) -> tuple[Turn, ...]:
@@ -175,8 +162,7 @@ def _from_messages(row: Mapping, asked: Asked, side: str) -> list[Turn]:
 
 def _from_text(row: Mapping, asked: Asked, side: str) -> list[Turn]:
     text = prose(row[side], side)
-    style = style_of(text, is_prompt=False)
-    whole = _known(split_turns(text, style), side) if style else []
+    whole = split_turns(text, is_prompt=False)
     if not asked.turns:
         demand(whole, "not a transcript", f"the row has no 'prompt', only {', '.join(map(repr, row))}, and {side} "
                f"is no transcript that starts with {HUMAN!r}: {shown(text)}")
@@ -185,14 +171,14 @@ def _from_text(row: Mapping, asked: Asked, side: str) -> list[Turn]:
         return whole
     if all(_begins(row[each], asked.text) for each in ("chosen", "rejected")):
         text = text.lstrip()[len(asked.text) :]
-    answer = _known(split_turns(text, asked.style, "assistant"), side) if asked.style else []
+    answer = list(turns_between(MARKED, text, "assistant")) if asked.is_transcript else []
     return asked.turns + (answer or [Turn("assistant", text.strip())])
 
 
 def _holds(turns: list[Turn], asked: list[Turn]) -> bool:
-    """Whether all that was asked is said in the turns before the last."""
-    said = {squash(text) for _, text in turns[:-1]}
-    return bool(asked) and all(squash(text) in said for _, text in asked)
+    """Whether all that was asked is said, in its order and by the same, before the last turn."""
+    said = iter([(role, squash(text)) for role, text in turns[:-1]])
+    return all((role, squash(text)) in said for role, text in asked)
 
 
 def _begins(text: Any, prompt: str) -> bool:
@@ -204,24 +190,14 @@ def _begins(text: Any, prompt: str) -> bool:
 def _demand_one_prompt(context: list[Turn], other: list[Turn], asked: list[Turn]) -> None:
     """That both sides answer one prompt, that it is the row's own where it has one, and that it says something."""
     for side, turns in (("chosen", context), ("rejected", other)):
-        conversation = {squash(text) for _, text in turns}
-        for _, text in asked:
-            demand(squash(text) in conversation, "prompts differ",
-                   f"{shown(text)}, in the row's prompt, is not in the conversation of {side}")
+        demand(_holds([*turns, turns[-1]] if turns else [], asked), "prompts differ",
+               f"the row's prompt, {shown(asked[-1].text) if asked else ''}, is not in the conversation of {side}")
     if context != other:
         prompt, second = transcript(context), transcript(other)
         at = len(os.path.commonprefix([prompt, second]))
         raise RowError("prompts differ", "chosen and rejected answer different prompts: they part after "
                        f"{at} equal characters, with {shown(prompt[at:])} and {shown(second[at:])}")
     demand(any(text for _, text in context), "empty prompt", "the prompt is empty: there is nothing to answer")
-
-
-def _known(turns: Iterable[Turn], where: str) -> list[Turn]:
-    """The turns of a transcript. Raises RowError for a role that nothing is known of."""
-    found = list(turns)
-    for role, _ in found:
-        demand(role in MARKERS, "unknown role", f"{where} has a turn of {shown(role)}; known are {', '.join(MARKERS)}")
-    return found
 
 
 def _margin(value: Any) -> float | None:

@@ -16,7 +16,7 @@ Split = tuple[list[PreferencePair], list[PreferencePair]]
 # What marks turns in templates that nothing here knows: a token, anywhere; a label, in texts that begin with one.
 TOKEN = r"__\w+__|<[^<>\s]{1,30}>|\[\[?[A-Za-z/]{2,30}\]|\{\{\w+|\|\||[-=]+>|###"
 _LABEL = r"[^\w\s.,!?;'\"“‘¿¡(-]|\(?\w{1,20}(?:[:>\])}|=：»*]|\s?:)"
-OPENS = re.compile(rf"[^\S\n]*(?:\n|{TOKEN})")
+OPENS = re.compile(rf"[^\S\n]*(?:\n.*\S.*\n|{TOKEN})")  # a line break alone may stand in a question: two lines follow
 OPENS_LABEL, IS_LABELLED = re.compile(rf"\s+(?:{_LABEL})|\w{{1,12}}："), re.compile(rf"{_LABEL}|\w{{1,12}}：")
 CLOSED_LABEL = re.compile(r"[:>\])}|#*=：‹«»-]\Z")
 ANOTHER = re.compile(r"\s*(?:\Z|[^\w\s]|[A-Z])|\n")  # what follows a response, if the conversation goes on after it
@@ -31,8 +31,8 @@ def conversation_keys(pairs: Sequence[PreferencePair], *others: Sequence[Prefere
     """
     answers: defaultdict[str, set[str]] = defaultdict(set)
     for pair in (pair for part in (pairs, *others) for pair in part):
-        if len(pair.turns) == 1:
-            answers[_text(pair)] |= {pair.chosen, pair.rejected}
+        if (text := single_turn(pair)) is not None:
+            answers[text] |= {pair.chosen, pair.rejected}
     keys: dict[str, str] = {}
     before: list[str] = []  # what the text at hand begins with, from the shortest on
     for text in sorted(answers):
@@ -41,11 +41,14 @@ def conversation_keys(pairs: Sequence[PreferencePair], *others: Sequence[Prefere
         earlier = (each for each in before if each and _goes_on(text, each, answers[each]))
         keys[text] = next((keys[each] for each in earlier), squash(text))
         before.append(text)
-    return [keys[_text(pair)] if len(pair.turns) == 1 else _first_turn(pair) for pair in pairs]
+    texts = map(single_turn, pairs)
+    return [_first_turn(pair) if text is None else keys[text] for pair, text in zip(pairs, texts)]
 
 
-def _text(pair: PreferencePair) -> str:
-    return pair.turns[0].text.replace("\r\n", "\n")
+def single_turn(pair: PreferencePair) -> str | None:
+    """What the human says, where that and a system turn at most is all; None where turns are known."""
+    said = [turn for turn in pair.turns if turn.role != "system"]
+    return said[0].text.replace("\r\n", "\n") if [role for role, _ in said] == ["user"] else None
 
 
 def _first_turn(pair: PreferencePair) -> str:

@@ -31,7 +31,7 @@ def by_sign(value: Any) -> int:
 
 
 def by_name(value: Any) -> int:
-    """Ends in "a": the first is better, in "b": the second; "tie": a tie."""
+    """a, model_a: the first is better; b, model_b: the second; 0 for what says that nobody won."""
     if outcome_without_winner(value):
         return 0
     end = value.strip().lower().rpartition("_")[2] if isinstance(value, str) else ""
@@ -42,7 +42,8 @@ def by_name(value: Any) -> int:
 # Two responses, the key that tells the better one, how it tells it. Whose: README has the table.
 COMPARISONS: list[tuple[str, str, str, Callable[[Any], int]]] = [
     ("response_0", "response_1", "better_response_id", by_number),  # PKU-SafeRLHF
-    ("response_1", "response_2", "overall_preference", by_sign),  # HelpSteer 2
+    ("response_1", "response_2", "preference_strength", by_sign),  # HelpSteer 2
+    ("response_1", "response_2", "overall_preference", by_sign),
     ("response1", "response2", "overall_preference", by_sign),  # HelpSteer 3
     ("response_a", "response_b", "winner", by_name),
     ("conversation_a", "conversation_b", "winner", by_name),  # Chatbot Arena

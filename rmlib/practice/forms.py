@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from rmlib.pairs import BadRow, PairSet, PreferencePair, Turn, read_prompt
-from rmlib.pairs.messages import messages, plain_value, text_of
+from rmlib.pairs.messages import check_context, messages, plain_value, text_of
 from rmlib.pairs.pair import RowError, demand, shown
 from rmlib.pairs.reading import Item, account, name_of
-from rmlib.pairs.rows import ignored_keys, parse, read_row
+from rmlib.pairs.rows import OTHER_FORMS, ignored_keys, outcome_without_winner, parse, read_row
 from rmlib.practice.form_tables import COMPARISONS, LISTS, QUESTIONS, is_number
 from rmlib.practice.row_sources import rows_of_file
+from rmlib.practice.templates import with_messages
 
 Row = dict[str, Any]
 
@@ -42,7 +43,7 @@ def iter_items(source: Any, ignored: Counter[str] | None = None) -> Iterator[Ite
     if isinstance(source, Mapping):
         raise ValueError("need rows, got one mapping: choose one of its splits, or put a single row in a list")
     for line, raw in _rows_of(source):
-        unread: set[str] = set()
+        unread: dict[str, None] = {}
         try:
             plain = plain_rows(parse(raw) if isinstance(raw, bytes) else raw)
         except RowError as fault:
@@ -51,12 +52,13 @@ def iter_items(source: Any, ignored: Counter[str] | None = None) -> Iterator[Ite
         for row in plain:
             try:
                 item, keys = read_form(row, line)
-                unread |= keys
-                yield item
             except RowError as fault:
                 yield BadRow(line, fault.reason, str(fault), fault.responses)
-        if ignored is not None:
-            ignored.update(unread)
+                continue
+            if ignored is not None:
+                ignored.update(key for key in keys if key not in unread)
+            unread |= dict.fromkeys(keys)
+            yield item
 
 
 def _rows_of(source: Any) -> Iterable[tuple[int, Any]]:
@@ -82,7 +84,8 @@ def plain_rows(raw: Any) -> list[Row]:
                 outcome = read_label(row[key])
             except RowError as fault:
                 raise RowError(fault.reason, f"{key} {fault}") from fault
-            return [_compared(row, {first, second, key}, row[first], row[second], outcome)]
+            rest = _compared(row, {first, second, key}, row[first], row[second], outcome)
+            return [rest | ({"label": said} if (said := outcome_without_winner(row[key])) else {})]
     for key, names in LISTS.items():
         if isinstance(row.get(key), list):
             return _ranked(row, key, *names)
@@ -108,20 +111,22 @@ def _ranked(row: Row, key: str, texts: tuple[str, ...], ranks: tuple[str, ...], 
     for at, entry in enumerate(row[key], start=1):
         where = f"entry {at} of {key}"
         demand(isinstance(entry, Mapping), "not an object", f"{where} should be an object, not {shown(entry)}")
+        check_context(entry, where)
         text = next((entry[name] for name in texts if entry.get(name) is not None), None)
         demand(text is not None, "missing key", f"{where} has none of {', '.join(texts)}")
         value = plain_value(entry.get(by))
         demand(is_number(value), "unknown label", f"{where} should have a number as {by or ' or '.join(signs)}")
         rated.append((signs[by] * value, text))
     demand(len(rated) > 1, "missing key", f"{key} has {len(rated)} responses, and a comparison needs two")
-    best = max(rated, key=lambda each: each[0])
-    return [_compared(row, {key}, best[1], text, int(best[0] > value))
-            for value, text in rated if text is not best[1] or value != best[0]]
+    best = max(range(len(rated)), key=lambda at: rated[at][0])
+    most, text = rated[best]
+    return [_compared(row, {key}, text, other, int(most > value))
+            for at, (value, other) in enumerate(rated) if at != best]
 
 
-def read_form(row: Row, line: int) -> tuple[Item, set[str]]:
+def read_form(row: Row, line: int) -> tuple[Item, list[str]]:
     """What a row of `chosen` and `rejected` holds, and the keys of it that nothing reads."""
-    plain = _with_prompt(row)
+    plain = with_messages(_with_prompt(row))
     system = [turn for key in ("system", "system_prompt") for turn in _system(plain.pop(key, None), key)]
     history, said = _history(plain.pop("history", None)), plain.pop("messages", None)
     demand(not said or isinstance(said, list), "not text", f"messages should be a list, not {shown(said)}")
@@ -132,7 +137,9 @@ def read_form(row: Row, line: int) -> tuple[Item, set[str]]:
     for side in ("chosen", "rejected"):
         if isinstance(plain.get(side), Mapping):
             plain[side] = [plain[side]]
-    item = read_row(plain, line)
+    for key in OTHER_FORMS:
+        demand(not plain.get(key), "not text", f"{key} should be text or messages, not {shown(plain.get(key))}")
+    item = read_row({key: value for key, value in plain.items() if key not in OTHER_FORMS}, line)
     if isinstance(item, PreferencePair):
         turns = list(item.turns)
         if said:
@@ -166,7 +173,7 @@ def _with_prompt(row: Row) -> Row:
     rest = {key: value for key, value in row.items() if key not in asked}
     question = row[asked[0]]
     if asked[0] == "instruction" and row.get("input"):
-        question = f"{question}\n\n{text_of(rest.pop('input'), 'input')}"
+        question = f"{text_of(question, 'instruction')}\n\n{text_of(rest.pop('input'), 'input')}"
     others = [key for key in asked[1:] if read_prompt(row[key]) != read_prompt(row[asked[0]])]
     demand(not others, "another form", f"the row has a question in {asked[0]!r} and another in "
            f"{', '.join(map(repr, others))}: which is it?")
@@ -178,7 +185,7 @@ def _history(value: Any) -> list[Turn]:
     if not value:
         return []
     if isinstance(value, str):
-        turns = list(read_prompt(value))
+        turns = list(read_prompt(with_messages({"prompt": value})["prompt"]))
         demand(len(turns) > 1, "another form", f"history should be a list of turns or a transcript, not {shown(value)}")
         return turns
     demand(isinstance(value, list | tuple), "not text", f"history should be a list of turns, not {shown(value)}")
@@ -189,7 +196,8 @@ def _history(value: Any) -> list[Turn]:
     for each in value:
         is_pair = isinstance(each, list | tuple) and [type(text) for text in each] == [str, str]
         demand(is_pair, "another form", "history should be a list of messages, or of a question and an answer each")
-    return [Turn(role, text.strip()) for each in value for role, text in zip(("user", "assistant"), each)]
+    chat = [{"role": role, "content": text} for each in value for role, text in zip(("user", "assistant"), each)]
+    return messages(chat, "history")
 
 
 def _with_messages(before: list[Turn], said: list[Turn], turns: list[Turn]) -> list[Turn]:

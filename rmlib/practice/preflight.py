@@ -3,14 +3,15 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from rmlib.encoding import EncodingSpec
-from rmlib.pairs import PairSet, PreferencePair, Source, Turn, conversation_keys
+from rmlib.encoding import EncodingSpec, encode
+from rmlib.pairs import PairSet, PreferencePair, Source, conversation_keys
+from rmlib.pairs.splits import single_turn
 from rmlib.practice import forms
 from rmlib.practice.lengths import (
     Lengths,
@@ -78,8 +79,15 @@ def preflight_encoded(
     source: Source | PairSet | Sequence[PreferencePair], tokenizer, spec: EncodingSpec,
     held_out: Source | PairSet | Sequence[PreferencePair] | None = None,
 ) -> Preflight:
-    """`preflight` with the tokens and the window that a model's own encoding gives: model.tokenizer, model.encoding."""
-    return _report(_pair_set(source), partial(count_encoded, tokenizer=tokenizer, spec=spec), spec.room, held_out)
+    """`preflight` with the tokens, the window and the cuts of a model's own encoding: model.tokenizer, model.encoding.
+
+    Raises ValueError where there are no pairs, or a chat template refuses one of them.
+    """
+    found = _pair_set(source)
+    report = _report(found, partial(count_encoded, tokenizer=tokenizer, spec=spec), spec.room, held_out)
+    encoded = encode(tokenizer, found.pairs, spec)
+    return replace(report, response_overlong=sum(pair.response_cut for pair in encoded),
+                   identical_kept=sum(pair.identical for pair in encoded))
 
 
 def _report(found: PairSet, count: Callable[[list[PreferencePair]], TokenCounts], window: int,
@@ -168,12 +176,11 @@ def earlier_turns(pairs: Sequence[PreferencePair]) -> list[bool]:
     """
     turns = {pair.turns for pair in pairs}
     opened = {longer[:at] for longer in turns for at in range(1, len(longer))}
-    texts = sorted({(key, pair.prompt) for pair, key in zip(pairs, conversation_keys(pairs)) if len(pair.turns) == 1})
+    texts = sorted({(key, text) for key, text in zip(conversation_keys(pairs), map(single_turn, pairs)) if text})
     # In this order what goes on from a text stands directly after it, before all that parts from it.
-    for (key, text), (other, after) in zip(texts, texts[1:]):
-        if key == other and after.startswith(text):
-            opened.add((Turn("user", text),))
-    return [pair.turns in opened for pair in pairs]
+    neighbours = zip(texts, texts[1:])
+    continued = {text for (key, text), (other, after) in neighbours if key == other and after.startswith(text)}
+    return [pair.turns in opened or single_turn(pair) in continued for pair in pairs]
 
 
 def tabulate(reports: Mapping[str, Preflight]) -> str:

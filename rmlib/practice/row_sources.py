@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
 import logging
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rmlib.files import GZIP_MAGIC, demand_text, read_lines
+from rmlib.files import read_lines
 from rmlib.pairs.pair import RowError
-from rmlib.pairs.reading import opens_array
-from rmlib.pairs.rows import object_or_fault
+from rmlib.pairs.rows import unique_keys
 
 _log = logging.getLogger("rmlib")
 HUB = "hf:"
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARRO", b"\xff\xff\xff\xff"
-NUMBERS = ("margin", "better_response_id", "overall_preference", "labels")  # which CSV holds as text
+NUMBERS = ("margin", "better_response_id", "overall_preference", "preference_strength", "labels")  # text in CSV
+TEXTS = ("prompt", "chosen", "rejected")  # which may not be empty
 LONGEST_CELL = 2**31 - 1  # characters; the csv library stops at 131,072
 
 
 def rows_of_file(source: str | os.PathLike) -> Iterable[tuple[int, Any]]:
-    """(line or number, row) of a file, a directory written by `datasets`, or "hf:owner/name:split".
+    """(line or number, row) of a file, a directory written by `datasets`, or "hf:owner/name:split" (or name/config).
 
     A row is the bytes of a JSON line, or an object. Raises FileNotFoundError, ImportError where `datasets` is needed
     and missing, or ValueError for what can't be read to its end.
@@ -40,23 +37,20 @@ def rows_of_file(source: str | os.PathLike) -> Iterable[tuple[int, Any]]:
     if not Path(name).exists():
         raise FileNotFoundError(f"{name}: no such file")
     with open(name, "rb") as file:
-        magic = file.read(16)
-    if magic[:4] in (PARQUET, ARROW_FILE, ARROW_STREAM):
-        return enumerate(_table(name, magic[:4]), start=1)
-    demand_text(name, magic)
+        magic = file.read(4)
+    if magic in (PARQUET, ARROW_FILE, ARROW_STREAM):
+        return enumerate(_table(name, magic), start=1)
     suffix = Path(name.lower().removesuffix(".gz")).suffix
     if suffix in (".csv", ".tsv"):
-        return _csv(name, suffix, gzip.open if magic[:2] == GZIP_MAGIC else open)
-    lines = read_lines(source)
-    start = []  # blank lines, and the first that is not
+        return _csv(name, "\t" if suffix == ".tsv" else ",")
+    lines, start = read_lines(source), []  # blank lines, and the first that is not
     for line in lines:
         start.append(line)
         if line.strip():
             break
-    rest: Iterable[bytes] = list(lines) if start[-1].lstrip().startswith(b"[") else lines
-    if opens_array(start[-1]) or isinstance(rest, list) and not b"".join(rest).strip():
-        return enumerate(_array(name, b"".join(chain(start, rest))), start=1)
-    return enumerate(chain(start, rest), start=1)
+    if start[-1].lstrip().startswith(b"["):
+        return enumerate(_array(name, b"".join(chain(start, lines))), start=1)
+    return enumerate(chain(start, lines), start=1)
 
 
 def _array(name: str, content: bytes) -> list:
@@ -66,25 +60,31 @@ def _array(name: str, content: bytes) -> list:
         raise ValueError(f"{name}: begins as a JSON array, and can't be read as one: {error}") from error
 
 
-def _csv(name: str, suffix: str, opened: Any) -> Iterator[tuple[int, dict | RowError]]:
+def object_or_fault(items: list[tuple[str, Any]]) -> dict[str, Any] | RowError:
+    """An object of an array, or the fault in its place: one must not make all of them unreadable."""
+    try:
+        return unique_keys(items)
+    except RowError as fault:
+        return fault
+
+
+def _csv(name: str, delimiter: str) -> Iterator[tuple[int, dict | RowError]]:
     csv.field_size_limit(LONGEST_CELL)
-    with opened(name, "rb") as file:
-        reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""),
-                                delimiter="\t" if suffix == ".tsv" else ",", strict=True)
-        try:
-            reader.fieldnames = header = [column.strip() for column in reader.fieldnames or []]
-            if len(set(header)) < len(header):
-                raise ValueError(f"columns of one name: {', '.join(header)}")
-            for row in reader:
-                if None in row or None in row.values():
-                    number = "more" if None in row else "fewer"
-                    fault = f"the row has {number} cells than the header: a comma or a quote without quotes around it?"
-                    yield reader.line_num, RowError("another form", fault)
-                    continue
-                numbers = {key: _number(row[key]) for key in NUMBERS if row.get(key) is not None}
-                yield reader.line_num, {key: value for key, value in row.items() if value != ""} | numbers
-        except (csv.Error, ValueError, EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{name}: can't be read after line {reader.line_num}: {error}") from error
+    reader = csv.DictReader((line.decode() for line in read_lines(name)), delimiter=delimiter, strict=True)
+    try:
+        reader.fieldnames = header = [column.strip() for column in reader.fieldnames or []]
+        if len(set(header)) < len(header):
+            raise ValueError(f"{name}: columns of one name: {', '.join(header)}")
+        for row in reader:
+            if None in row or None in row.values():
+                number = "more" if None in row else "fewer"
+                fault = f"the row has {number} cells than the header: a comma or a quote without quotes around it?"
+                yield reader.line_num, RowError("another form", fault)
+                continue
+            numbers = {key: _number(row[key]) for key in NUMBERS if key in row}
+            yield reader.line_num, {key: cell for key, cell in row.items() if cell or key in TEXTS} | numbers
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: can't be read after line {reader.line_num}: {error}") from error
 
 
 def _number(cell: str) -> float | str | None:
@@ -123,14 +123,15 @@ def _from_directory(name: str) -> Iterable[dict]:
 
 def _from_hub(name: str) -> Iterable[dict]:
     datasets = _library("datasets", f"{HUB}{name}")
-    repository, _, split = name.partition(":")
+    place, _, split = name.partition(":")
+    repository, config = "/".join(place.split("/")[:2]), "/".join(place.split("/")[2:]) or None
     if not repository:
-        raise ValueError(f"{HUB} wants the name of a dataset: {HUB}owner/name:split")
-    builder = datasets.load_dataset_builder(repository)
+        raise ValueError(f"{HUB} wants the name of a dataset: {HUB}owner/name:split, {HUB}owner/name/config:split")
+    builder = datasets.load_dataset_builder(repository, config)
     size = builder.info.download_size
     _log.warning("%s of the Hugging Face Hub: %s to download, once", repository,
                  f"{size / 1e6:.0f} MB" if size else "its size is not told")
-    return datasets.load_dataset(repository, split=split or "train")
+    return datasets.load_dataset(repository, config, split=split or "train")
 
 
 def _library(library: str, source: str) -> Any:

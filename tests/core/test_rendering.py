@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rmlib.encoding import encode, read_spec
 from rmlib.model import RewardModel, score_pairs
-from rmlib.pairs import PreferencePair, Turn, iter_rows
+from rmlib.pairs import PreferencePair, Turn
+from rmlib.practice import forms
 
 SYSTEM = Turn("system", "Be brief.")
 TALK = (Turn("user", "Hello!"), Turn("assistant", "Yes?"), Turn("user", "How do I boil an egg?"))
@@ -216,7 +217,7 @@ def test_one_question_in_five_forms_has_one_reward_to_the_last_bit(make):
     model = make()
     questions = [f"Is {a} + {b} equal to {a + b}?" for a in range(20) for b in range(15)]
     rows = [[filled(form, each) for each in questions] for form in FORMS.values()]
-    rewards = [score_pairs(model, list(iter_rows(each))) for each in rows]
+    rewards = [score_pairs(model, list(forms.iter_items(each))) for each in rows]
     assert len(questions) == 300 and rewards[0].std() > 1e-3
     for other in rewards[1:]:
         np.testing.assert_array_equal(other, rewards[0])

@@ -172,8 +172,8 @@ def test_a_fault_is_told_in_words(row, reason, words):
 
 
 def test_who_reads_forms_is_not_sent_to_forms(tmp_path):
-    (tmp_path / "a.json").write_text("[]\n[]\n")
-    bad = [only(without("prompt") | {"question": 0}), *forms.iter_items(tmp_path / "a.json")]
+    (tmp_path / "a.json").write_text("[[], []]")
+    bad = [only(without("prompt") | {"question": 3}), *forms.iter_items(tmp_path / "a.json")]
     assert [type(item) for item in bad] == [BadRow] * 3
     assert not [item.message for item in bad if "rmlib.practice.forms" in item.message]
 

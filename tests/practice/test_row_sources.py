@@ -109,19 +109,22 @@ def test_the_hub_tells_its_size_before_it_loads(split, size, told, monkeypatch, 
     monkeypatch.setattr(log, "propagate", True)
     monkeypatch.setattr(log, "level", logging.INFO)
 
-    def builder(name):
-        asked.append(name)
+    def builder(name, config):
+        asked.append((name, config))
         return SimpleNamespace(info=SimpleNamespace(download_size=size))
 
-    def load(name, split):
-        asked.append((name, split))
+    def load(name, config, split):
+        asked.append((name, config, split))
         assert "owner/name" in caplog.text and told in caplog.text
         return datasets.Dataset.from_list([Q])
 
     monkeypatch.setattr(datasets, "load_dataset_builder", builder)
     monkeypatch.setattr(datasets, "load_dataset", load)
     assert forms.read(f"hf:owner/name{split}").pairs == [PAIR]
-    assert asked == ["owner/name", ("owner/name", split[1:] or "train")]
+    forms.read(f"hf:owner/name/some/config{split}")
+    for place, config in zip(asked[::2], (None, "some/config")):
+        assert place == ("owner/name", config)
+    assert asked[1::2] == [("owner/name", config, split[1:] or "train") for config in (None, "some/config")]
 
 
 # --- CSV and JSON arrays ---------------------------------------------------------------------------------------------
@@ -163,7 +166,7 @@ BROKEN = {  # file: what the error has to say
     ("e.csv", b"prompt;chosen;rejected\np;a;b\n"): "prompt;chosen;rejected",
     ("f.csv", "prompt,chosen,rejected\np,a,b\n".encode("utf-16")): "UTF-16",
     ("g.csv", b"PK\x03\x04\x14\0\0\0\x08\0"): "zip",
-    ("h.csv", b""): "no row",
+    ("h.csv", b""): "the file is empty",
     ("i.csv.gz", gzip.compress(bytes(range(256)) * 9)[:90]): "i.csv.gz",
     ("j.csv.gz", gzip.compress(b"")[:10] + b"\xff" * 99): "j.csv.gz",
     ("a.json", json.dumps([Q, Q], indent=1).encode()[:-40]): "JSON array",
@@ -173,6 +176,8 @@ BROKEN = {  # file: what the error has to say
     ("e.json", b'[{"prompt": "p", "chosen": "a", "rejected": "b", "chosen": "c"}]'): "twice",
     ("f.json", b'["\xff", {}]'): "UTF-8|utf-8",
     ("g.json", b"[]"): "no row",
+    ("h.json", b'[{"prompt": "p", "chosen": [{"role": "assistant", "content": "x", "content": ""}], "rejected": ""}]'):
+        "'content' twice",
 }  # fmt: skip
 
 

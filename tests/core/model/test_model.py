@@ -329,7 +329,7 @@ def with_weights(change):
 
 
 def with_rewards(change):
-    return with_manifest(canaries=lambda canaries: canaries | {"rewards": change(canaries["rewards"])})
+    return with_manifest(rewards=change)
 
 
 def with_manifest(**changes):
@@ -367,8 +367,9 @@ DAMAGE = {
     "canary score changed": (with_rewards(lambda c: [[c[0][0] + 0.01, *c[0][1:]], c[1]]), "canary"),
     "a canary less": (with_rewards(lambda c: [side[1:] for side in c]), "canary"),
     "canaries ragged": (with_rewards(lambda c: [c[0], c[1][1:]]), "manifest"),
-    "a canary's tokens less": (with_manifest(canaries=lambda c: c | {"rejected": c["rejected"][1:]}), "manifest"),
-    "canaries gone": (with_manifest(canaries=lambda c: {}), "manifest"),
+    "a canary's tokens less": (with_manifest(canaries=lambda c: [c[0][:2], *c[1:]]), "manifest"),
+    "a canary of other tokens": (with_manifest(canaries=lambda c: [[c[0][1], *c[0][1:]], *c[1:]]), "canary"),
+    "canaries gone": (with_manifest(canaries=lambda c: []), "canary"),
     "other pooling": (with_manifest(pooling=lambda _: "last"), "canary"),
     "unknown pooling": (with_manifest(pooling=lambda _: "max"), "pooling"),
     "other encoding": (with_manifest(encoding=lambda e: e | {"suffix": []}), "canary"),

@@ -25,25 +25,6 @@ ASKED = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Capital?\n\nAssistant:"
 TALK = [says("user", "Hi"), says("assistant", "Hello"), says("user", "Capital?")]
 PARIS, LONDON = says("assistant", "Paris."), says("assistant", " London.\n")
 TURNS = (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Capital?"))
-MARKED = {  # of one conversation, with a system turn, before the response
-    "a preamble": "Be brief." + ASKED,
-    "a system turn": "\n\nSystem: Be brief." + ASKED,
-    "User": "Be brief.\n\nUser: Hi\n\nAssistant: Hello\n\nUser: Capital?\n\nAssistant:",
-    "prompter": "system: Be brief.\nprompter: Hi\nassistant: Hello\nprompter: Capital?\nassistant:",
-    "ChatML": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello"
-              "<|im_end|>\n<|im_start|>user\nCapital?<|im_end|>\n<|im_start|>assistant\n",
-    "Llama 2": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello </s><s>[INST] Capital? [/INST]",
-    "Llama 3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
-               "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-               "<|start_header_id|>assistant<|end_header_id|>\n\nHello<|eot_id|>"
-               "<|start_header_id|>user<|end_header_id|>\n\nCapital?<|eot_id|><|start_header_id|>assistant"
-               "<|end_header_id|>\n\n",
-    "Zephyr": "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\nHello</s>\n<|user|>\nCapital?</s>\n"
-              "<|assistant|>\n",
-    "Vicuna": "Be brief. USER: Hi ASSISTANT: Hello</s>USER: Capital? ASSISTANT:",
-    "Alpaca": "Be brief.\n\n### Instruction:\nHi\n\n### Response:\nHello\n\n### Instruction:\nCapital?\n\n"
-              "### Response:",
-}  # fmt: skip
 SAME_CONVERSATION = {
     "transcripts": {"chosen": ASKED + " Paris.", "rejected": ASKED + " London."},
     "transcripts and their prompt": {
@@ -68,8 +49,6 @@ SAME_CONVERSATION = {
         "rejected": [*TALK, LONDON]},
     "transcripts, their lines ended by CR and LF": {
         "chosen": (ASKED + " Paris.").replace("\n", "\r\n"), "rejected": ASKED + " London."},
-    "transcripts, single line breaks": {
-        "chosen": (ASKED + " Paris.").replace("\n\n", "\n"), "rejected": ASKED + " London."},
     "prompt and responses that begin with it": {
         "prompt": ASKED.strip(), "chosen": ASKED.strip() + " Paris.", "rejected": ASKED.strip() + " London."},
     "transcript as prompt, chat responses": {"prompt": ASKED, "chosen": [PARIS], "rejected": [LONDON]},
@@ -83,13 +62,6 @@ SAME_CONVERSATION = {
 def test_forms_of_one_conversation_give_equal_pairs(row):
     [pair] = iter_rows([row])
     assert pair == PreferencePair(TURNS, "Paris.", "London.") and pair.line == 1 and pair.prompt == ASKED
-
-
-@pytest.mark.parametrize("text", MARKED.values(), ids=MARKED)
-def test_marked_texts_are_the_same_conversation_in_every_known_template(text):
-    [prompt] = iter_rows([{"prompt": text, "chosen": "Paris.", "rejected": "London."}])
-    [whole] = iter_rows([{"chosen": f"{text} Paris.", "rejected": f"{text} London."}])
-    assert prompt == whole == PreferencePair((Turn("system", "Be brief."), *TURNS), "Paris.", "London.")
 
 
 @pytest.mark.parametrize("text", [
@@ -221,7 +193,7 @@ BAD_LINES = [  # (line of a file, reason, what the message has to say)
     (b"17", "not an object", "a number"),
     (b"null", "not an object", "null"),
     (b"NaN", "not an object", "nan"),
-    (b'[{"prompt": "p"},', "not an object", "one object on each line"),
+    (b'[{"prompt": "p"}]', "not an object", "a list"),
     (b'{"prompt": "p", "chosen": "a", "rejected": "b", "chosen": "c"}', "repeated key", "'chosen' twice"),
 ]
 BAD_ROWS = [  # (row, reason, what the message has to say)
@@ -238,8 +210,6 @@ BAD_ROWS = [  # (row, reason, what the message has to say)
     (GOOD | {"chosen": "[{'role': 'user', 'content': 'Hi'}]"}, "messages as text", "chosen is a list of messages"),
     (GOOD | {"prompt": '[{"content": "Hi", "role": "user"}]'}, "messages as text", "prompt is a list of messages"),
     (GOOD | {"rejected": "array([{'role': 'user', 'content': 'Hi'}])"}, "messages as text", "rejected is a list"),
-    ({"prompt": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>wizard\nNo", "chosen": "a", "rejected": "b"},
-     "unknown role", "prompt has a turn of 'wizard'"),
     (GOOD | {"chosen": None}, "null", "chosen is null"),
     (GOOD | {"rejected": None}, "null", "rejected is null"),
     (GOOD | {"prompt": None}, "null", "prompt is null"),
@@ -475,7 +445,7 @@ SCRATCH = settings(max_examples=150, deadline=None, suppress_health_check=[Healt
 
 
 @SCRATCH
-@given(rows=st.lists(JSON, min_size=1, max_size=5))
+@given(rows=st.lists(JSON, min_size=1, max_size=5).filter(lambda rows: not isinstance(rows[0], list)))
 def test_any_json_gives_one_item_a_row_and_files_agree_with_lists(tmp_path, rows):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,5 +1,8 @@
 """Conversations: what is one, and splits that leave it whole."""
 
+import gzip
+import json
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -106,6 +109,16 @@ def test_splits_that_cannot_be():
     for share in (0, 1, -0.1, float("nan")):
         with pytest.raises(ValueError, match="between 0 and 1, got"):
             split_by_conversation(conversations([2, 2]), share)
+
+
+@pytest.mark.real
+def test_keys_of_real_comparisons_are_their_first_human_turns():
+    path = require(hh_file)
+    with gzip.open(path) as file:
+        transcripts = [json.loads(line)["chosen"] for line in file]
+    pairs = read_pairs(path).pairs
+    first = [transcripts[pair.line - 1].split("\n\nHuman:")[1].split("\n\nAssistant:")[0] for pair in pairs]
+    assert conversation_keys(pairs) == [" ".join(text.split()) for text in first]
 
 
 @pytest.mark.real
