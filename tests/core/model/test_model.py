@@ -478,6 +478,17 @@ def test_a_save_killed_between_two_moves_is_refused_until_it_is_done_again(saved
     np.testing.assert_array_equal(score_pairs(RewardModel.from_pretrained(saved), PAIRS), score_pairs(model, PAIRS))
 
 
+def test_a_failed_save_leaves_what_else_is_in_the_directory(tmp_path):
+    model = tiny.reward_model("gpt2")
+    nn.init.constant_(model.head.weight, math.nan)
+    kept = tmp_path / "checkpoints" / "newest.safetensors"
+    kept.parent.mkdir()
+    kept.write_bytes(b"a night's work")
+    with pytest.raises(ValueError, match="diverged"):
+        model.save_pretrained(tmp_path)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [kept]
+
+
 def test_a_model_that_diverged_is_not_saved(tmp_path):
     model = tiny.reward_model("bert")
     with torch.no_grad():
