@@ -62,6 +62,11 @@ def test_clusters_decide_the_interval_of_a_slice():
         slices(right, ["all"] * 40, facts[1:])
 
 
+def test_words_are_what_stands_between_white_space_of_any_kind():
+    pairs = [PreferencePair("Why?", "One\ntwo  three\tfour.", "One two"), PreferencePair("Why?", "\n\n", "One\u00a0two")]
+    assert extra_words(pairs).tolist() == [2, -2]
+
+
 def test_extra_words_are_those_of_the_chosen_response():
     pairs = [PreferencePair(PROMPT, "One  two\nthree.", "One."), PreferencePair(PROMPT, "a", "b c")]
     assert extra_words(pairs).tolist() == [2, -1]
