@@ -59,10 +59,10 @@ def tokenize(tokenizer, texts: list[str]) -> list[list[int]]:
 
 
 def template_parts(tokenizer, pairs: Sequence[PreferencePair]) -> list[Parts]:
-    """Parts in the tokenizer's chat template: ids as its `apply_chat_template` gives them, with the texts as they are.
+    """Parts in the tokenizer's chat template: ids as its `apply_chat_template` gives them.
 
-    They differ where a text spells a special token, which stays text, and where the template changes a text, such as
-    thoughts that it leaves out, which stay in. Raises ValueError where the template refuses a conversation.
+    Only where a text spells a special token do they differ: that text stays text. Raises ValueError where the template
+    refuses a conversation.
     """
     frame = cache(lambda roles: _frame(tokenizer, roles))
     texts = []
@@ -71,10 +71,10 @@ def template_parts(tokenizer, pairs: Sequence[PreferencePair]) -> list[Parts]:
             turns = [*pair.turns, Turn("assistant", response)]
             try:
                 literals = frame(tuple(role for role, _ in turns))
+                contents = _as_written(tokenizer, turns, literals)
             except ValueError as error:
                 raise ValueError(f"{f'line {pair.line}: ' if pair.line else ''}{error}") from error
-            filled = [piece for both in zip(literals, (text for _, text in turns)) for piece in both]
-            texts.append(filled + literals[-1:])
+            texts.append([piece for both in zip(literals, contents) for piece in both] + literals[-1:])
     pieces = iter(_tokens_of_pieces(tokenizer, texts))
     return [_parts(pair.turns, next(pieces), next(pieces)) for pair in pairs]
 
@@ -103,6 +103,19 @@ def _parts(turns: Sequence[Turn], chosen: list[list[int]], rejected: list[list[i
     return Parts(sum(chosen[:asked], []), sum(chosen[asked:-3], []), after[:equal],
                  after[equal:] + chosen[-2] + chosen[-1], other[equal:] + rejected[-2] + rejected[-1],
                  (len(chosen[-1]), len(rejected[-1])))
+
+
+def _as_written(tokenizer, turns: Sequence[Turn], literals: list[str]) -> Sequence[str]:
+    """The texts as the template writes them between its literals: some leave out thoughts, for instance."""
+    texts = [text for _, text in turns]
+    written = tokenizer.apply_chat_template([{"role": role, "content": text} for role, text in turns], tokenize=False)
+    if written == "".join(piece for both in zip(literals, texts) for piece in both) + literals[-1]:
+        return texts
+    found = re.fullmatch("(.*?)".join(map(re.escape, literals)), written, re.DOTALL)
+    if not found:
+        raise ValueError("the tokenizer's chat template writes other marks around these texts than around others; "
+                         '"transcript" renders all conversations')
+    return found.groups()
 
 
 def _frame(tokenizer, roles: tuple[str, ...]) -> list[str]:

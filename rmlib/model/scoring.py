@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rmlib.encoding import EncodedPair, collate, encode, micro_batches, tell_cuts
 from rmlib.losses import bradley_terry_loss
-from rmlib.pairs import PreferencePair, read_prompt
+from rmlib.pairs import PreferencePair
 
 if TYPE_CHECKING:
     from rmlib.model.reward_model import RewardModel
@@ -62,10 +62,10 @@ def compute_pairwise_loss(
 ) -> tuple[Tensor, float, float]:
     """Bradley-Terry loss of one comparison: (loss, a scalar tensor to call .backward() on; good score; bad score).
 
-    prompt: one human turn, or a transcript. Both responses go through the model in one forward, encoded as the model's
-    own encoding says.
+    prompt: one human turn, or what `PreferencePair.prompt` gives for several. Both responses go through the model in
+    one forward, encoded as the model's own encoding says.
     """
-    [pair] = encode(tokenizer, [PreferencePair(read_prompt(prompt), good_response, bad_response)], model.encoding)
+    [pair] = encode(tokenizer, [PreferencePair(prompt, good_response, bad_response)], model.encoding)
     batch = collate([pair], model.encoding, tokenizer.pad_token_id or 0)
     rewards = model(**{name: tensor.to(device) for name, tensor in batch.items()})  # (2,)
     loss = bradley_terry_loss(rewards[:1], rewards[1:])

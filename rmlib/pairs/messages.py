@@ -55,7 +55,7 @@ def _part(part: Any, where: str) -> str:
 
 def prose(value: Any, where: str) -> str:
     text = text_of(value, where)
-    is_chat = re.match(r"\ufeff?\s*['\"]?(?:\w+\()?[\[({]", text) and WHO.search(text[:1000])
+    is_chat = re.match(r"\s*['\"]?(?:\w+\()?[\[({]", text) and WHO.search(text)
     demand(not is_chat, "messages as text", f"{where} is a list of messages written as text: give the list itself "
            f"(json.loads or ast.literal_eval makes it): {shown(text)}")
     return text
@@ -67,7 +67,7 @@ def text_of(value: Any, where: str) -> str:
     is_whole = not LONE_SURROGATE.search(value)
     demand(is_whole, "lone surrogate", f"{where} has half a surrogate pair, which is no character: {shown(value)}")
     demand("\0" not in value, "NUL character", f"{where} has a NUL character: {shown(value)}")
-    return value
+    return value.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def check_context(holder: Mapping, where: str, unusable: tuple[str, ...] = UNUSABLE) -> None:

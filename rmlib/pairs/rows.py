@@ -24,13 +24,16 @@ from typing import Any, Literal
 
 from rmlib.pairs.messages import check_context, messages, plain_value, prose, text_of
 from rmlib.pairs.pair import LeftOut, PreferencePair, RowError, demand, shown
-from rmlib.pairs.turns import HUMAN, MARKED, MARKERS, Turn, split_turns, transcript, turns_between
+from rmlib.pairs.turns import HUMAN, MARKED, MARKERS, ROLE_OF, Turn, split_turns, transcript, turns_between
 
 USED = {"prompt", "chosen", "rejected", "margin", "id", "subset", "responses", "label", "winner", "status",
         "left", "by"}  # the last two: of `rmlib.course.labels`
 OTHER_FORMS = ("system", "system_prompt", "history", "messages", "conversations", "instruction", "question")
 TIE = {"tie", "ties", "tied", "draw", "equal", "equally good", "same", "both", "both bad", "both good", "bothbad",
-       "neither", "no preference", "tie bothbad", "tie both bad"}  # fmt: skip
+       "neither", "no preference", "tie bothbad", "tie both bad", "a tie", "no winner", "none", "about the same",
+       "similar", "equal quality", "both are good", "both are bad"}  # fmt: skip
+# How a text begins that may be in a template which `rmlib.practice.templates` knows.
+OTHER_MARK = re.compile(rf"\s*(?:<\||<s>|<bos>|<start_of_turn>|<extra_id|\[INST\]|(?:### ?)?(?i:{'|'.join(ROLE_OF)}):)")
 LABEL_KEYS = ("label", "winner", "status")
 
 
@@ -100,6 +103,8 @@ def no_winner(row: Mapping) -> Literal["tie", "skip"] | None:
     if not has_responses and not {"chosen", "rejected"} & set(row):
         return None
     found = [outcome for key in LABEL_KEYS if (outcome := outcome_without_winner(row.get(key)))]
+    for key in LABEL_KEYS:
+        demand(row.get(key) != "rejected", "unknown label", f"{key} says 'rejected': was it chosen, then?")
     label = shown(row.get("label"))
     demand(found or not has_responses, "unknown label", f"label should be 'tie' or 'skip', not {label}; where one "
            "of the responses won, write it as 'chosen' and the other as 'rejected'")
@@ -109,7 +114,7 @@ def no_winner(row: Mapping) -> Literal["tie", "skip"] | None:
 def outcome_without_winner(label: Any) -> Literal["tie", "skip"] | None:
     """Whether a label says "tie" or "skip", in whatever of the usual words: "Tie (both bad)", "no preference"."""
     words = re.sub(r"[\W_]+", " ", label).strip().lower() if isinstance(label, str) else ""
-    return "tie" if words in TIE else "skip" if words in ("skip", "skipped") else None
+    return "tie" if words in TIE else "skip" if words in ("skip", "skipped", "unsure", "not sure") else None
 
 
 def squash(text: str) -> str:
@@ -132,6 +137,9 @@ def _asked(prompt: Any) -> Asked:
         return Asked(turns, turns[0].text if len(turns) == 1 else "", False)
     text = prose(prompt, "prompt")
     turns = split_turns(text, is_prompt=True)
+    is_other = not turns and OTHER_MARK.match(text)
+    demand(not is_other, "another form", f"the prompt begins as some template marks turns, {shown(text)}: "
+           "rmlib.practice.forms reads it, and so does the command line")
     asked = turns[:-1] if turns[-1:] == [("assistant", "")] else turns
     return Asked(asked or [Turn("user", text.strip())], text.strip(), bool(turns))
 
@@ -182,16 +190,18 @@ def _holds(turns: list[Turn], asked: list[Turn]) -> bool:
 
 
 def _begins(text: Any, prompt: str) -> bool:
-    """Whether the text begins with a prompt, and goes on after white space, or after a marker at the prompt's end."""
+    """Whether the text begins with a prompt, whose last word ends there."""
     text = text.lstrip() if isinstance(text, str) else ""
-    return bool(prompt) and text.startswith(prompt) and (text[len(prompt) :][:1].isspace() or prompt[-1] in ":>]")
+    return bool(prompt) and text.startswith(prompt) and (text[len(prompt) :][:1].isspace() or not prompt[-1].isalnum())
 
 
 def _demand_one_prompt(context: list[Turn], other: list[Turn], asked: list[Turn]) -> None:
     """That both sides answer one prompt, that it is the row's own where it has one, and that it says something."""
     for side, turns in (("chosen", context), ("rejected", other)):
-        demand(_holds([*turns, turns[-1]] if turns else [], asked), "prompts differ",
-               f"the row's prompt, {shown(asked[-1].text) if asked else ''}, is not in the conversation of {side}")
+        said = {(role, squash(text)) for role, text in turns}
+        missing = next((text for role, text in asked if (role, squash(text)) not in said), "in this order")
+        demand(_holds([*turns, *turns[-1:]], asked), "prompts differ",
+               f"the row's prompt, {shown(missing)}, is not in the conversation of {side}")
     if context != other:
         prompt, second = transcript(context), transcript(other)
         at = len(os.path.commonprefix([prompt, second]))

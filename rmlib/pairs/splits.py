@@ -13,12 +13,16 @@ from rmlib.pairs.pair import PreferencePair
 from rmlib.pairs.rows import squash
 
 Split = tuple[list[PreferencePair], list[PreferencePair]]
-# What marks turns in templates that nothing here knows: a token, anywhere; a label, in texts that begin with one.
+# What marks turns in templates that nothing here knows: a token, anywhere ("<q>", "[SEP]", "__eou__"), or a label, in a
+# text that begins with one ("Q> ...", "(user) ...", "用户：...").
 TOKEN = r"__\w+__|<[^<>\s]{1,30}>|\[\[?[A-Za-z/]{2,30}\]|\{\{\w+|\|\||[-=]+>|###"
-_LABEL = r"[^\w\s.,!?;'\"“‘¿¡(-]|\(?\w{1,20}(?:[:>\])}|=：»*]|\s?:)"
-OPENS = re.compile(rf"[^\S\n]*(?:\n.*\S.*\n|{TOKEN})")  # a line break alone may stand in a question: two lines follow
-OPENS_LABEL, IS_LABELLED = re.compile(rf"\s+(?:{_LABEL})|\w{{1,12}}："), re.compile(rf"{_LABEL}|\w{{1,12}}：")
-CLOSED_LABEL = re.compile(r"[:>\])}|#*=：‹«»-]\Z")
+_LABEL = r"[^\w\s.,!?;'\"“‘¿¡(-]|\(?\w{1,20}(?: \w{1,20}){0,2}(?:[:>\])}|=：»*]|\s?:)"
+_END = r"[:>\])}|#*=：‹«»-]"
+OPENS = re.compile(rf"[^\S\n]*(?:\n\s*\S[^\n]*\n\s*\S|{TOKEN})")  # one line more may belong to the question
+OPENS_LABEL = re.compile(rf"\s+(?:{_LABEL})|\w{{1,12}}：")
+IS_LABELLED = re.compile(rf"(?:{_LABEL}|\w{{1,12}}：)\S*\s*[^\s{_END[1:-1]}]")  # a label, and words
+IS_CLOSED = re.compile(rf"(?:{TOKEN}|\n[^\n]{{1,30}}{_END})\Z")  # a token ends it, or a line that is a label
+CLOSED_LABEL = re.compile(rf"{_END}\Z")
 ANOTHER = re.compile(r"\s*(?:\Z|[^\w\s]|[A-Z])|\n")  # what follows a response, if the conversation goes on after it
 
 
@@ -31,8 +35,7 @@ def conversation_keys(pairs: Sequence[PreferencePair], *others: Sequence[Prefere
     """
     answers: defaultdict[str, set[str]] = defaultdict(set)
     for pair in (pair for part in (pairs, *others) for pair in part):
-        if (text := single_turn(pair)) is not None:
-            answers[text] |= {pair.chosen, pair.rejected}
+        answers[first_turn(pair)] |= set() if single_turn(pair) is None else {pair.chosen, pair.rejected}
     keys: dict[str, str] = {}
     before: list[str] = []  # what the text at hand begins with, from the shortest on
     for text in sorted(answers):
@@ -41,24 +44,23 @@ def conversation_keys(pairs: Sequence[PreferencePair], *others: Sequence[Prefere
         earlier = (each for each in before if each and _goes_on(text, each, answers[each]))
         keys[text] = next((keys[each] for each in earlier), squash(text))
         before.append(text)
-    texts = map(single_turn, pairs)
-    return [_first_turn(pair) if text is None else keys[text] for pair, text in zip(pairs, texts)]
+    return [keys[first_turn(pair)] for pair in pairs]
 
 
 def single_turn(pair: PreferencePair) -> str | None:
     """What the human says, where that and a system turn at most is all; None where turns are known."""
     said = [turn for turn in pair.turns if turn.role != "system"]
-    return said[0].text.replace("\r\n", "\n") if [role for role, _ in said] == ["user"] else None
+    return said[0].text if [role for role, _ in said] == ["user"] else None
 
 
-def _first_turn(pair: PreferencePair) -> str:
-    return squash(next((text for role, text in pair.turns if role == "user"), pair.prompt))
+def first_turn(pair: PreferencePair) -> str:
+    return next((text for role, text in pair.turns if role == "user"), pair.prompt)
 
 
 def _goes_on(text: str, prompt: str, answers: set[str]) -> bool:
     """Whether a text that begins with a prompt goes on with the next turn, and not with the same sentence."""
     rest = text[len(prompt) :]
-    if OPENS.match(rest):
+    if OPENS.match(rest) or IS_CLOSED.search(prompt):
         return True
     if IS_LABELLED.match(prompt) and (CLOSED_LABEL.search(prompt) or OPENS_LABEL.match(rest)):
         return True

@@ -67,7 +67,7 @@ def turns_between(markers: re.Pattern, text: str, opening: str = "system") -> It
     their usual names; one without is given as it is. A system that says nothing is left out, and so is what opens for
     the system's turn in it (Llama 2).
     """
-    body, role, start = text.replace("\r\n", "\n").strip(), opening, 0
+    body, role, start = text.strip(), opening, 0
     for found in [*markers.finditer(body), None]:
         next_role = ROLE_OF.get(found["role"].lower(), found["role"]) if found else ""
         if found and found.start() == 0 and opening == "assistant" != next_role:

@@ -12,7 +12,7 @@ import numpy as np
 from rmlib.evaluation import fit_temperature, pair_accuracies, sigmoid, wilson_interval
 from rmlib.evaluation.accuracy import groups, numbers
 from rmlib.model import RewardModel, score_pairs
-from rmlib.pairs import PreferencePair, read_prompt
+from rmlib.pairs import PreferencePair
 from rmlib.practice.conservative_interval import conservative_interval
 from rmlib.practice.regression import gold_regression
 
@@ -199,6 +199,5 @@ def occlusion(
     if not words:
         raise ValueError("the response has no word to leave out")
     shortened = [(response[: word.start()] + response[word.end() :]).rstrip() for word in words]
-    turns = read_prompt(prompt)
-    whole, without = score_pairs(model, [PreferencePair(turns, response, text) for text in shortened], token_budget)
+    whole, without = score_pairs(model, [PreferencePair(prompt, response, text) for text in shortened], token_budget)
     return [(word[1], change) for word, change in zip(words, (without.astype(float) - whole).tolist())]

@@ -54,4 +54,5 @@ LISTS = {
     "answers": (("answer", "text"), ("rank",), ("score", "pm_score")),  # Nectar; Stack Exchange
     "completions": (("response", "text"), ("rank",), ("score", "overall_score")),  # UltraFeedback
 }
-QUESTIONS = ("question", "instruction", "conversations")  # in place of `prompt`
+SYSTEM = ("system", "system_prompt", "system_message")
+QUESTIONS = ("question", "instruction")  # in place of `prompt`

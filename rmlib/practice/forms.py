@@ -17,7 +17,7 @@ from rmlib.pairs.messages import check_context, messages, plain_value, text_of
 from rmlib.pairs.pair import RowError, demand, shown
 from rmlib.pairs.reading import Item, account, name_of
 from rmlib.pairs.rows import OTHER_FORMS, ignored_keys, outcome_without_winner, parse, read_row
-from rmlib.practice.form_tables import COMPARISONS, LISTS, QUESTIONS, is_number
+from rmlib.practice.form_tables import COMPARISONS, LISTS, QUESTIONS, SYSTEM, is_number
 from rmlib.practice.row_sources import rows_of_file
 from rmlib.practice.templates import with_messages
 
@@ -107,7 +107,8 @@ def _ranked(row: Row, key: str, texts: tuple[str, ...], ranks: tuple[str, ...], 
     signs = dict.fromkeys(ranks, -1) | dict.fromkeys(scores, 1)
     first = next((entry for entry in row[key] if isinstance(entry, Mapping)), {})
     by = next((name for name in signs if plain_value(first.get(name)) is not None), "")
-    rated = []
+    rated: list[tuple[float, Any]] = []
+    others: Row = {}
     for at, entry in enumerate(row[key], start=1):
         where = f"entry {at} of {key}"
         demand(isinstance(entry, Mapping), "not an object", f"{where} should be an object, not {shown(entry)}")
@@ -117,18 +118,20 @@ def _ranked(row: Row, key: str, texts: tuple[str, ...], ranks: tuple[str, ...], 
         value = plain_value(entry.get(by))
         demand(is_number(value), "unknown label", f"{where} should have a number as {by or ' or '.join(signs)}")
         rated.append((signs[by] * value, text))
+        others |= {f"{name} of {key}": given for name, given in entry.items() if name not in {*texts, *signs}}
     demand(len(rated) > 1, "missing key", f"{key} has {len(rated)} responses, and a comparison needs two")
     best = max(range(len(rated)), key=lambda at: rated[at][0])
     most, text = rated[best]
-    return [_compared(row, {key}, text, other, int(most > value))
+    return [_compared(row | others, {key}, text, other, int(most > value))
             for at, (value, other) in enumerate(rated) if at != best]
 
 
 def read_form(row: Row, line: int) -> tuple[Item, list[str]]:
     """What a row of `chosen` and `rejected` holds, and the keys of it that nothing reads."""
     plain = with_messages(_with_prompt(row))
-    system = [turn for key in ("system", "system_prompt") for turn in _system(plain.pop(key, None), key)]
-    history, said = _history(plain.pop("history", None)), plain.pop("messages", None)
+    system = [turn for key in SYSTEM for turn in _system(plain.pop(key, None), key)]
+    history = _history(plain.pop("history", None) or plain.pop("chat_history", None))
+    said = plain.pop("messages", None) or plain.pop("conversations", None)
     demand(not said or isinstance(said, list), "not text", f"messages should be a list, not {shown(said)}")
     said = messages(said, "messages") if said else []
     answer = said[-1].text if said and said[-1].role == "assistant" else None
@@ -159,12 +162,18 @@ def _with_context(system: list[Turn], history: list[Turn], turns: list[Turn]) ->
     """The conversation with the turns that stood in columns of their own, once each."""
     said, earlier = (turns[bool(turns and turns[0].role == "system") :] for turns in (turns, history))
     heads = [*system, *history[: len(history) - len(earlier)], *turns[: len(turns) - len(said)]]
+    if earlier[-1:] == said[:1] and earlier[-1:] and earlier[-1].role == "user":
+        earlier = earlier[:-1]  # the history has the question, too
     return list(dict.fromkeys(heads)) + (said if said[: len(earlier)] == earlier else earlier + said)
 
 
 def _with_prompt(row: Row) -> Row:
     """The row, its question under `prompt`, whatever it was called."""
+    if not row.get("prompt") and all(isinstance(row.get(side), list) for side in ("chosen", "rejected")):
+        row = {key: value for key, value in row.items() if key != "prompt"}
     asked = [key for key in ("prompt", *QUESTIONS) if row.get(key)]
+    if asked[:1] == ["prompt"] and row.get("input"):
+        asked.append("input")
     if not asked:  # what elsewhere stands beside a prompt
         kinds = {"context": list, "history": str}
         asked = [key for key, kind in kinds.items() if row.get(key) and isinstance(row[key], kind)]
@@ -172,8 +181,8 @@ def _with_prompt(row: Row) -> Row:
         return dict(row)
     rest = {key: value for key, value in row.items() if key not in asked}
     question = row[asked[0]]
-    if asked[0] == "instruction" and row.get("input"):
-        question = f"{text_of(question, 'instruction')}\n\n{text_of(rest.pop('input'), 'input')}"
+    if asked[0] in ("instruction", "question") and row.get("input"):
+        question = f"{text_of(question, asked[0])}\n\n{text_of(rest.pop('input'), 'input')}"
     others = [key for key in asked[1:] if read_prompt(row[key]) != read_prompt(row[asked[0]])]
     demand(not others, "another form", f"the row has a question in {asked[0]!r} and another in "
            f"{', '.join(map(repr, others))}: which is it?")

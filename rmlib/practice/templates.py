@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rmlib.pairs import Turn
-from rmlib.pairs.rows import squash
-from rmlib.pairs.turns import MARKED, ROLE_OF, is_transcript, turns_between
+from rmlib.pairs.rows import OTHER_MARK, squash
+from rmlib.pairs.turns import MARKED, ROLE_OF, is_transcript, split_turns, turns_between
 
 # Tokens stand anywhere, and nothing stands before the first.
 TOKENS = [re.compile(pattern) for pattern in (
@@ -41,6 +41,8 @@ def with_messages(row: Mapping[str, Any]) -> dict[str, Any]:
     asked = list(turns_of(prompt, style)) if isinstance(prompt, str) and style else []
     if asked:
         found["prompt"] = _messages(asked[:-1] if asked[-1] == ("assistant", "") else asked)
+    elif isinstance(prompt, str) and OTHER_MARK.match(prompt) and not split_turns(prompt, is_prompt=True):
+        found["prompt"] = _messages([Turn("user", prompt)])  # which only begins as a transcript does
     for side in ("chosen", "rejected"):
         if not isinstance(text := row.get(side), str):
             continue
@@ -54,7 +56,8 @@ def with_messages(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _holds(turns: list[Turn], prompt: Any) -> bool:
-    asked = [message["content"] for message in prompt if "content" in message] if isinstance(prompt, list) else [prompt]
+    chat = prompt if isinstance(prompt, list) else [{"content": prompt}]
+    asked = [message.get("content") if isinstance(message, Mapping) else None for message in chat]
     said = {squash(text) for _, text in turns[:-1]}
     return all(isinstance(text, str) and squash(text) in said for text in asked)
 
@@ -91,7 +94,8 @@ def _fits(text: str, style: re.Pattern, is_prompt: bool) -> bool:
         return starts_marked and (has_answer or style is not LLAMA_2)
     if style in ON_ONE_LINE and not has_answer and LABEL_ON_LINE.search(turns[-1].text):
         return False
-    ends_sentence = style not in ON_ONE_LINE or turns[0].text.endswith((".", "!", "?", ":"))
+    before = style.split(_bare(text, style), maxsplit=1)[0]
+    ends_sentence = style not in ON_ONE_LINE or before.rstrip(" ").endswith((".", "!", "?", ":", "\n"))
     return starts_marked or style is MARKED or has_answer and ends_sentence
 
 

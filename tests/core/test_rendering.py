@@ -1,12 +1,14 @@
 """Chat templates and transcripts: the template's own ids, no text that writes a special token, whole turns first."""
 
 import copy
+import datetime
 
 import numpy as np
 import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers.utils import chat_template_utils
 
 from rmlib.encoding import encode, read_spec
 from rmlib.model import RewardModel, score_pairs
@@ -149,7 +151,23 @@ def test_a_template_is_taken_where_there_is_one_or_as_told():
         read_spec(with_one, 8, True)
 
 
+THINKING = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'].split('</think>')[-1].strip() }}"
+            "<|im_end|>\n{% endfor %}")
+
+
+def test_a_template_that_leaves_thoughts_out_is_followed():
+    tokenizer = tokenizer_with(THINKING)
+    turns = (Turn("user", "Hi"), Turn("assistant", "<think>So.</think> Hello"), Turn("user", "Why?"))
+    pair = PreferencePair(turns, "<think>Hm.</think>Because.", "No.")
+    found = encoded(tokenizer, pair)
+    for ids, response in ((found.chosen, pair.chosen), (found.rejected, pair.rejected)):
+        assert ids.tolist() == tokenizer.apply_chat_template(messages(pair, response))["input_ids"]
+    assert "think" not in tokenizer.decode(found.chosen)
+
+
 @pytest.mark.parametrize("template, pair, told", [
+    ("{% for m in messages %}{{ 'Long' if m['content'] | length > 9 else 'Short' }} {{ m['content'] }}{% endfor %}",
+     PreferencePair("A long question", "a", "b", line=7), "line 7: .*writes other marks around these texts"),
     ("{{ raise_exception('no system here') if messages[0]['role'] == 'system' }}" + CHATML,
      PreferencePair((SYSTEM, *TALK), "a", "b", line=7), "line 7: .*refuses turns of system, user.*no system here"),
     ("{% for m in messages[-2:] %}" + CHATML.removeprefix("{% for m in messages %}"),
@@ -185,9 +203,17 @@ def test_the_caller_s_tokenizer_stays_as_it_was_and_a_saved_model_scores_the_sam
     assert tokenizer.chat_template == template and vars(tokenizer)["chat_template"] == before["chat_template"]
 
 
-def test_a_template_that_writes_what_changes_is_told_at_loading(tmp_path, caplog):
-    for template, warnings in ((CHATML, 0), ("{{ strftime_now('%S.%f') }}" + CHATML, 1)):
+def test_a_template_that_writes_what_changes_is_told_at_loading(tmp_path, caplog, monkeypatch):
+    class Day(datetime.datetime):
+        @classmethod
+        def now(cls):
+            return cls(2001, 2, day)
+
+    monkeypatch.setattr(chat_template_utils, "datetime", Day)
+    for template, warnings in ((CHATML, 0), ("{{ strftime_now('%d %b %Y') }}" + CHATML, 1)):
+        day = 3
         model_with(template).save_pretrained(tmp_path / str(warnings))
+        day = 4
         RewardModel.from_pretrained(tmp_path / str(warnings))
         assert len(caplog.records) == warnings
     assert "makes other tokens of the canary texts" in caplog.text and "the date" in caplog.text

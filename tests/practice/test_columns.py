@@ -26,6 +26,15 @@ def answer(text):
 
 
 CONTEXTS = {
+    "history that has the question": ({"prompt": Q, "history": chat(*HELLO, *ASKED), **A}, (*HELLO, *ASKED)),
+    "conversations with the answer": ({"conversations": chat(*ASKED, answer("Plum.")), **A}, ASKED),
+    "a question and its input": ({"question": "Name a fruit.", "input": "Red.", **A},
+                                 (Turn("user", "Name a fruit.\n\nRed."),)),
+    "an empty prompt beside chats": ({"prompt": None, "chosen": chat(*ASKED, answer("Plum.")),
+                                      "rejected": chat(*ASKED, answer("Stone."))}, ASKED),
+    "a question that its answers repeat": ({"prompt": "水果？", "chosen": "水果？Plum.", "rejected": "水果？Stone."},
+                                           (Turn("user", "水果？"),)),
+    "line ends of Windows": ({"prompt": "Name\r\na fruit.", **A}, (Turn("user", "Name\na fruit."),)),
     "messages alone": ({"messages": chat(*HELLO, *ASKED), **A}, (*HELLO, *ASKED)),
     "messages with the chosen response": ({"messages": chat(*ASKED, answer("Plum.")), **A}, ASKED),
     "messages with the rejected one": ({"messages": chat(*HELLO, *ASKED, answer("Stone.")), **A}, (*HELLO, *ASKED)),
@@ -72,6 +81,8 @@ def test_what_stands_beside_is_part_of_the_conversation(row, turns):
 
 
 REFUSED = {
+    "a label against its columns": ({"prompt": Q, **A, "winner": "rejected"}, "unknown label", "winner says"),
+    "prompt and input": ({"prompt": Q, "input": "Red.", **A}, "another form", "'input'"),
     "a third answer": ({"messages": chat(*ASKED, answer("Pear.")), **A}, "prompts differ", "'Pear.'"),
     "a third answer beside": ({"prompt": Q, "messages": chat(*ASKED, answer("Pear.")), **A}, "prompts differ", "Pear"),
     "another question": ({"prompt": Q, "messages": chat(("user", "Hm?")), **A}, "prompts differ", "'Hm?'"),
@@ -106,7 +117,7 @@ def test_nobody_won_in_whatever_words(label, key):
     assert isinstance(found, LeftOut) and found.reason == "tie"
 
 
-@pytest.mark.parametrize("label", ["model_b", "rejected", 0, 0.5, "discarded"])
+@pytest.mark.parametrize("label", ["model_b", 0, 0.5, "discarded"])
 def test_a_label_that_is_not_read_is_told(label):
     found = forms.read([{"prompt": Q, **A, "label": label}])
     assert len(found.pairs) == 1 and "keys that are not read: label (1 row)" in found.summary()

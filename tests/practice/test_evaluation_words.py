@@ -63,7 +63,7 @@ def test_clusters_decide_the_interval_of_a_slice():
 
 
 def test_words_are_what_stands_between_white_space_of_any_kind():
-    pairs = [PreferencePair("Why?", "One\ntwo  three\tfour.", "One two"), PreferencePair("Why?", "\n\n", "One\u00a0two")]
+    pairs = [PreferencePair("Q", "One\ntwo  three\tfour.", "One two"), PreferencePair("Q", "\n\n", "One\u00a0two")]
     assert extra_words(pairs).tolist() == [2, -2]
 
 

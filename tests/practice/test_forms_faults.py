@@ -130,7 +130,7 @@ FAULTS = [  # (row, reason, what the message has to say)
     ({"utterance": "Hi", "reply": "Yo"}, "another form", ["'utterance'", "'reply'", "'prompt'", "README"]),
     (without("chosen", "rejected") | {"response_a": "x", "response_b": "y"}, "another form", ["'response_a'"]),
     (Q | {"question": "Name a tree."}, "another form", ["'prompt'", "'question'"]),
-    (Q | {"instruction": "Name a tree.", "conversations": "Go"}, "another form", ["'instruction'", "'conversations'"]),
+    (Q | {"instruction": "Name a tree.", "input": "Go"}, "another form", ["'instruction'", "'prompt'"]),
     (ranked(("a", 1)), "missing key", ["answers has 1 response", "two"]),
     (ranked(), "missing key", ["answers has 0 responses"]),
     (ranked(("a", 1), ("b", None)), "unknown label", ["entry 2 of answers", "rank"]),

@@ -55,6 +55,14 @@ TEMPLATES = {
     "brackets on one line": lines("(user)", "(bot)", " "),
     "arrows": lines("=>", "‹=", " "),
     "Chinese": lines("用户：", "助手：", ""),
+    "blank lines": lambda said: "\n\n".join(said),
+    "headings": lambda said: "".join(f"## {'Assistant' if at % 2 else 'User'}\n\n{words}\n\n"
+                                     for at, words in enumerate(said)) + "## Assistant",
+    "a preamble that is no sentence": lines("USER:", "ASSISTANT:", "\n", "You are nice\n\n"),
+    "names of two words": lines("Speaker 1:", "Speaker 2:", "\n"),
+    "names of two words on one line": lines("Person A:", "Person B:", " "),
+    "OpenChat": tokens("GPT4 Correct User: ", "GPT4 Correct Assistant: ", "<|end_of_turn|>"),
+    "an end token": lambda said: "".join(f"{words}<|endoftext|>" for words in said),
     "a separator": lambda said: " __eou__ ".join(said),
     "that no code names, by lines": lines("Q>", "R>", "\n"),
     "that no code names, by tokens": tokens("[[ask]] ", " [[say]] ", is_open=False),
@@ -63,21 +71,23 @@ TEMPLATES = {
 templates = pytest.mark.parametrize("write", TEMPLATES.values(), ids=TEMPLATES)
 
 
-def conversations(write) -> list[dict]:
+def conversations(write, **beside) -> list[dict]:
     """Rows of conversations that go on in words of their own, not in one of the responses that are compared."""
     rows = []
     for number in range(CONVERSATIONS):
         said = []
         for turn in range(TURNS):
             said.append(f"What about {turn} of topic {number * 7 % 60}?")
-            rows.append({"prompt": write(said), "chosen": f"good {turn}", "rejected": f"bad {turn}", "id": number})
+            responses = {"chosen": f"good {turn}", "rejected": f"bad {turn}"}
+            rows.append({"prompt": write(said), "id": number} | responses | beside)
             said.append(f"I see, {turn} of {number}.")
     return [rows[at] for at in np.random.default_rng(0).permutation(len(rows))]
 
 
+@pytest.mark.parametrize("beside", [{}, {"system": "Be kind."}], ids=["", "system"])
 @templates
-def test_no_conversation_is_on_both_sides_of_a_split(write):
-    pairs = forms.read(conversations(write)).pairs
+def test_no_conversation_is_on_both_sides_of_a_split(write, beside):
+    pairs = forms.read(conversations(write, **beside)).pairs
     training, held_out = split_by_conversation(pairs, 0.2)
     assert len(held_out) == 36 and not {pair.id for pair in training} & {pair.id for pair in held_out}
     assert len(set(conversation_keys(pairs))) == CONVERSATIONS
@@ -104,12 +114,28 @@ def test_preflight_intervals_and_warnings_know_all_conversations(write, caplog):
     ("Who are you", "Who are you talking to, and why?"), ("What is C", "What is C# for?"), ("Is 3", "Is 3<4?"),
     ("Print: a", "Print: a[0]"), ("Explain a[i]", "Explain a[i] and a[j]"), ("Give me", "Give me a recipe"),
     ("Name a fruit", "Name a fruit Hint: it is red"), ("Translate to French:", "Translate to French: yes"),
-    ("What is 1+1", "What is 1+12"), ("Write a poem", "Write a poem #haiku"),
+    ("Question: Who?", "Question: What?"), ("What is 1+1", "What is 1+12"), ("Write a poem", "Write a poem #haiku"),
     ("Translate:\nUser: yes", "Is this rude?\nUser: yes"), ("Use [INST] or [/INST] here", "Use <|user|> or [/INST]"),
 ])  # fmt: skip
 def test_questions_that_begin_alike_are_different_conversations(one, other):
     rows = [{"prompt": text, "chosen": "2", "rejected": "a"} for text in (one, other)]
     assert len(set(conversation_keys(forms.read(rows).pairs))) == 2
+
+
+def test_a_question_of_which_nothing_is_left_but_its_label_swallows_no_other():
+    texts = ["Question:", "Question: Who?", "Question: What?", "Summarise:", "Summarise:\nOne.", "Summarise:\nTwo."]
+    pairs = forms.read([{"prompt": text, "chosen": "2", "rejected": "a"} for text in texts]).pairs
+    assert len(set(conversation_keys(pairs))) == len(texts)
+
+
+def test_turns_and_text_of_one_conversation_have_one_key():
+    rows = [{"prompt": "Translate it", "chosen": "a", "rejected": "b"},
+            {"prompt": "Translate it\nto French\nand German", "chosen": "a", "rejected": "b"},
+            {"prompt": [{"role": "user", "content": "Translate it\nto French\nand German"},
+                        {"role": "assistant", "content": "Oui"}, {"role": "user", "content": "On"}],
+             "chosen": "a", "rejected": "b"}]
+    for some in (rows, rows[1:]):
+        assert len(set(conversation_keys(forms.read(some).pairs))) == 1
 
 
 def test_a_prompt_goes_on_with_one_of_its_responses():

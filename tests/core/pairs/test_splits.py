@@ -26,7 +26,6 @@ SCRATCH = settings(max_examples=150, deadline=None)
         ("\n\nAssistant: Welcome!\n\nHuman: Hi there\n\nAssistant:", "Hi there"),
         ("Be brief.\n\nHuman: Hi there\n\nAssistant: Hello\n\nHuman: Bye\n\nAssistant:", "Hi there"),
         ("Two lines\n\nHuman: a\n\nAssistant: b\n\nWho spoke?", "Two lines Human: a Assistant: b Who spoke?"),
-        ("\n\nSystem: Speak.\n\nAssistant:", "System: Speak. Assistant:"),
     ],
 )
 def test_keys_of_single_pairs(prompt, key):
