@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -111,6 +112,32 @@ def test_train_leaves_a_model_its_held_out_rows_and_the_figures(train, tmp_path)
     assert len(held_out) == 3 and len(history) == 2 * 3
     model = RewardModel.from_pretrained(tmp_path / "run")
     assert str(summarise(reward_margins(score_pairs(model, held_out)), held_out)) in out
+
+
+def test_held_out_rows_of_a_run_that_left_no_checkpoint_are_written_anew(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    write(tmp_path / "run" / "held_out.jsonl", [GOOD | {"prompt": "of an earlier run"}])
+    assert train()[0] == 0
+    assert "of an earlier run" not in (tmp_path / "run" / "held_out.jsonl").read_text()
+
+
+@pytest.mark.parametrize("rendering", ["transcript", "template"])
+def test_how_conversations_are_rendered_is_told_and_chosen(train, room, tmp_path, rendering):
+    shutil.copytree(room / "backbone", tmp_path / "backbone")
+    template = "{% for m in messages %}{{ m['content'] }} . {% endfor %}"
+    (tmp_path / "backbone" / "chat_template.jinja").write_text(template)
+    chosen = ["--rendering", rendering] if rendering == "transcript" else []
+    code, _, err = train("--backbone", tmp_path / "backbone", *chosen)
+    told = {"template": "the tokenizer's chat template", "transcript": "a single question as bare text"}
+    assert code == 0 and f"conversations are rendered as {told[rendering]}" in err
+    assert RewardModel.from_pretrained(tmp_path / "run").encoding.rendering == {"transcript": "prompt"}.get(
+        rendering, rendering)
+
+
+def test_negative_margins_that_are_wanted_are_told(train, tmp_path):
+    source = write(tmp_path / "pairs.jsonl", [row | {"margin": (-1) ** i} for i, row in enumerate(ROWS)])
+    code, _, err = train("--use-target-margin", pairs=source)
+    assert code == 0 and f"{len(ROWS) // 2} of {len(ROWS)} pairs have a negative margin" in err
 
 
 def test_what_is_held_out_is_no_conversation_of_the_training(train, tmp_path):
