@@ -2,8 +2,8 @@ r"""One row of a preference file: the `PreferencePair` it becomes, the forms and
 
 A row is an object in one of these plain forms. All texts are stripped.
 
-- `prompt`, `chosen`, `rejected` as text. A prompt is one human turn, or a transcript ("\n\nHuman: ...\n\nAssistant:",
-  or marked as `turns.py` knows it); where both other texts begin with it, the responses are what follows.
+- `prompt`, `chosen`, `rejected` as text. A prompt is one human turn, or a transcript, "\n\nHuman: ...\n\nAssistant:";
+  where both other texts begin with it, the responses are what follows.
 - `chosen`, `rejected` as whole transcripts, whose last turn is the response.
 - `chosen`, `rejected` as lists of chat messages: whole conversations, or what follows `prompt` (messages or text).
 - `prompt`, `responses`, and `label` "tie" or "skip": a comparison that nobody won, which training leaves out. So is a
@@ -56,6 +56,7 @@ def parse(line: bytes) -> Any:
 
 
 def unique_keys(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises RowError where it has a key twice."""
     counts = Counter(key for key, _ in items)
     twice = [key for key, count in counts.items() if count > 1]
     if twice:

@@ -54,6 +54,7 @@ def single_turn(pair: PreferencePair) -> str | None:
 
 
 def first_turn(pair: PreferencePair) -> str:
+    """What the human says first; the whole prompt where no human speaks."""
     return next((text for role, text in pair.turns if role == "user"), pair.prompt)
 
 

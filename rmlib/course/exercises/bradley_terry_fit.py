@@ -34,16 +34,17 @@ def _newton(wins: np.ndarray, sweeps: int) -> np.ndarray:
     return _centred(rewards)
 
 
-def _swept(counts: Callable, sums: Callable) -> Callable:
-    """A fit that counts votes and adds strengths its own way in the denominator."""
+def _swept(counts: Callable, sums: Callable, rescaled: bool = True) -> Callable:
+    """A fit that counts votes and adds strengths its own way in the denominator; rescaled: lest they run away."""
     def fit(wins: np.ndarray, sweeps: int) -> np.ndarray:
         strengths, table = np.ones(len(wins)), counts(wins)
         for _ in range(sweeps):
             for i in range(len(wins)):
                 others = np.arange(len(wins)) != i
                 strengths[i] = wins[i].sum() / (table[i] / sums(strengths[i], strengths))[others].sum()
-            strengths /= np.exp(np.log(strengths).mean())
-        return np.log(strengths)
+            if rescaled:
+                strengths /= np.exp(np.log(strengths).mean())
+        return np.log(strengths) if rescaled else _centred(np.log(strengths))
     return fit
 
 
@@ -98,6 +99,8 @@ FIT = Exercise(
             _swept(lambda wins: wins.T, lambda own, others: own + others),
         "the denominator has the rival's strength alone; it needs the sum of both":
             _swept(lambda wins: wins + wins.T, lambda own, others: others),
+        "the denominator has the rival's strength alone, and so the strengths run away; it needs the sum of both":
+            _swept(lambda wins: wins + wins.T, lambda own, others: others, rescaled=False),
         "these are strengths; the rewards are their logarithms": lambda wins, sweeps: np.exp(_newton(wins, sweeps)),
         "the mean is not subtracted: the rewards may be shifted together, so the task fixes their mean at zero":
             lambda wins, sweeps: np.log(_strengths(wins, sweeps)),
