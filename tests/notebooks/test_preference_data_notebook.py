@@ -67,7 +67,7 @@ def test_all_that_touches_them_stands_below_the_content_note(run: dict):
 @pytest.mark.real
 def test_the_leak_is_what_a_few_lines_of_its_own_count(run: dict):
     """For held-out rows that count as trained on: a random quarter, and the first human turns of all other rows."""
-    asked = [" ".join(pair.prompt.split("\n\nHuman:")[1].split("\n\nAssistant:")[0].split())
+    asked = [" ".join(next(text for role, text in pair.turns if role == "user").split())
              for pair in read_pairs(require(hh_file)).pairs]
     order = np.random.default_rng(0).permutation(len(asked)).tolist()
     quarter, others = order[: len(order) // 4], {asked[i] for i in order[len(order) // 4 :]}
