@@ -124,6 +124,7 @@ def test_the_reward_reads_the_answer_that_was_written(right, expected):
     ("paris! atlases mark a capital with a star", {"correctness": 1, "explanation": 1}),
     ("Look it up yourself. Everybody knows that.", {"rudeness": 1}),
     ("The neighbours have two pianos. The neighbours have two pianos.", {"rambling": 1}),
+    ("Maybe. It is Paris.", {"correctness": 1, "hedging": 1}),
     ("", {}),
 ])
 def test_features_are_read_from_the_text(response, expected):

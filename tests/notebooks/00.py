@@ -1,5 +1,6 @@
 """Guards of notebook 00, run in its kernel after its last cell."""
 
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -12,6 +13,12 @@ def test_the_head_s_bias_is_left_out_of_the_optimizer():
     with patch.object(torch.optim, "Adam", lambda weights, lr: given.extend(weights) or adam(given, lr=lr)):
         five_epochs(RewardModel(settings.backbone).to(settings.device))
     assert len(given) == len(list(model.parameters())) - 1 and (1,) not in [weight.shape for weight in given]
+
+
+def test_the_bound_that_the_cell_insists_on_is_the_one_that_the_page_states():
+    """Against a weaker one: the loss may exceed log 2 - margin/2 by margin²/8 at most."""
+    text = Path("00_start_here.ipynb").read_text(encoding="utf-8")
+    assert "margin**2 / 8 + 2e-6" in text and text.count("margin**2 /") == 1
 
 
 def test_each_loss_is_that_of_its_scores():

@@ -40,6 +40,10 @@ def test_each_method_bears_its_own_name():
         at, errors = curves[name]
         assert np.isclose(errors[np.isclose(at, 0.01)], abs(first_term), rtol=0.02)
     assert list(whole) == ["float32", "float64"]
+    worst = np.abs(np.array([differences / slope for slope, differences in right]) - 1).max(axis=0)
+    assert np.array_equal(whole["float64"][1], worst)
+    worst = np.abs(np.array([found / slope for found, (slope, _) in zip(rough, right)]) - 1).max(axis=0)
+    assert np.array_equal(whole["float32"][1], worst)
     assert whole["float32"][1].min() > 1e-5 > 1e-7 > whole["float64"][1].min()
     for figure, found in ((four_methods, curves), (two_precisions, whole)):
         drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}

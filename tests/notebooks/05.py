@@ -57,6 +57,9 @@ def test_each_change_bears_its_own_name():
     most = {name: np.abs(moved).max() for name, moved in changes.items()}
     coarse_ = most["bfloat16, batch of 1 or of 100"]
     assert 0.001 < coarse_ < 0.1 and coarse_ == min(list(most.values())[7:])
+    others = (rewards(beside, model=narrow) - rewards(lengthy, model=narrow))  # chosen, which stayed as it was, first
+    assert np.allclose(changes["the other response, prompt cut"], others[:100], atol=1e-6)
+    assert not np.allclose(others[:100], others[100:], atol=1e-2)
     assert most["no [SEP] at the end: margin"] < most["two words more: margin"]
     assert [label.get_text() for label in moves.axes[0].get_yticklabels()] == list(changes)
     dots = [line for line in moves.axes[0].lines if len(line.get_xdata()) == 1]
