@@ -6,7 +6,7 @@ import pytest
 from rmlib.course.plots import preference_data as figures
 from rmlib.course.plots import preference_data_tokens as tokens
 
-ROWS = {"longer": (0.45, 0.42, 0.48), "bag of words": (0.6, 0.57, 0.63)}
+ROWS = {"longer": (0.45, 0.40, 0.48), "bag of words": (0.6, 0.57, 0.61)}
 
 
 def lengths_of_bars(axes):
@@ -105,3 +105,10 @@ def test_a_picture_of_batches_counts_its_tokens_and_pads():
     tokens_drawn, pads_drawn = ((drawn == kind).sum() for kind in (1, 2))
     assert pads_drawn / (tokens_drawn + pads_drawn) == pytest.approx(tokens.padded(batches))
     assert left.get_title(loc="left") == "one way: 18% pads" and right.get_title(loc="left") == "another: 40% pads"
+
+
+def test_intervals_reach_from_their_low_to_their_high_end():
+    [axes] = figures.intervals(ROWS).axes
+    [bars] = [lines for lines in axes.collections if len(lines.get_segments()) == len(ROWS)]
+    ends = {name: segment[:, 0].tolist() for name, segment in zip(ROWS, bars.get_segments())}
+    assert ends == {name: [pytest.approx(low), pytest.approx(high)] for name, (_, low, high) in ROWS.items()}

@@ -25,3 +25,18 @@ def test_the_cell_that_reads_the_readers_pairs_says_that_they_are_one_conversati
     exec(source, names)
     assert {name: names[name] for name in left} == left
     assert "conversation" in capsys.readouterr().out
+
+
+def test_the_rules_are_fitted_on_other_pairs_than_they_are_judged_on():
+    notebook = json.loads((ROOT / "notebooks" / "07_evaluation.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    [source] = [source for source in sources if "= human_pairs(settings" in source]
+    rows = [{"prompt": f"What is {n}?", "chosen": "This.", "rejected": "That."} for n in range(20)]
+    asked = []
+    names = {"human_pairs": lambda settings, limit=None: forms.read(rows), "settings": read_settings(),
+             "conversation_keys": conversation_keys, "split_by_conversation": split_by_conversation,
+             "null_baselines": lambda fitted, judged: asked.append((fitted, judged)) or {}}
+    exec(source, names)
+    [(fitted, judged)] = asked
+    assert len(fitted) == 16 and len(judged) == 4
+    assert not {pair.turns for pair in fitted} & {pair.turns for pair in judged}
