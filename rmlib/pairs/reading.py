@@ -116,10 +116,9 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> Non
 def _row(pair: PreferencePair) -> dict[str, Any]:
     """A row that is read as this pair: several turns as messages, one as text, and messages where text would not do."""
     row: dict[str, Any] = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
-    is_plain = not any(map(MARKS.search, row.values()))
-    if len(pair.turns) > 1 or not is_plain or not _is_read_as(row, pair):
+    if len(pair.turns) > 1 or MARKS.search(pair.prompt) or not _is_read_as(row, pair):
         row["prompt"] = [{"role": role, "content": text} for role, text in pair.turns]
-    if not is_plain or not _is_read_as(row, pair):
+    if MARKS.search(f"{pair.chosen} {pair.rejected}") or not _is_read_as(row, pair):
         row |= {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
     optional = {"margin": pair.target_margin, "id": pair.id}
     return row | {key: value for key, value in optional.items() if value is not None}

@@ -519,8 +519,8 @@ def test_written_rows_are_readable_by_people(tmp_path):
         '{"prompt": "a", "chosen": "b", "rejected": "c"}\n'
     )
     write_pairs(tmp_path / "p.jsonl", [PreferencePair(TURNS[-2:], "b", "c")])
-    assert json.loads((tmp_path / "p.jsonl").read_text())["prompt"] == [
-        says("assistant", "Hello"), says("user", "Capital?")]
+    assert json.loads((tmp_path / "p.jsonl").read_text()) == {
+        "prompt": [says("assistant", "Hello"), says("user", "Capital?")], "chosen": "b", "rejected": "c"}
 
 
 # --- real comparisons ------------------------------------------------------------------------------------------------
