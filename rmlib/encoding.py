@@ -153,7 +153,7 @@ def encode(
     for index, (pair, parts) in enumerate(zip(pairs, part_tokens(tokenizer, pairs, spec))):
         uncut = len(parts.prompt)
         is_long = uncut + parts.longest > spec.room
-        if is_long and spec.rendering == "template":
+        if is_long and spec.rendering == "template" and overlong == "keep_response":
             parts = without_oldest_turns(tokenizer, pair, spec.room)
         if not is_long or overlong == "keep_response":
             encoded.append(_assemble(index, parts, uncut, spec))

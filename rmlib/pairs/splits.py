@@ -30,8 +30,9 @@ def conversation_keys(pairs: Sequence[PreferencePair], *others: Sequence[Prefere
     """A key for each of `pairs`, equal for all pairs of one conversation, however far into it they were compared.
 
     It is the first human turn, with all white space made single spaces. A single human turn may be a transcript in a
-    template that nothing here knows: where it goes on from another prompt of `pairs` or `others`, after a line break, a
-    template's token or one of that prompt's responses, it takes that prompt's key. The order of the pairs changes none.
+    template that nothing here knows: where it goes on from another prompt of `pairs` or `others`, by two lines or more,
+    a template's token, a label or one of that prompt's responses, it takes that prompt's key. The order of the pairs
+    changes none.
     """
     answers: defaultdict[str, set[str]] = defaultdict(set)
     for pair in (pair for part in (pairs, *others) for pair in part):
