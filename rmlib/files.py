@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 GZIP_MAGIC = b"\x1f\x8b"
 # How files begin that hold no lines of text, and what to do about it.
 UNREADABLE = {
@@ -32,7 +34,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a path to write a file at, which takes `path`'s place when the block ends.
 
     Killed at any moment, or stopped by an exception in the block, `path` is what it was: the old file, or none.
-    Raises ValueError where `path` is a directory. One writer at a time for each path.
+    Raises ValueError where `path` is a directory, OSError where it can't be written. One writer at a time for a path.
     """
     path = Path(path).resolve()
     if path.is_dir():
@@ -44,6 +46,8 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{path}: can't be written, and is what it was before: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

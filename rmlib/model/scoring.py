@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,12 +31,20 @@ def score_pairs_distributed(
     model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192
 ) -> np.ndarray:
     """score_pairs with the pairs dealt out to the processes: (2, N) float32, in order."""
+    encoded = encode(model.tokenizer, pairs, model.encoding)
+    tell_cuts(encoded, len(pairs))
+    return score_encoded_distributed(model, encoded, token_budget)
+
+
+def score_encoded_distributed(
+    model: RewardModel, encoded: Sequence[EncodedPair], token_budget: int = 8192
+) -> np.ndarray:
+    """As `score_encoded`, the pairs dealt out to the processes: (2, N) float32."""
     state = PartialState()
-    mine = range(state.process_index, len(pairs), state.num_processes)
-    ours = score_pairs(model, [pairs[i] for i in mine], token_budget)
-    scores = np.full((2, len(pairs)), np.nan, dtype=np.float32)
-    for indices, theirs in gather_object([(list(mine), ours)]):
-        scores[:, indices] = theirs
+    scores = np.empty((2, len(encoded)), dtype=np.float32)
+    mine = [replace(pair, index=at) for at, pair in enumerate(encoded[state.process_index :: state.num_processes])]
+    for rank, theirs in enumerate(gather_object([score_encoded(model, mine, token_budget)])):
+        scores[:, rank :: state.num_processes] = theirs
     return scores
 
 

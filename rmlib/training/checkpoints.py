@@ -17,18 +17,22 @@ from torch import Tensor, nn
 
 from rmlib.files import atomic_file
 
+NEWEST = "newest.safetensors"
 RECORD = ("step", "epoch", "loss", "learning_rate", "grad_norm", "pairs_per_second")
 
 
-def write(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, history: list[dict]) -> None:
+def write(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, history: list[dict],
+          best: dict[str, Tensor]) -> None:
     """Put a checkpoint in place of the one at `path`, which is whole at every moment.
 
     Tensors: `model.<name>`, tied ones once; `optimizer.<number of the parameter>.<quantity>` (exp_avg, exp_avg_sq, step
-    for AdamW); `history`, float64 (steps, 6), in the order of RECORD. Metadata: `state`, as JSON.
+    for AdamW); `history`, float64 (steps, 6), in the order of RECORD; `best.<name>`, the weights that did best in
+    validation. Metadata: `state`, as JSON.
     """
     tensors = {f"model.{name}": tensor for name, tensor in _weights(model).items()}
     for number, quantities in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{quantity}": tensor for quantity, tensor in quantities.items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     rows = [[record[name] for name in RECORD] for record in history]
     tensors["history"] = torch.tensor(rows, dtype=torch.float64)
     with atomic_file(path) as temporary:
@@ -46,18 +50,19 @@ def read_state(path: Path) -> tuple[dict, list[dict]]:
     return state, history
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put a checkpoint's weights and optimizer state in place; call it under `explained`.
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Put a checkpoint's weights and optimizer state in place, and return its best weights; call it under `explained`.
 
     Raises ValueError where they are not those of all weights and of all trained parameters, and nothing is touched.
     """
     weights: dict[str, Tensor] = {}
+    best: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
     with safe_open(path, "pt") as file:
         for key in file.keys():
             kind, _, name = key.partition(".")
-            if kind == "model":
-                weights[name] = file.get_tensor(key)
+            if kind in ("model", "best"):
+                (weights if kind == "model" else best)[name] = file.get_tensor(key)
             elif kind == "optimizer":
                 number, quantity = name.split(".")
                 moments[int(number)][quantity] = file.get_tensor(key)
@@ -70,6 +75,7 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None
         raise ValueError(f"its weights are another model's: {min(different)} is in one of the two alone, or differs")
     model.load_state_dict(weights, strict=False)  # not strict: tied weights were written under one of their names
     optimizer.load_state_dict({**ours, "state": moments})
+    return best
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
@@ -85,6 +91,8 @@ def explained(path: Path) -> Iterator[None]:
     """Turns what a missing, damaged or strange file raises into a ValueError that names the checkpoint."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError, SafetensorError) as error:
         raise ValueError(f"{path}: can't resume from this checkpoint: {error}; delete it to start again") from error
 
@@ -96,7 +104,7 @@ def random_state() -> dict:
         "python": random.getstate(),
         "numpy": [name, np.asarray(keys).tolist(), *rest],
         "torch": torch.get_rng_state().tolist(),
-        "cuda": torch.cuda.get_rng_state().tolist() if torch.cuda.is_available() else None,
+        "device": torch.get_device_module().get_rng_state().tolist() if torch.accelerator.is_available() else None,
     }
 
 
@@ -105,5 +113,5 @@ def set_random_state(state: dict) -> None:
     random.setstate((version, tuple(keys), gauss))
     np.random.set_state(tuple(state["numpy"]))
     torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(torch.tensor(state["cuda"], dtype=torch.uint8))
+    if state["device"] is not None and torch.accelerator.is_available():
+        torch.get_device_module().set_rng_state(torch.tensor(state["device"], dtype=torch.uint8))

@@ -32,15 +32,18 @@ class TrainingConfig:
     centring: float = 0.0  # λ of losses.centring_penalty
     overlong: str = "keep_response"  # what becomes of pairs longer than the window, as in encode
     checkpoint_every: int = 100  # steps
+    validate_every: int | None = None  # steps; None: at the end of each epoch
+    patience: int | None = None  # evaluations without a better one after which training stops; None: it never does
     seed: int = 0
 
     def __post_init__(self):
         for name, choices in (("precision", PRECISIONS), ("overlong", OVERLONG)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        for name in ("epochs", "batch_size", "checkpoint_every", "token_budget"):
+        optional = ("token_budget", "validate_every", "patience")
+        for name in ("epochs", "batch_size", "checkpoint_every", *optional):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value > 0 or name == "token_budget" and value is None):
+            if not (isinstance(value, int) and value > 0 or name in optional and value is None):
                 raise ValueError(f"{name} must be a whole number, more than 0, got {value!r}")
         most = {"learning_rate": sys.float_info.max, "weight_decay": sys.float_info.max, "max_grad_norm": math.inf,
                 "warmup": 1, "label_smoothing": 0.5, "centring": sys.float_info.max}

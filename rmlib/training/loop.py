@@ -1,18 +1,16 @@
-"""Training: one readable loop on Accelerate, with checkpoints from which it resumes bit for bit."""
+"""The loop: one optimizer step after another on Accelerate, with checkpoints from which it resumes bit for bit."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import torch
-import transformers
 from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -25,56 +23,36 @@ from rmlib.pairs import PreferencePair
 from rmlib.training import checkpoints
 from rmlib.training.config import TrainingConfig
 from rmlib.training.devices import has_native_bf16, make_accelerator
+from rmlib.training.identity import environment, identity
+from rmlib.training.validation import Validation
 
 _log = logging.getLogger("rmlib")
-NEWEST = "newest.safetensors"
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass
 class TrainingResult:
-    """What happened: one record a step (step, epoch, loss, learning_rate, grad_norm, pairs_per_second)."""
+    """What happened: one record a step (step, epoch, loss, learning_rate, grad_norm, pairs_per_second).
+
+    validation: one record an evaluation (step, nll). interrupted: whether `should_stop` ended the run.
+    """
 
     history: list[dict] = field(default_factory=list)
+    validation: list[dict] = field(default_factory=list)
     steps: int = 0
     pairs_seen: int = 0
     seconds: float = 0.0
     precision: str = "fp32"
     device: str = "cpu"
-
-
-def train(
-    model: RewardModel, pairs: Sequence[PreferencePair], config: TrainingConfig = TrainingConfig(),
-    *, loss: Loss | None = None, train_bias: bool = False, checkpoint_dir: Path | str | None = None,
-    resume: bool = False, on_step: Callable[[dict], None] | None = None, progress: bool = True,
-) -> TrainingResult:
-    """Train `model` in place on the pairs; the model ends on the device it was trained on.
-
-    The loss is the mean over a batch's pairs of (1 − s) softplus(m − Δ) + s softplus(m + Δ) + λ (r_c + r_r)², with the
-    config's label_smoothing s and centring λ, and the pair's target margin m where they are used.
-    loss: a loss of your own in place of the first two terms: (chosen, rejected, target_margin) -> losses, (B,) each. A
-    checkpoint knows it by its qualified name: give it one, and no lambda.
-    train_bias: whether the head's bias is trained, too; it is in any case where λ > 0, as all else leaves it free.
-    checkpoint_dir: where the checkpoint goes, as `newest.safetensors`; resume: continue from it, if it is there.
-    on_step: called after each optimizer step with its record.
-
-    Raises ValueError when there is nothing to train on, no target margin where one is wanted, a loss of your own is not
-    (B,) or comes beside label smoothing, or a checkpoint is of other data or settings, or there and not to be resumed.
-    Resume when the earlier run has ended, never beside it.
-    """
-    if checkpoint_dir and not resume and (Path(checkpoint_dir) / NEWEST).exists():
-        raise ValueError(f"{checkpoint_dir} holds a checkpoint of an earlier run: resume it, or give another directory")
-    trainer = Trainer(model, pairs, config, checkpoint_dir, loss, train_bias)
-    if resume:
-        trainer.resume()
-    return trainer.run(on_step, progress)
+    interrupted: bool = False
 
 
 class Trainer:
     """Model, optimizer and the place in the data; `run` is the loop, `step` one optimizer step."""
 
     def __init__(self, model: RewardModel, pairs: Sequence[PreferencePair], config: TrainingConfig,
-                 checkpoint_dir: Path | str | None = None, loss: Loss | None = None, train_bias: bool = False):
+                 checkpoint_dir: Path | str | None = None, loss: Loss | None = None, train_bias: bool = False,
+                 validation: Sequence[PreferencePair] = ()):
         if loss and config.label_smoothing:
             raise ValueError("label_smoothing belongs to the loss that yours is to replace: put it into yours")
         self.config, self.core, self.own_loss = config, model, loss
@@ -96,16 +74,26 @@ class Trainer:
         self.trained = [parameter for group in groups for parameter in group["params"]]
         optimizer = torch.optim.AdamW(groups, config.learning_rate, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.checkpoint = Path(checkpoint_dir) / NEWEST if checkpoint_dir else None
-        self.result = TrainingResult(precision="bf16" if self.bf16 else "fp32", device=str(device))
+        self.checkpoint = Path(checkpoint_dir) / checkpoints.NEWEST if checkpoint_dir else None
+        self.validation = Validation(model, validation, config.patience)
+        self.result = TrainingResult(validation=self.validation.history, precision="bf16" if self.bf16 else "fp32",
+                                     device=str(device))
+        self.identity = identity(
+            config, loss or smoothed_loss, self.encoded, self.target_margins, self.validation.encoded,
+            f"{model.pooling} pooling, {sum(parameter.numel() for parameter in self.trained):,} trained weights")
+        self.environment = environment(self.accelerator, self.result.precision, self.token_budget)
 
-    def run(self, on_step: Callable[[dict], None] | None = None, progress: bool = True) -> TrainingResult:
-        """The loop: batches in order from where we are, a step each, a checkpoint now and then."""
+    def run(self, on_step: Callable[[dict], None] | None = None, should_stop: Callable[[], bool] | None = None,
+            progress: bool = True) -> TrainingResult:
+        """The loop: batches in order from where we are, a step each, a look at the validation pairs and a checkpoint
+        now and then."""
         result, hidden = self.result, not (progress and self.accelerator.is_main_process)
         started = time.perf_counter() - result.seconds
         with tqdm(total=self.config.epochs * len(self.encoded), initial=result.pairs_seen, unit="pair", desc="training",
                   smoothing=0.1, disable=hidden) as bar:
             for epoch, batch in self.batches(start=result.steps):
+                if self.validation.is_over:
+                    break
                 learning_rate = self.learning_rate(result.steps)
                 loss, grad_norm = self.step(batch, learning_rate)
                 result.steps += 1
@@ -117,13 +105,28 @@ class Trainer:
                 result.history.append(record)
                 bar.update(len(batch))
                 bar.set_postfix(loss=f"{loss:.3f}")
-                due = result.steps % self.config.checkpoint_every == 0 or result.steps == self.total_steps
-                if self.checkpoint and due:
-                    self.save(self.checkpoint)
+                self.look_up(should_stop)
                 if on_step:
                     on_step(record)
+                if result.interrupted:
+                    break
+        if not result.interrupted:
+            self.validation.restore_best()
         self.core.eval()
         return result
+
+    def look_up(self, should_stop: Callable[[], bool] | None) -> None:
+        """After a step: validate and write a checkpoint where they are due, or the run is to stop."""
+        steps, is_last = self.result.steps, self.result.steps == self.total_steps
+        if self.validation.encoded and (is_last or steps % (self.config.validate_every or self.steps_per_epoch) == 0):
+            self.validation.evaluate(steps)
+        if should_stop and should_stop():
+            self.accelerator.set_trigger()
+        stops = self.accelerator.check_trigger()  # the same in all processes, whichever was asked to stop
+        is_due = is_last or stops or self.validation.is_over or steps % self.config.checkpoint_every == 0
+        if self.checkpoint and is_due:
+            self.save(self.checkpoint)
+        self.result.interrupted = stops
 
     def batches(self, start: int = 0) -> Iterator[tuple[int, list[int]]]:
         """(epoch, indices of a global batch) from step `start` on; the order depends on seed and epoch alone."""
@@ -142,14 +145,22 @@ class Trainer:
         return self.config.learning_rate * share
 
     def step(self, batch: Sequence[int], learning_rate: float) -> tuple[float, float]:
-        """One optimizer step on a global batch: (mean loss over its pairs, gradient norm before clipping)."""
+        """One optimizer step on a global batch: (mean loss over its pairs, gradient norm before clipping).
+
+        Raises ValueError, before the step is made, where one of the two is no finite number.
+        """
         total = self.backward(batch)
-        grad_norm = self.accelerator.clip_grad_norm_(self.trained, self.config.max_grad_norm)
+        loss = (self.accelerator.reduce(total, "sum") / len(batch)).item()
+        grad_norm = float(self.accelerator.clip_grad_norm_(self.trained, self.config.max_grad_norm))
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            raise ValueError(f"step {self.result.steps + 1} was not made: its loss is {loss} and its gradient's norm "
+                             f"{grad_norm}; an earlier checkpoint stays as it is. Start again with a lower learning "
+                             f"rate{', or with precision fp32' if self.bf16 else ''}")
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.model.zero_grad()  # the head's bias, too, which the optimizer need not know
-        return (self.accelerator.reduce(total, "sum") / len(batch)).item(), float(grad_norm)
+        return loss, grad_norm
 
     def backward(self, batch: Sequence[int]) -> Tensor:
         """Accumulate the gradient of the batch's mean loss; returns the sum of this process's losses."""
@@ -183,14 +194,17 @@ class Trainer:
         return total + centring_penalty(chosen, rejected, weight, "sum") if weight else total
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint of everything the run depends on."""
+        """Write a checkpoint of everything the run depends on. Raises ValueError for weights that are not finite."""
+        if not all(parameter.isfinite().all() for parameter in self.trained):
+            raise ValueError(f"after step {self.result.steps} weights are no finite numbers; an earlier checkpoint "
+                             "stays as it is. Start again with a lower learning rate")
         random_states = gather_object([checkpoints.random_state()])  # one of each process
         if self.accelerator.is_main_process:
             result = asdict(self.result)
             history = result.pop("history")
-            state = {"identity": self.identity, "environment": self._environment(), "result": result,
+            state = {"identity": self.identity, "environment": self.environment, "result": result,
                      "random_states": random_states}
-            checkpoints.write(path, self.core, self.optimizer, state, history)
+            checkpoints.write(path, self.core, self.optimizer, state, history, self.validation.best)
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> None:
@@ -198,7 +212,11 @@ class Trainer:
 
         Raises ValueError when it can't be read or belongs to other data or settings.
         """
-        if self.checkpoint is None or not self.checkpoint.exists():
+        found = gather_object([self.checkpoint is not None and self.checkpoint.exists()])  # one of each process
+        if any(found) and not all(found):
+            raise ValueError(f"{self.checkpoint}: only some of the processes see this checkpoint: give a directory that "
+                             "all of them share")
+        if not any(found):
             _log.warning("no checkpoint to resume from: starting at the first step")
             return
         state, history = checkpoints.read_state(self.checkpoint)
@@ -206,38 +224,18 @@ class Trainer:
             if (theirs := state["identity"].get(name)) != ours:
                 raise ValueError(f"the checkpoint was made with another {name}: {theirs}, now {ours}; resume with the "
                                  "same, or start again in another directory")
-        for name, ours in self._environment().items():
+        for name, ours in self.environment.items():
             if (theirs := state["environment"].get(name)) != ours:
                 _log.warning("resumed with another %s: %s, was %s; the result will differ", name, ours, theirs)
         with checkpoints.explained(self.checkpoint):
             here = {"device": self.result.device, "precision": self.result.precision}
             self.result = TrainingResult(history=history, **state["result"] | here)
+            self.validation.history = self.result.validation
             random_states = state["random_states"]
             random_state = random_states[self.accelerator.process_index % len(random_states)]
-            checkpoints.load(self.checkpoint, self.core, self.optimizer)
+            self.validation.best = checkpoints.load(self.checkpoint, self.core, self.optimizer)
             checkpoints.set_random_state(random_state)
         _log.info("resumed at step %d of %d", self.result.steps, self.total_steps)
-
-    @cached_property
-    def identity(self) -> dict:
-        """What must be the same for a run to be continued: settings, loss, data, pooling and number of weights."""
-        digest = hashlib.sha256()
-        for pair in self.encoded:
-            digest.update(pair.chosen.tobytes() + b"|" + pair.rejected.tobytes() + b"\n")
-            digest.update(repr(self.target_margins[pair.index]).encode())
-        trained = sum(parameter.numel() for parameter in self.trained)
-        settings = {name: value for name, value in asdict(self.config).items() if name != "checkpoint_every"}
-        loss = self.own_loss or smoothed_loss
-        name = getattr(loss, "__qualname__", type(loss).__qualname__)
-        return {**settings, "loss": f"{loss.__module__}.{name}",
-                "data": f"{len(self.encoded)} pairs, sha256 {digest.hexdigest()}",
-                "model": f"{self.core.pooling} pooling, {trained:,} trained weights"}
-
-    def _environment(self) -> dict:
-        """What the last bits of a run depend on beside data and settings."""
-        return {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes,
-                "precision": self.result.precision, "device": self.accelerator.device.type,
-                "torch": torch.__version__, "transformers": transformers.__version__}
 
 
 def _parameter_groups(model: RewardModel, weight_decay: float, train_bias: bool) -> list[dict]:
