@@ -214,9 +214,8 @@ class Trainer:
         """
         found = gather_object([self.checkpoint is not None and self.checkpoint.exists()])  # one of each process
         if any(found) and not all(found):
-            raise ValueError(f"{self.checkpoint}: only some of the processes see this checkpoint: give a directory that "
-                             "all of them share")
-        if not any(found):
+            raise ValueError(f"{self.checkpoint}: only some of the processes see it: give a directory that all share")
+        if self.checkpoint is None or not any(found):
             _log.warning("no checkpoint to resume from: starting at the first step")
             return
         state, history = checkpoints.read_state(self.checkpoint)

@@ -151,14 +151,16 @@ def test_what_is_held_out_is_no_conversation_of_the_training(train, tmp_path):
     whole = [pair.prompt for pair, key in zip(everything, conversation_keys(everything)) if key in keys]
     assert sorted(pair.prompt for pair in held_out) == sorted(whole)
     history = json.loads((tmp_path / "run" / "training.json").read_text())
-    assert history["pairs_seen"] == len(everything) - len(held_out) and 0 < len(held_out) < len(everything)
+    validation = read_pairs(tmp_path / "run" / "validation.jsonl").pairs
+    assert len(held_out) and len(validation) and not keys & set(conversation_keys(validation))
+    assert history["pairs_seen"] == len(everything) - len(held_out) - len(validation) > 0
 
 
 def test_train_looks_its_pairs_over_before_it_trains(train, tmp_path):
     rows = [{"prompt": "grass " * 20, "chosen": "is green", "rejected": "is blue"}, ROWS[0], ROWS[0], *ROWS[1:4]]
     source = write(tmp_path / "pairs.jsonl", [*rows, BAD["empty response"]])
     other = write(tmp_path / "other.jsonl", [ROWS[1], GOOD | {"prompt": "hot?"}])
-    code, out, err = train("--eval", other, "--max-length", 20, pairs=source)
+    code, out, err = train("--eval", other, "--max-length", 20, "--validation-share", 0, pairs=source)
     assert code == 0 and "identical" not in out
     told = err[: err.index("pairs encoded")].splitlines()  # what training itself says begins here
     report = told[next(i for i, line in enumerate(told) if line.split() == ["training", "held", "out"]) :]
@@ -173,7 +175,7 @@ def test_train_looks_its_pairs_over_before_it_trains(train, tmp_path):
 def test_parts_of_one_file_share_no_conversation_and_its_bad_rows_are_told_with_the_training(train, tmp_path):
     code, _, err = train(pairs=write(tmp_path / "mixed.jsonl", [BAD["null"], *ROWS]))
     lines = {line[:38].strip(): line[38:].split() for line in err.splitlines()}
-    assert code == 0 and lines["rows"] == ["13", "3"] and lines["bad"] == ["1", "7.7%", "0"]
+    assert code == 0 and lines["rows"] == ["12", "3"] and lines["bad"] == ["1", "8.3%", "0"]
     assert lines["held-out pairs whose prompt is here"] == lines["whose conversation is"] == ["0"]
 
 
@@ -191,7 +193,7 @@ def test_pairs_to_evaluate_on_can_be_given_and_shared_conversations_are_told(tra
     other = write(tmp_path / "other.jsonl", [GOOD | {"prompt": "Is it cold?"}, GOOD, GOOD | {"prompt": "hot?"}])
     code, out, err = train("--eval", other)
     assert code == 0 and "held out: 3 pairs" in out
-    assert "1 of the 3 pairs of --eval are of conversations that are trained on" in err
+    assert "1 of the 3 pairs of --eval are of conversations that are in PAIRS" in err
 
 
 def test_limit_takes_the_first_good_rows_or_all_there_are(train, tmp_path):
@@ -202,7 +204,7 @@ def test_limit_takes_the_first_good_rows_or_all_there_are(train, tmp_path):
 
 
 def test_the_gold_world_is_a_source_of_pairs(train, run, monkeypatch, tmp_path):
-    monkeypatch.setattr(sources, "WORLD_TEST", 40)
+    monkeypatch.setattr(sources, "WORLD_PAIRS", {"train": 24, "validation": 8, "test": 40})
     code, out, err = train("--limit", 24, pairs="world")
     assert re.search(r"\n  pairs +24 +40\n", err) and re.search(r"\nheld-out pairs whose prompt is here +0\n", err)
     assert code == 0 and "held out: 40 pairs" in out and "the gold reward itself agrees with 0." in out

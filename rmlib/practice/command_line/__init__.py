@@ -13,12 +13,14 @@ _log = logging.getLogger("rmlib")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, or 2 where the user can mend what went wrong."""
+    """Run one command; returns the exit code: 0, 2 where the user can mend what went wrong, 130 if it was stopped."""
     options = parser().parse_args(arguments)
     # After the arguments, so that who asks for --help need not wait for torch.
     from accelerate import PartialState
+    from accelerate.utils.memory import should_reduce_batch_size
 
     from rmlib.practice.command_line.commands import COMMANDS
+    from rmlib.practice.command_line.signals import STOPPED
     from rmlib.training import join_processes
 
     try:
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         _log.handlers = [logging.StreamHandler(sys.stderr)]
         _log.setLevel(logging.INFO if PartialState().is_main_process else logging.ERROR)  # from one process of many
         _log.propagate = False
-        COMMANDS[options.command](options)
+        code = COMMANDS[options.command](options)
         sys.stdout.flush()  # here, and not at exit, where a reader that went away could no longer be caught
         PartialState().destroy_process_group()  # or a process that ends first can bring down one that is still leaving
     except BrokenPipeError:
@@ -34,7 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 2 if options.command == "train" else 0
+    except KeyboardInterrupt:
+        _log.error("stopped")
+        return STOPPED
     except (ValueError, OSError, ImportError) as error:
         _log.error("error: %s", error)
         return 2
-    return 0
+    except (RuntimeError, MemoryError) as error:
+        if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+            raise
+        _log.error("error: out of memory: give --token-budget, half of what it was or less, or in training a smaller "
+                   "--max-length; files are whole, and a training goes on with --resume (%s)", error)
+        return 2
+    return code

@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     pairs_help = ("preference pairs: JSON lines or an array, CSV, parquet, hf:owner/name:split (README has the forms), "
                   "or the word `world` for the gold world")
 
+    budget_help = "padded tokens of a forward: less for less memory"
     command = commands.add_parser("train", help="train a reward model and evaluate it on held-out pairs")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
     command.add_argument("--out", required=True, metavar="DIR", help="where model, checkpoint and held-out rows go")
@@ -34,6 +35,14 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--eval", metavar="PAIRS", help="evaluate on these; default: hold out whole conversations")
     share = _number(float, 0, 1)
     command.add_argument("--held-out", type=share, default=0.2, metavar="SHARE", help="of the pairs (default 0.2)")
+    command.add_argument("--validation", metavar="PAIRS", help="judge the training as it goes on these, and keep the "
+                         "weights that did best; default: whole conversations of the rest")
+    command.add_argument("--validation-share", type=_number(float, 0, 1, closed=True), metavar="SHARE",
+                         help="of the pairs (default 0.1); 0: none, and the last weights are kept")
+    command.add_argument("--validate-every", type=count, metavar="STEPS", help="default: at the end of each epoch")
+    command.add_argument("--patience", type=count, metavar="N", help="stop when N validations in a row were no better")
+    command.add_argument("--start-from", metavar="DIR", help="begin with a saved model, head included, in place of a "
+                         "backbone")
     command.add_argument("--epochs", type=count, default=1)
     command.add_argument("--batch-size", type=count, default=16, help="pairs an optimizer step (default 16)")
     rate = _number(float, 0)
@@ -46,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--precision", choices=_PRECISIONS, default="auto", help="of the compute")
     command.add_argument("--seed", type=_number(int, -1, 2**32), default=0)
     command.add_argument("--max-length", type=count, metavar="L", help="tokens of prompt and response together")
+    command.add_argument("--token-budget", type=count, metavar="N", help=budget_help)
     command.add_argument("--limit", type=count, metavar="N", help="use the first N good pairs")
     command.add_argument("--checkpoint-every", type=count, default=100, metavar="STEPS")
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
@@ -58,12 +68,14 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
     command.add_argument("--json", action="store_true", help="one JSON object on stdout: all figures of the report")
     command.add_argument("--validation", metavar="PAIRS", help="fit a temperature on these, and tell what it does")
+    command.add_argument("--token-budget", type=count, default=8192, metavar="N", help=budget_help)
     command.add_argument("--report", metavar="FILE", help="write a page for the browser, with figures: report.html")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
 
     command = commands.add_parser("score", help="rewards of both responses of each pair, a JSON line for each line")
     command.add_argument("model", metavar="DIR")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
+    command.add_argument("--token-budget", type=count, default=8192, metavar="N", help=budget_help)
     return whole
 
 

@@ -26,6 +26,7 @@ from rmlib.files import atomic_write_text
 from rmlib.model import RewardModel, score_pairs_distributed
 from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair, write_pairs
 from rmlib.practice.command_line.arguments import check_report
+from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import (
     WORLD,
     gold_margins,
@@ -44,16 +45,16 @@ _log = logging.getLogger("rmlib")
 SCORE_CHUNK = 1024  # rows held in memory at a time
 
 
-def run_train(options: argparse.Namespace) -> None:
+def run_train(options: argparse.Namespace) -> int:
     out = Path(options.out)
     _check_out(out, options.resume)
     set_seed(options.seed)
-    training, held_out = training_data(options)
-    backbone = options.backbone or read_settings().backbone
-    model = RewardModel(backbone, options.pooling, options.max_length, options.rendering)
-    # Before the training: what can't be written shows now. A run that goes on has its held-out pairs already.
-    if PartialState().is_main_process and not (options.resume and (out / "held_out.jsonl").exists()):
-        write_pairs(out / "held_out.jsonl", held_out.pairs)
+    training, held_out, validation = training_data(options)
+    backbone, model = _model(options)
+    for name, part in (("held_out.jsonl", held_out), ("validation.jsonl", validation)):
+        # Before the training: what can't be written shows now. A run that goes on has these pairs already.
+        if PartialState().is_main_process and part.pairs and not (options.resume and (out / name).exists()):
+            write_pairs(out / name, part.pairs)
     _log.info("backbone %s, %s pooling, %d tokens at most; conversations are rendered as %s", backbone, model.pooling,
               model.encoding.max_length, model.encoding)
     if is_embedded(backbone) and options.pairs != WORLD:
@@ -66,32 +67,50 @@ def run_train(options: argparse.Namespace) -> None:
         learning_rate=options.learning_rate or learning_rate_for(backbone),
         label_smoothing=options.label_smoothing, centring=options.centring,
         use_target_margin=options.use_target_margin, checkpoint_every=options.checkpoint_every,
+        token_budget=options.token_budget, validate_every=options.validate_every, patience=options.patience,
     )
-    result = train(model, training.pairs, config, checkpoint_dir=out / "checkpoints", resume=options.resume)
+    with stop_on_signals() as should_stop:
+        result = train(model, training.pairs, config, validation=validation.pairs, checkpoint_dir=out / "checkpoints",
+                       resume=options.resume, should_stop=should_stop)
+    if result.interrupted:
+        _log.warning("stopped after step %d, which is saved: the same command with --resume goes on", result.steps)
+        return STOPPED
     if PartialState().is_main_process:
         model.save_pretrained(out)
         atomic_write_text(out / "training.json", json.dumps({"settings": asdict(config), **asdict(result)}) + "\n")
     _log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
              result.precision, out)
-    evaluation = evaluate(model, held_out.pairs)
+    evaluation = evaluate(model, held_out.pairs, options.token_budget or 8192)
     if PartialState().is_main_process:
         from_world = options.pairs == WORLD and not options.eval
         _tell(evaluation, gold_margins(held_out.pairs) if from_world else None, title="held out: ")
+    return 0
 
 
-def run_evaluate(options: argparse.Namespace) -> None:
+def _model(options: argparse.Namespace) -> tuple[str, RewardModel]:
+    """The model to train and what it is made from: a backbone, or a saved model."""
+    if not options.start_from:
+        backbone = options.backbone or read_settings().backbone
+        return backbone, RewardModel(backbone, options.pooling, options.max_length, options.rendering)
+    auto = {"backbone": None, "pooling": "auto", "max_length": None, "rendering": "auto"}
+    if given := [name for name, default in auto.items() if getattr(options, name) != default]:
+        raise ValueError(f"--{given[0].replace('_', '-')} is part of the model that --start-from gives: leave it out")
+    return options.start_from, RewardModel.from_pretrained(options.start_from)
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
     if options.report is not None:
         check_report(options)
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
     found = read_source(options.pairs, options.strict, None, split="test")
     given = options.validation is not None
     validation = read_source(options.validation, options.strict, None, split="validation").pairs if given else []
-    margins = reward_margins(score_pairs_distributed(model, found.pairs))  # (N,)
+    margins = reward_margins(score_pairs_distributed(model, found.pairs, options.token_budget))  # (N,)
     calibrated, unfitted = {}, None
     if validation:
         warn_of_shared(validation, found.pairs, "--validation",
                         "evaluated, so the figures at its temperature will flatter")
-        on_validation = reward_margins(score_pairs_distributed(model, validation))
+        on_validation = reward_margins(score_pairs_distributed(model, validation, options.token_budget))
         try:
             calibrated = _calibrated(on_validation, margins, found.pairs)
         except ValueError as error:
@@ -101,6 +120,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         _tell_all(model, found, margins, gold, calibrated, options)
     if unfitted:
         raise ValueError(unfitted)
+    return 0
 
 
 def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.ndarray | None, calibrated: dict,
@@ -137,12 +157,12 @@ def _temperature_line(temperature: float, validation_pairs: int, calibrated: dic
     return f"temperature {temperature:.3f}, from {validation_pairs} validation pairs; with it {figures}"
 
 
-def run_score(options: argparse.Namespace) -> None:
+def run_score(options: argparse.Namespace) -> int:
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
     rows = rows_of(options.pairs)
     told = failed = 0
     while chunk := list(islice(rows, SCORE_CHUNK)):
-        for scored in _score_rows(model, chunk):
+        for scored in _score_rows(model, chunk, options.token_budget):
             told, failed = told + 1, failed + ("error" in scored)
             if PartialState().is_main_process:
                 print(json.dumps(scored))
@@ -150,11 +170,14 @@ def run_score(options: argparse.Namespace) -> None:
         _log.warning("%s: %d of %d rows have no score; their lines say why", options.pairs, failed, told)
     if failed == told:
         raise ValueError(f"{options.pairs}: no row can be used")
+    return 0
 
 
-def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut]) -> Iterator[dict]:
+def _score_rows(
+    model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut], token_budget: int
+) -> Iterator[dict]:
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
-    scores = iter(score_pairs_distributed(model, pairs).T.tolist())
+    scores = iter(score_pairs_distributed(model, pairs, token_budget).T.tolist())
     for row in rows:
         if isinstance(row, PreferencePair):
             chosen, rejected = next(scores)

@@ -28,18 +28,42 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("rmlib")
 WORLD = "world"
-WORLD_TRAIN, WORLD_TEST = 20_000, 4_000  # pairs
+WORLD_PAIRS = {"train": 20_000, "validation": 2_000, "test": 4_000}
+VALIDATION_SHARE = 0.1
 
 
-def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
-    """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
+def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet, PairSet]:
+    """Pairs to train on, pairs held out and pairs for validation: given apart, from the world's own splits, or whole
+    conversations."""
+    training, held_out = _held_out(options)
+    if options.validation and options.validation_share is not None:
+        raise ValueError("give --validation or --validation-share, not both")
+    share = VALIDATION_SHARE if options.validation_share is None else options.validation_share
+    if options.validation or options.pairs == WORLD and share:
+        validation = read_source(options.validation or WORLD, options.strict, None, split="validation")
+        warn_of_shared(validation.pairs, training.pairs, "--validation", "trained on, so it will find no overfitting")
+        warn_of_shared(held_out.pairs, validation.pairs, "those held out",
+                       "in --validation, which chooses the weights, so the figures will flatter")
+        return training, held_out, validation
+    if not share:
+        return training, held_out, replace(held_out, pairs=[])
+    total = len(training.pairs) + (0 if options.eval else len(held_out.pairs))
+    try:
+        rest, apart = split_by_conversation(training.pairs, min(share * total / len(training.pairs), 0.5), options.seed)
+    except ValueError as error:
+        raise ValueError(f"for validation: {error}; or do without it, by --validation-share 0") from error
+    _log.info("for validation: %d of %d pairs, in whole conversations", len(apart), total)
+    return replace(training, pairs=rest), held_out, replace(held_out, pairs=apart)
+
+
+def _held_out(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
     found = read_source(options.pairs, options.strict, options.limit, split="train")
     if options.use_target_margin and (negative := sum((pair.target_margin or 0) < 0 for pair in found.pairs)):
         _log.warning("%d of %d pairs have a negative margin: the loss wants their rejected response ahead", negative,
                      len(found.pairs))
     if options.eval:
         held_out = read_source(options.eval, options.strict, None, split="test")
-        warn_of_shared(held_out.pairs, found.pairs, "--eval", "trained on, so its figures will flatter")
+        warn_of_shared(held_out.pairs, found.pairs, "--eval", "in PAIRS, so its figures will flatter")
         return found, held_out
     if options.pairs == WORLD:
         return found, read_source(WORLD, False, None, split="test")
@@ -66,7 +90,7 @@ def warn_of_shared(pairs: list[PreferencePair], others: list[PreferencePair], op
 
 def read_source(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
     if source == WORLD:
-        pairs = _world().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
+        pairs = _world().pairs(limit or WORLD_PAIRS[split], split)
         return PairSet(pairs, bad_rows=[], left_out=[], name=WORLD)
     found = forms.read(source, strict=strict, limit=limit)
     _log.info(found.summary())
@@ -79,7 +103,7 @@ def read_source(source: str, strict: bool, limit: int | None, split: str) -> Pai
 
 def rows_of(source: str) -> Iterator[PreferencePair | BadRow | LeftOut]:
     """The rows of a file, or the test pairs of the world."""
-    return iter(_world().pairs(WORLD_TEST, "test")) if source == WORLD else forms.iter_items(source)
+    return iter(_world().pairs(WORLD_PAIRS["test"], "test")) if source == WORLD else forms.iter_items(source)
 
 
 def gold_margins(pairs: list[PreferencePair]) -> np.ndarray:

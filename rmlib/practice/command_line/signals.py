@@ -1,0 +1,30 @@
+"""Ctrl-C and SIGTERM as a request: the training makes its step, saves a checkpoint and ends."""
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+STOPPED = 130  # exit code, as shells have it for Ctrl-C
+_log = logging.getLogger("rmlib")
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Yields a function that tells whether a signal has come; in the block signals have no other effect."""
+    received: list[int] = []
+
+    def note(number: int, _frame) -> None:
+        if not received:
+            _log.warning("%s: stopping after this step; kill -9 would lose what came after the last checkpoint",
+                         signal.Signals(number).name)
+        received.append(number)
+
+    # What was started to ignore a signal, as shells start background jobs, goes on ignoring it.
+    ours = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) != signal.SIG_IGN]
+    earlier = {each: signal.signal(each, note) for each in ours}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for each, handler in earlier.items():
+            signal.signal(each, handler)
