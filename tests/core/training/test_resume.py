@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from killed_training import FROM_OUTSIDE, INSIDE_A_WRITE
+from killed_training import FROM_OUTSIDE, INSIDE_A_WRITE, SIGNALS
 from places import ROOT
 from resume_parts import CONFIG, PAIRS, changed, checkpoint, parts, run
 from safetensors.torch import load_file
@@ -55,6 +55,13 @@ def test_killed_and_resumed_equals_uninterrupted(killed, moment):
     directory, outcomes = killed
     assert outcomes["uninterrupted"] == [0]
     assert outcomes[moment][:2] == [-signal.SIGKILL, 0]
+    assert_same_checkpoint(checkpoint(directory / moment), checkpoint(directory / "uninterrupted"))
+
+
+@pytest.mark.parametrize("moment", SIGNALS)
+def test_stopped_by_a_signal_and_resumed_equals_uninterrupted(killed, moment):
+    directory, outcomes = killed
+    assert outcomes[moment] == [130, 0, [NEWEST]]  # it wrote a checkpoint before it went
     assert_same_checkpoint(checkpoint(directory / moment), checkpoint(directory / "uninterrupted"))
 
 
