@@ -134,7 +134,8 @@ class EncodedPair:
 
 
 def encode(
-    tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec, overlong: str = "keep_response"
+    tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec, overlong: str = "keep_response",
+    same_cut: bool = False,
 ) -> list[EncodedPair]:
     """Encode pairs so that the response survives and both responses see the same cut of the prompt.
 
@@ -144,19 +145,20 @@ def encode(
     that response's end); "drop" leaves pairs that do not fit out; "error" raises ValueError at the first of them.
 
     Of a chat template whole turns go, as few as need be, before tokens of the last question do.
-
-    Returns a list of EncodedPair, in order. Raises ValueError also where a chat template refuses a conversation.
+    same_cut: for pairs of one prompt, all of which then see the cut that the longest response of all needs.
+    Raises ValueError also where a chat template refuses a conversation.
     """
     if overlong not in OVERLONG:
         raise ValueError(f"overlong must be one of {OVERLONG}, got {overlong!r}")
-    encoded = []
-    for index, (pair, parts) in enumerate(zip(pairs, part_tokens(tokenizer, pairs, spec))):
-        uncut = len(parts.prompt)
-        is_long = uncut + parts.longest > spec.room
+    encoded, uncut = [], part_tokens(tokenizer, pairs, spec)
+    longest = max((parts.length for parts in uncut), default=0)
+    for index, (pair, parts) in enumerate(zip(pairs, uncut)):
+        room = spec.room - (longest - parts.length if same_cut else 0)
+        is_long, tokens = parts.length > room, len(parts.prompt)
         if is_long and spec.rendering == "template" and overlong == "keep_response":
-            parts = without_oldest_turns(tokenizer, pair, spec.room)
+            parts = without_oldest_turns(tokenizer, pair, room)
         if not is_long or overlong == "keep_response":
-            encoded.append(_assemble(index, parts, uncut, spec))
+            encoded.append(_assemble(index, parts, tokens, spec, room))
         elif overlong == "error":
             where = f" (line {pair.line})" if pair.line else ""
             raise ValueError(f"pair {index}{where} is longer than max_length = {spec.max_length} tokens; raise "
@@ -171,9 +173,9 @@ def part_tokens(tokenizer, pairs: Sequence[PreferencePair], spec: EncodingSpec) 
     return plain_parts(tokenizer, pairs, spec.rendering == "transcript", spec.lead)
 
 
-def _assemble(index: int, parts: Parts, uncut: int, spec: EncodingSpec) -> EncodedPair:
-    """One pair; uncut: tokens that its prompt has where nothing is left out."""
-    over = max(0, len(parts.prompt) + parts.longest - spec.room)
+def _assemble(index: int, parts: Parts, uncut: int, spec: EncodingSpec, room: int) -> EncodedPair:
+    """One pair, its prompt cut to fit `room`; uncut: tokens that the prompt has where nothing is left out."""
+    over = max(0, parts.length - room)
     prompt = [*parts.before, *parts.asked[over:], *parts.after]
     space = spec.room - len(prompt)
     head = [*spec.prefix, *prompt, *spec.between]

@@ -39,6 +39,11 @@ class Parts:
         """Tokens of the longer response."""
         return max(len(self.chosen), len(self.rejected))
 
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt and the longer response."""
+        return len(self.prompt) + self.longest
+
 
 def plain_parts(tokenizer, pairs: Sequence[PreferencePair], always_transcript: bool, lead: str) -> list[Parts]:
     """A bare prompt (or, if `always_transcript`, a transcript of it) and responses, each tokenised by itself."""
@@ -87,7 +92,7 @@ def without_oldest_turns(tokenizer, pair: PreferencePair, room: int) -> Parts:
     shorter = [system + list(pair.turns[at:]) for at in asked] + [list(pair.turns[asked[-1] :])]
     for turns in shorter:
         [parts] = template_parts(tokenizer, [replace(pair, turns=tuple(turns))])
-        if len(parts.prompt) + parts.longest <= room:
+        if parts.length <= room:
             break
     return parts
 

@@ -16,6 +16,8 @@ from rmlib.encoding import EncodedPair, EncodingSpec, collate, read_spec
 from rmlib.model import unpadded
 from rmlib.model.backbone import check_kind, check_tokenizer, first_position, is_causal, load_backbone, window
 from rmlib.model.saving import load_weights, read_manifest, save
+from rmlib.model.scoring import encode_responses, score_encoded
+from rmlib.pairs import read_prompt
 
 POOLINGS = ("auto", "cls", "mean", "last")
 
@@ -84,6 +86,22 @@ class RewardModel(nn.Module):
         pooled = pool(hidden, attention_mask, self.pooling)  # (B, H)
         with torch.autocast(pooled.device.type, enabled=False):
             return self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+
+    def score(self, prompt, responses: Sequence[str]) -> list[float]:
+        """Rewards of one prompt's responses, in order; they are compared with each other, not with other prompts'.
+
+        prompt: text (one human turn, or a transcript), or messages ({"role", "content"} each). Where prompt and
+        response are too long, all responses see the cut of the prompt that the longest one needs.
+        Raises ValueError where there is no response, or one is no text, or the prompt can't be read.
+        """
+        encoded = encode_responses(self.tokenizer, read_prompt(prompt), responses, self.encoding)
+        in_twos = score_encoded(self, encoded)  # (2, pairs)
+        return in_twos.T.ravel()[: len(responses)].tolist()
+
+    def rank(self, prompt, responses: Sequence[str]) -> list[int]:
+        """Indices of the responses, the one of the highest reward first; equals keep their order. See `score`."""
+        rewards = self.score(prompt, responses)
+        return sorted(range(len(rewards)), key=lambda index: -rewards[index])
 
     @property
     def device(self) -> torch.device:

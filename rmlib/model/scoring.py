@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,12 +13,16 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from rmlib.encoding import EncodedPair, collate, encode, micro_batches, tell_cuts
+from rmlib.encoding import EncodedPair, EncodingSpec, collate, encode, micro_batches, tell_cuts
 from rmlib.losses import bradley_terry_loss
-from rmlib.pairs import PreferencePair
+from rmlib.pairs import PreferencePair, Turn
+from rmlib.pairs.messages import text_of
+from rmlib.pairs.pair import shown
 
 if TYPE_CHECKING:
     from rmlib.model.reward_model import RewardModel
+
+_log = logging.getLogger("rmlib")
 
 
 def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> np.ndarray:
@@ -64,6 +69,25 @@ def score_encoded(model: RewardModel, encoded: Sequence[EncodedPair], token_budg
     finally:
         model.train(training)
     return scores
+
+
+def encode_responses(
+    tokenizer, turns: Sequence[Turn], responses: Sequence[str], spec: EncodingSpec
+) -> list[EncodedPair]:
+    """Responses after the same turns, two in each pair, in order (of an odd number the last one twice), with one cut.
+
+    Raises ValueError where there is no response, or one is no text.
+    """
+    if isinstance(responses, str) or not responses:
+        raise ValueError(f"responses should be a list of texts, at least one, not {shown(responses)}")
+    texts = [text_of(each, f"response {number}").strip() for number, each in enumerate(responses)]
+    in_twos = zip(texts[::2], [*texts[1::2], texts[-1]])
+    pairs = [PreferencePair(turns, one, other) for one, other in in_twos]
+    encoded = encode(tokenizer, pairs, spec, same_cut=True)
+    if cut := max(pair.prompt_cut for pair in encoded):
+        _log.warning("the prompt lost its %d oldest tokens%s", cut, ", and a response its end" if any(
+            pair.response_cut for pair in encoded) else "")
+    return encoded
 
 
 def compute_pairwise_loss(

@@ -42,7 +42,7 @@ def iter_items(source: Any, ignored: Counter[str] | None = None) -> Iterator[Ite
     """
     if isinstance(source, Mapping):
         raise ValueError("need rows, got one mapping: choose one of its splits, or put a single row in a list")
-    for line, raw in _rows_of(source):
+    for line, raw in raw_rows(source):
         unread: dict[str, None] = {}
         try:
             plain = plain_rows(parse(raw) if isinstance(raw, bytes) else raw)
@@ -61,7 +61,7 @@ def iter_items(source: Any, ignored: Counter[str] | None = None) -> Iterator[Ite
             yield item
 
 
-def _rows_of(source: Any) -> Iterable[tuple[int, Any]]:
+def raw_rows(source: Any) -> Iterable[tuple[int, Any]]:
     """(line, row): bytes of a JSON line, or a row as it is."""
     if isinstance(source, str | os.PathLike):
         return rows_of_file(source)

@@ -464,3 +464,25 @@ def test_smoothing_and_centring_reach_the_training(train, tmp_path, option, valu
 def test_smoothing_and_centring_out_of_range_are_told(train, option, value):
     code, _, err = train(f"{option}={value}")
     assert code == 2 and f"argument {option}: should be a number from 0 to" in err
+
+
+def test_rows_of_responses_are_scored_beside_pairs(run, room, tmp_path):
+    rows = [
+        GOOD, {"id": "a", "prompt": "Is it hot?", "responses": ["yes", "no", "It is cold."]},
+        {"prompt": "Is it hot?", "responses": []}, {"prompt": "hot?", "responses": ["yes", "no"], "label": "tie"},
+        {"messages": [{"role": "user", "content": "Is it hot?"}], "system": "Be short.", "responses": ["yes"]},
+        {"prompt": "Is it hot?", "responses": ["yes", 7]}, ROWS[1], {"prompt": "", "responses": ["no", "yes", "no"]},
+    ]
+    code, out, err = run("score", room / "model", write(tmp_path / "rows.jsonl", rows))
+    model = RewardModel.from_pretrained(room / "model")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and "4 of 8 rows have no score" in err
+    system = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Is it hot?"}]
+    expected = {1: model.score("Is it hot?", rows[1]["responses"]), 4: model.score(system, ["yes"])}
+    for at, rewards in expected.items():
+        assert lines[at].pop("rewards") == pytest.approx(rewards, abs=1e-5)
+    assert lines[1] == {"id": "a"} and lines[4] == {}
+    assert [lines[at].get("line") for at in (2, 3, 5, 7)] == [3, 4, 6, 8] and "at least" in lines[2]["error"]
+    assert "response 1 should be text" in lines[5]["error"] and "labelled tie" in lines[3]["error"]
+    pairs = score_pairs(model, read_pairs(write(tmp_path / "pairs.jsonl", ROWS[:2])).pairs)
+    assert [lines[0]["chosen"], lines[6]["rejected"]] == pytest.approx([pairs[0, 0], pairs[1, 1]], abs=1e-5)

@@ -24,7 +24,9 @@ from rmlib.evaluation import (
 )
 from rmlib.files import atomic_write_text
 from rmlib.model import RewardModel, score_pairs_distributed
+from rmlib.model.scoring import encode_responses, score_encoded_distributed
 from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair, write_pairs
+from rmlib.practice.candidates import Candidates
 from rmlib.practice.command_line.arguments import check_report
 from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import (
@@ -174,16 +176,24 @@ def run_score(options: argparse.Namespace) -> int:
 
 
 def _score_rows(
-    model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut], token_budget: int
+    model: RewardModel, rows: list[PreferencePair | Candidates | BadRow | LeftOut], token_budget: int
 ) -> Iterator[dict]:
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
     scores = iter(score_pairs_distributed(model, pairs, token_budget).T.tolist())
+    asked = [encode_responses(model.tokenizer, row.turns, row.responses, model.encoding)
+             for row in rows if isinstance(row, Candidates)]
+    rewards = iter(score_encoded_distributed(model, [pair for each in asked for pair in each], token_budget).T)
     for row in rows:
-        if isinstance(row, PreferencePair):
-            chosen, rejected = next(scores)
-            yield ({} if row.id is None else {"id": row.id}) | {"chosen": chosen, "rejected": rejected}
-        else:
+        if isinstance(row, BadRow | LeftOut):
             yield {"line": row.line, "error": row.message}
+            continue
+        name = {} if row.id is None else {"id": row.id}
+        if isinstance(row, Candidates):
+            found = np.concatenate(list(islice(rewards, -(-len(row.responses) // 2))))  # two in each encoded pair
+            yield name | {"rewards": found[: len(row.responses)].tolist()}
+        else:
+            chosen, rejected = next(scores)
+            yield name | {"chosen": chosen, "rejected": rejected}
 
 
 def _tell(evaluation: Evaluation, gold: np.ndarray | None, title: str = "") -> None:

@@ -20,6 +20,7 @@ from rmlib.pairs import (
     split_by_conversation,
 )
 from rmlib.practice import forms
+from rmlib.practice.candidates import Candidates, iter_to_score
 from rmlib.practice.full_evaluation import Part
 from rmlib.practice.preflight import preflight_encoded, tabulate
 
@@ -101,9 +102,9 @@ def read_source(source: str, strict: bool, limit: int | None, split: str) -> Pai
     return found
 
 
-def rows_of(source: str) -> Iterator[PreferencePair | BadRow | LeftOut]:
+def rows_of(source: str) -> Iterator[PreferencePair | Candidates | BadRow | LeftOut]:
     """The rows of a file, or the test pairs of the world."""
-    return iter(_world().pairs(WORLD_PAIRS["test"], "test")) if source == WORLD else forms.iter_items(source)
+    return iter(_world().pairs(WORLD_PAIRS["test"], "test")) if source == WORLD else iter_to_score(source)
 
 
 def gold_margins(pairs: list[PreferencePair]) -> np.ndarray:
