@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("rmlib")
 MANIFEST, WEIGHTS = "reward_model.json", "model.safetensors"
+CARD, CARD_MARK = "README.md", "<!-- Written by rmlib"
 FORMAT = 2
 CANARIES = [
     PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
@@ -50,6 +51,8 @@ def save(model: RewardModel, directory: Path) -> None:
     except BaseException:
         shutil.rmtree(directory if is_new else staging)
         raise
+    if (card := directory / CARD).is_file() and CARD_MARK.encode() in card.read_bytes():
+        card.unlink()  # it tells of the earlier weights
     for name in _files_of_model(directory):  # the new tokenizer would be read along with files of the old one
         (directory / name).unlink(missing_ok=True)
     for file in sorted(staging.iterdir(), key=lambda file: file.name == MANIFEST):

@@ -64,6 +64,11 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("score", help="rewards of both responses of each pair, a JSON line for each line")
     command.add_argument("model", metavar="DIR")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
+
+    command = commands.add_parser("export", help="a saved model as what transformers' AutoModelForSequenceClassification "
+                                                 "and its like load")
+    command.add_argument("model", metavar="DIR")
+    command.add_argument("out", metavar="OUT", help="a new directory")
     return whole
 
 
