@@ -40,9 +40,8 @@ def write_card(directory: str | os.PathLike, model: RewardModel, training: Mappi
     data, backbone = training.get("data", {}), training.get("backbone")
     told = {key: data[key] for key in ("name", "pairs", "conversations", "sha256") if key in data}
     result = EvalResult(
-        task_type="text-classification", dataset_type="preference-pairs", dataset_name=f"held out of {told.get('name')}",
-        metric_type="accuracy", metric_name="share of pairs whose chosen response has the higher reward",
-        metric_value=round(evaluation.accuracy, 4))
+        task_type="text-classification", dataset_type="preference-pairs", metric_type="accuracy",
+        dataset_name=f"held out of {told.get('name', 'unnamed pairs')}", metric_value=round(evaluation.accuracy, 4))
     front = ModelCardData(
         base_model=backbone if backbone and not Path(backbone).exists() else None, tags=["reward-model"],
         library_name="transformers", model_name=directory.name, eval_results=[result])
@@ -87,8 +86,8 @@ def _filled(asset: str, **values: Any) -> str:
 
 def _rendering(model: RewardModel) -> str:
     encoding = model.encoding
-    return (f"Conversations are rendered as {encoding}, in at most {encoding.max_length} tokens; the vector that is scored "
-            f"is pooled by `{model.pooling}`.")
+    return (f"Conversations are rendered as {encoding}, in at most {encoding.max_length} tokens; the vector that is "
+            f"scored is pooled by `{model.pooling}`.")
 
 
 def _table(values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A reward model's rendering as a tokenizer of transformers alone: special tokens and all are in its chat template."""
+"""A reward model's rendering as a tokenizer of transformers alone: its chat template writes special tokens and all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROBES = [
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A conversation and a response: their tokens and their reward, to compare with."""
+    """A conversation and a response, the tokens that a model makes of them, and its reward."""
 
     turns: tuple[Turn, ...]
     response: str
@@ -37,7 +37,7 @@ class ScoredText:
     reward: float
 
     def inputs(self, tokenizer, segments: bool) -> dict[str, list[int]]:
-        """What a user of the exported tokenizer makes of them: one text, or two where token types matter."""
+        """What a user of the export makes of them: one text, or two where token types matter."""
         messages = [{"role": role, "content": text} for role, text in self.turns]
         if segments:
             prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -47,15 +47,15 @@ class ScoredText:
 
 
 def scored_texts(model: RewardModel) -> list[ScoredText]:
-    """Canaries that fit the window, and how the model reads and scores them. Raises ValueError where none fits."""
-    # A chat template may refuse a system turn, and is taken as it is: it needs no probing.
+    """Canaries and probes that fit the window, to compare with. Raises ValueError where none fits."""
+    # The tokenizer's own template may refuse a system turn; it is taken as it is, and needs no probing.
     pairs = CANARIES if model.encoding.rendering == "template" else CANARIES + PROBES
     encoded = encode(model.tokenizer, pairs, model.encoding)
-    scores = score_encoded(model, encoded)  # (2, canaries)
+    rewards = score_encoded(model, encoded).T.tolist()
     texts = [
-        ScoredText(pair.turns, response, tokens.tolist(), reward)
-        for pair, ids, rewards in zip(pairs, encoded, scores.T.tolist()) if not ids.prompt_cut and not ids.response_cut
-        for response, tokens, reward in zip((pair.chosen, pair.rejected), (ids.chosen, ids.rejected), rewards)
+        ScoredText(pair.turns, *text)
+        for pair, ids, both in zip(pairs, encoded, rewards) if not ids.prompt_cut and not ids.response_cut
+        for text in ((pair.chosen, ids.chosen.tolist(), both[0]), (pair.rejected, ids.rejected.tolist(), both[1]))
     ]
     if not texts:
         raise ValueError(f"a window of {model.encoding.max_length} tokens is too small to compare anything in")
@@ -65,51 +65,49 @@ def scored_texts(model: RewardModel) -> list[ScoredText]:
 def segments_matter(model: RewardModel) -> bool:
     """Whether rewards depend on token types: not every backbone looks at those that its tokenizer gives."""
     batch = model.collate(encode(model.tokenizer, CANARIES, model.encoding))
+    types = batch.pop("token_type_ids", None)
     with torch.inference_mode():
-        return "token_type_ids" in batch and not torch.equal(
-            model(**batch), model(**batch | {"token_type_ids": torch.zeros_like(batch["token_type_ids"])}))
+        return types is not None and not torch.equal(model(**batch, token_type_ids=types),
+                                                     model(**batch, token_type_ids=torch.zeros_like(types)))
 
 
 def templated_tokenizer(model: RewardModel, texts: list[ScoredText], segments: bool) -> PreTrainedTokenizerFast:
-    """The model's tokenizer, which pads by a token that ends no text, with a chat template that writes its rendering.
+    """The model's tokenizer with a chat template that writes its rendering, and a padding token that ends no text.
 
-    A single text gets no special tokens from it but those that the template wrote; two texts, prompt and response, get
-    the encoding's own, and token types where `segments`. Raises ValueError for a slow tokenizer, or where no such
-    template gives the tokens of `texts`.
+    To a single text it adds no special tokens, since the template has written them; to two, prompt and response, it
+    adds those of the encoding, and token types where `segments`. Raises ValueError where no template gives the tokens
+    of `texts`, or the tokenizer is a slow one.
     """
     old, spec = model.tokenizer, model.encoding
     if not old.is_fast:
         raise ValueError("the export needs a fast tokenizer, one that tokenizer.json can hold")
-    named = {name: token for name, token in old.special_tokens_map.items() if isinstance(token, str)}
-    inputs = ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]
     made = PreTrainedTokenizerFast(
-        tokenizer_object=copy.deepcopy(old.backend_tokenizer), **named, model_max_length=spec.max_length,
-        padding_side="right", truncation_side="left", model_input_names=inputs,
+        tokenizer_object=copy.deepcopy(old.backend_tokenizer), model_max_length=spec.max_length, padding_side="right",
+        truncation_side="left", model_input_names=["input_ids", *["token_type_ids"] * segments, "attention_mask"],
+        **{name: token for name, token in old.special_tokens_map.items() if isinstance(token, str)},
     )
-    prefix, between, suffix = (old.convert_ids_to_tokens(list(ids)) for ids in (spec.prefix, spec.between, spec.suffix))
-    first, second = "0", str(int(segments))
-    pair = [*(f"{token}:{first}" for token in prefix), f"$A:{first}", *(f"{token}:{first}" for token in between),
-            f"$B:{second}", *(f"{token}:{second}" for token in suffix)]
-    ids = dict(zip(prefix + between + suffix, spec.prefix + spec.between + spec.suffix))
-    made.backend_tokenizer.post_processor = processors.TemplateProcessing(["$A:0"], pair, list(ids.items()))
+    prefix, between, suffix = ([(token, old.convert_ids_to_tokens(token)) for token in part]
+                               for part in (spec.prefix, spec.between, spec.suffix))
+    pair = [*(f"{text}:0" for _, text in prefix), "$A:0", *(f"{text}:0" for _, text in between), f"$B:{segments:d}",
+            *(f"{text}:{segments:d}" for _, text in suffix)]
+    special = {text: token for token, text in prefix + between + suffix}
+    made.backend_tokenizer.post_processor = processors.TemplateProcessing(["$A:0"], pair, list(special.items()))
     if made.pad_token_id in {None, made.eos_token_id, *(text.tokens[-1] for text in texts)}:
         made.add_special_tokens({"pad_token": "<|pad|>"})
-    for template in _templates(spec, *map("".join, (prefix, between, suffix)), segments):
-        made.chat_template = template or old.chat_template
+    marks = ["".join(text for _, text in part) for part in (prefix, between, suffix)]
+    for made.chat_template in [old.chat_template] if spec.rendering == "template" else _templates(spec, marks, segments):
         if all(text.inputs(made, segments)["input_ids"] == text.tokens for text in texts):
             return made
     raise ValueError("no chat template gives this model's tokens: its tokenizer reads the prompt or the response "
                      "otherwise where one follows the other")
 
 
-def _templates(spec: EncodingSpec, prefix: str, between: str, suffix: str, segments: bool) -> Iterator[str]:
-    """Templates to try, "" for the tokenizer's own: some tokenizers set a space before whatever begins a text."""
-    if spec.rendering == "template":
-        yield ""
-        return
+def _templates(spec: EncodingSpec, marks: list[str], segments: bool) -> Iterator[str]:
+    """Templates to try: some tokenizers set a space before whatever begins a text, and not before what goes on."""
+    prefix, between, suffix = marks
     for space in ("", " "):
-        for lead in dict.fromkeys((spec.lead, "")):
+        for lead in ("", " "):
             values = {"markers": MARKERS, "assistant": ASSISTANT, "bare": spec.rendering == "prompt",
                       "segments": segments, "before": prefix + space, "between": between + lead, "after": suffix}
-            head = (f"{{%- set {name} = {json.dumps(value, ensure_ascii=False)} -%}}" for name, value in values.items())
-            yield "\n".join([*head, TEMPLATE.read_text(encoding="utf-8")])
+            lines = [f"{{%- set {name} = {json.dumps(value, ensure_ascii=False)} -%}}" for name, value in values.items()]
+            yield "\n".join([*lines, TEMPLATE.read_text(encoding="utf-8")])

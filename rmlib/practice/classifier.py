@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from rmlib.encoding import encode
 from rmlib.model import RewardModel
 from rmlib.model.backbone import announce_download, check_kind
 from rmlib.model.saving import CANARIES
 
-_LINEAR_ONLY = ("a reward here is one linear map of one token's vector; of an export of this package, load the model that "
-                "it was made from")
+_LINEAR_ONLY = ("a reward here is one linear map of one token's vector; of an export of this package, load the model "
+                "that it was made from")
 
 
-def from_classifier(
-    name_or_dir: str | os.PathLike, max_length: int | None = None, rendering: str = "auto"
-) -> RewardModel:
+def from_classifier(name_or_dir: str | os.PathLike, max_length: int | None = None,
+                    rendering: str = "auto") -> RewardModel:
     """The reward model that a hub id or a directory holds: backbone, head, tokenizer and chat template.
 
     max_length, rendering: as of RewardModel. The class takes the vector of the last token that is not padding: where
@@ -31,8 +31,7 @@ def from_classifier(
     name = str(name_or_dir)
     classifier, tokenizer = _load(name)
     weight, bias = _linear_head(classifier, name)
-    texts = [tokenizer(pair.prompt + pair.chosen, add_special_tokens=False)["input_ids"][:64] for pair in CANARIES]
-    rows = [torch.tensor([ids]) for ids in texts]
+    rows = [torch.tensor([tokenizer(pair.prompt, add_special_tokens=False)["input_ids"][:64]]) for pair in CANARIES]
     with torch.inference_mode():
         wanted = torch.cat([classifier(input_ids=row).logits[0] for row in rows])  # (canaries,)
     model = RewardModel(name, "auto", max_length, rendering, backbone=classifier.base_model, tokenizer=tokenizer)
@@ -47,7 +46,7 @@ def from_classifier(
     return model
 
 
-def _load(name: str) -> tuple[PreTrainedModel, object]:
+def _load(name: str) -> tuple[Any, Any]:
     options = {"trust_remote_code": False, "local_files_only": True}
     try:
         config = AutoConfig.from_pretrained(name, **options)
@@ -57,7 +56,7 @@ def _load(name: str) -> tuple[PreTrainedModel, object]:
         announce_download(name)
         options["local_files_only"] = False
         config = AutoConfig.from_pretrained(name, **options)
-    [kind] = config.architectures or ["a model of no named class"]
+    kind = (config.architectures or ["model of no named class"])[0]
     if not kind.endswith("ForSequenceClassification"):
         raise ValueError(f"{name} holds a {kind}, and no ...ForSequenceClassification, whose head would be a reward's")
     check_kind(config, name)
@@ -76,7 +75,7 @@ def _load(name: str) -> tuple[PreTrainedModel, object]:
     return net.eval(), tokenizer
 
 
-def _linear_head(classifier: PreTrainedModel, name: str) -> tuple[Tensor, Tensor]:
+def _linear_head(classifier: Any, name: str) -> tuple[Tensor, Tensor]:
     """Weight (1, H) and bias (1,) of what stands above the backbone. Raises ValueError unless it is one linear map."""
     backbone = set(classifier.base_model.modules())
     above = [module for module in classifier.modules() if module not in backbone and list(module.parameters(False))]

@@ -1,6 +1,6 @@
-"""A saved reward model as a `...ForSequenceClassification`, which transformers' pipelines and trainers of policies load.
+"""A saved reward model as a `...ForSequenceClassification`, which pipelines and trainers of policies load.
 
-The class of a family brings a head of its own; the reward's linear map is written into it. Tokens and rewards are
+The class of a family brings a head of its own, into which the reward's linear map is written. Tokens and rewards are
 compared with the reward model's before anything is put in its place.
 """
 
@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -86,7 +87,7 @@ def classifier_of(model: RewardModel, tokenizer) -> tuple[PreTrainedModel, float
     Raises ValueError for a family or a pooling that the class can't follow.
     """
     config = copy.deepcopy(model.backbone.config)
-    kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    kind: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if kind is None:
         raise ValueError(f"transformers has no class that would score the text of a {config.model_type} model")
     config._attn_implementation = None
@@ -106,7 +107,7 @@ def classifier_of(model: RewardModel, tokenizer) -> tuple[PreTrainedModel, float
         raise ValueError(f"{kind.__name__} pools by {' or '.join(takes)}, and this model by {model.pooling}: train it "
                          f"with --pooling {takes[0]} to export it")
     keys = net.base_model.load_state_dict(model.backbone.state_dict(), strict=False)
-    if wrong := [key for key in [*keys.missing_keys, *keys.unexpected_keys] if not key.startswith("pooler.")]:
+    if wrong := [key for part in keys for key in part if not key.startswith("pooler.")]:
         raise ValueError(f"the backbone inside {kind.__name__} has other weights than the model's: {wrong[0]}, ...")
     rows = net.get_input_embeddings().weight.shape[0]
     with torch.no_grad():
@@ -119,7 +120,7 @@ def classifier_of(model: RewardModel, tokenizer) -> tuple[PreTrainedModel, float
     return net.eval(), shift
 
 
-def _write_score(net: PreTrainedModel, weight: Tensor, bias: Tensor) -> float:
+def _write_score(net: Any, weight: Tensor, bias: Tensor) -> float:
     """The row w of a head without a bias. b goes into that of the last norm: w·(h + b w/|w|²) = w·h + b."""
     net.score.weight[0] = weight
     norm_bias = getattr(getattr(net.base_model, "ln_f", None), "bias", None)
@@ -129,7 +130,7 @@ def _write_score(net: PreTrainedModel, weight: Tensor, bias: Tensor) -> float:
     return 0.0
 
 
-def _write_head(net: PreTrainedModel, weight: Tensor, bias: Tensor) -> float:
+def _write_head(net: Any, weight: Tensor, bias: Tensor) -> float:
     """The reward w·h + b through two linear maps and what stands between them.
 
     tanh(εx) is εx up to (εx)³/3. φ(x) - φ(-x) = x, where φ is ReLU or GELU. A layer norm divides a vector that is far
@@ -163,6 +164,6 @@ def _compare(directory: Path, texts: list[ScoredText], shift: float, segments: b
             rewards = classifier(**batch).logits[:, 0]  # (texts,)
         worst[tokenizer.padding_side] = ((rewards - wanted).abs() / wanted.abs().clamp(min=1)).max().item()
     if not worst["right"] <= LARGEST_DIFFERENCE:
-        raise ValueError(f"what was written gives rewards that differ from the model's by {worst['right']:.1g} of their "
-                         f"size, more than {LARGEST_DIFFERENCE}: nothing is exported")
+        raise ValueError(f"what was written gives rewards that differ from the model's by {worst['right']:.1g} of "
+                         f"their size, more than {LARGEST_DIFFERENCE}: nothing is exported")
     return worst["right"], [side for side, difference in worst.items() if difference <= LARGEST_DIFFERENCE]

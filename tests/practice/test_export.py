@@ -26,8 +26,6 @@ from transformers import (
     GemmaModel,
     MistralConfig,
     MistralModel,
-    MixtralConfig,
-    MixtralModel,
     ModernBertConfig,
     ModernBertModel,
     Qwen3Config,
@@ -55,17 +53,18 @@ DECODERS = {
     kind.model_type: (lambda size, kind=kind, of=of: of(kind(
         vocab_size=size, num_key_value_heads=2, pad_token_id=None, bos_token_id=1, eos_token_id=2, **tiny.SHAPE)))
     for kind, of in ((Qwen3Config, Qwen3Model), (MistralConfig, MistralModel), (GemmaConfig, GemmaModel),
-                     (Gemma2Config, Gemma2Model), (MixtralConfig, MixtralModel))
+                     (Gemma2Config, Gemma2Model))
 }
 FAMILIES = [*tiny.ARCHITECTURES, *ENCODERS, *DECODERS, "modernbert, mean"]
 TWO_TEXTS = {"bert", "electra", "albert"}  # they add a vector of its own to each token of the response
 SHIFTED = {"llama", *DECODERS}
+EITHER_SIDE = {*SHIFTED, "modernbert, mean"}  # their positions are differences, and their pooling looks for padding
 TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] | trim + eos_token }}"
             "{% endfor %}")
 PAIRS = [
     PreferencePair("Is 7 + 5 equal to 12?", "Yes, seven and five make twelve.", "No!"),
-    PreferencePair("\n\nHuman: Hi.\n\nAssistant: Hello!\n\nHuman: Is grass\n- green?\n\nAssistant:", "1. It is.", "Blue"),
-    PreferencePair((Turn("system", "Be brief"), Turn("user", "Why is the sky blue?")), "I\ndo not know", '"Perhaps" (!)'),
+    PreferencePair("\n\nHuman: Hi.\n\nAssistant: Hello!\n\nHuman: Is grass\n- green?\n\nAssistant:", "1. Yes", "Blue"),
+    PreferencePair((Turn("system", "Be brief"), Turn("user", "Why is the sky blue?")), "I\ndo not", '"Perhaps" (!)'),
 ]
 
 
@@ -134,11 +133,11 @@ def rewards(it, two_texts, side="right"):
 def test_rewards_of_a_padded_batch_are_the_models(family, exported):
     it = exported(family)
     wanted = torch.tensor(score_pairs(it.model, PAIRS)) - (0.75 if family in SHIFTED else 0)
-    assert wanted.std() > 0.1
+    assert wanted.std() > 0.05
     torch.testing.assert_close(rewards(it, family in TWO_TEXTS), wanted, rtol=1e-5, atol=1e-5)
     assert ("0.75" in it.told) == (family in SHIFTED)
     card = (it.out / "README.md").read_text()
-    if family in SHIFTED:
+    if family in EITHER_SIDE:
         torch.testing.assert_close(rewards(it, False, "left"), wanted, rtol=1e-5, atol=1e-5)
         assert "the left or the right" in card
     else:

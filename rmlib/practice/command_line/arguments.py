@@ -65,8 +65,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("model", metavar="DIR")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
 
-    command = commands.add_parser("export", help="a saved model as what transformers' AutoModelForSequenceClassification "
-                                                 "and its like load")
+    command = commands.add_parser("export", help="a saved model as one that AutoModelForSequenceClassification loads")
     command.add_argument("model", metavar="DIR")
     command.add_argument("out", metavar="OUT", help="a new directory")
     return whole
