@@ -95,7 +95,8 @@ def templated_tokenizer(model: RewardModel, texts: list[ScoredText], segments: b
     if made.pad_token_id in {None, made.eos_token_id, *(text.tokens[-1] for text in texts)}:
         made.add_special_tokens({"pad_token": "<|pad|>"})
     marks = ["".join(text for _, text in part) for part in (prefix, between, suffix)]
-    for made.chat_template in [old.chat_template] if spec.rendering == "template" else _templates(spec, marks, segments):
+    own = [old.chat_template] if spec.rendering == "template" else None
+    for made.chat_template in own or _templates(spec, marks, segments):
         if all(text.inputs(made, segments)["input_ids"] == text.tokens for text in texts):
             return made
     raise ValueError("no chat template gives this model's tokens: its tokenizer reads the prompt or the response "
@@ -109,5 +110,6 @@ def _templates(spec: EncodingSpec, marks: list[str], segments: bool) -> Iterator
         for lead in ("", " "):
             values = {"markers": MARKERS, "assistant": ASSISTANT, "bare": spec.rendering == "prompt",
                       "segments": segments, "before": prefix + space, "between": between + lead, "after": suffix}
-            lines = [f"{{%- set {name} = {json.dumps(value, ensure_ascii=False)} -%}}" for name, value in values.items()]
-            yield "\n".join([*lines, TEMPLATE.read_text(encoding="utf-8")])
+            written = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+            head = "".join(f"{{%- set {name} = {text} -%}}\n" for name, text in written.items())
+            yield head + TEMPLATE.read_text(encoding="utf-8")
