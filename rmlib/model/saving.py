@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from rmlib.model.reward_model import RewardModel
 
 _log = logging.getLogger("rmlib")
-MANIFEST, WEIGHTS = "reward_model.json", "model.safetensors"
-CARD, CARD_MARK = "README.md", "<!-- Written by rmlib"
+MANIFEST, WEIGHTS, CARD = "reward_model.json", "model.safetensors", "README.md"
 FORMAT = 2
 CANARIES = [
     PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
@@ -51,7 +50,7 @@ def save(model: RewardModel, directory: Path) -> None:
     except BaseException:
         shutil.rmtree(directory if is_new else staging)
         raise
-    if (card := directory / CARD).is_file() and CARD_MARK.encode() in card.read_bytes():
+    if (card := directory / CARD).is_file() and b"<!-- Written by rmlib" in card.read_bytes():
         card.unlink()  # it tells of the earlier weights
     for name in _files_of_model(directory):  # the new tokenizer would be read along with files of the old one
         (directory / name).unlink(missing_ok=True)

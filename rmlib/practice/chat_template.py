@@ -12,7 +12,6 @@ import torch
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-import rmlib
 from rmlib.encoding import EncodingSpec, encode
 from rmlib.model import RewardModel
 from rmlib.model.saving import CANARIES
@@ -20,7 +19,7 @@ from rmlib.model.scoring import score_encoded
 from rmlib.pairs import PreferencePair, Turn
 from rmlib.pairs.turns import ASSISTANT, MARKERS
 
-TEMPLATE = Path(rmlib.__file__).parent / "assets" / "chat_template.jinja"
+TEMPLATE = Path(__file__).parents[1] / "assets" / "chat_template.jinja"
 PROBES = [
     PreferencePair((Turn("system", "Be brief."), Turn("user", "Two lines?")), "One.\nTwo.", '"1", (2) and 3...'),
     PreferencePair("Is it so?\n\n- yes\n- no", "\nYes: so it is.", "  7 + 5 = 12"),

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -23,6 +24,7 @@ from transformers import (
 
 from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import PreferencePair, Turn
+from rmlib.practice import classifier
 from rmlib.practice.classifier import from_classifier
 from rmlib.practice.export import export
 
@@ -39,7 +41,7 @@ PAIRS = [
 SHAPE = tiny.SHAPE | {"num_key_value_heads": 2}
 
 
-def loud(net, bias=None):
+def loud(net):
     """Weights large enough that a reward depends on every token."""
     with torch.no_grad():
         for parameter in net.parameters():
@@ -106,23 +108,16 @@ def test_without_a_template_texts_end_before_padding_that_is_eos(tmp_path):
     assert score_pairs(model, [PreferencePair("Is grass green?", "Yes", "No")])[0, 0] == pytest.approx(wanted, abs=1e-6)
 
 
-def test_a_head_with_a_bias_is_taken_with_it(tmp_path):
+def test_a_bias_of_the_head_is_taken_too(tmp_path, monkeypatch):
     directory = field_model(tmp_path)
     net = AutoModelForSequenceClassification.from_pretrained(directory)
     before = score_pairs(from_classifier(directory), PAIRS)
-
-    class WithBias(LlamaForSequenceClassification):
-        def __init__(self, config):
-            super().__init__(config)
-            self.score = torch.nn.Linear(config.hidden_size, 1)
-            torch.nn.init.constant_(self.score.bias, 0.5)
-
-    biased = WithBias(net.config)
-    biased.load_state_dict(net.state_dict(), strict=False)
-    from rmlib.practice import classifier
-
-    weight, bias = classifier._linear_head(biased, "it")
-    assert torch.equal(weight, net.score.weight) and bias.item() == 0.5 and before.shape == (2, 2)
+    weight = net.score.weight
+    net.score = torch.nn.Linear(weight.shape[1], 1)
+    net.score.weight = weight
+    torch.nn.init.constant_(net.score.bias, 0.5)
+    monkeypatch.setattr(classifier, "_load", lambda name: (net, AutoTokenizer.from_pretrained(name)))
+    np.testing.assert_allclose(score_pairs(from_classifier(directory), PAIRS), before + 0.5, atol=1e-6)
 
 
 def bert(directory, of, config):

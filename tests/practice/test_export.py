@@ -201,6 +201,16 @@ def test_a_chat_template_of_its_own_is_kept(family, tmp_path):
     assert it.tokenizer(text)["input_ids"] == it.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
+def test_padding_that_is_eos_is_replaced_though_no_text_ends_in_it(tmp_path):
+    backbone, tokenizer = tiny.build("llama")
+    tokenizer.chat_template, tokenizer.pad_token = TEMPLATE + "over", tokenizer.eos_token
+    model = draw(RewardModel("llama", backbone=backbone, tokenizer=tokenizer))
+    model.save_pretrained(tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.pad_token == "<|pad|>" and tokenizer.eos_token == "</s>"
+
+
 def test_an_encoder_that_always_renders_transcripts(tmp_path):
     backbone, tokenizer = tiny.build("distilbert")
     tokenizer.chat_template = TEMPLATE
