@@ -16,8 +16,8 @@ from rmlib.encoding import EncodingSpec, encode
 from rmlib.model import RewardModel
 from rmlib.model.saving import CANARIES
 from rmlib.model.scoring import score_encoded
-from rmlib.pairs import PreferencePair, Turn
-from rmlib.pairs.turns import ASSISTANT, MARKERS
+from rmlib.pairs import ASSISTANT, PreferencePair, Turn
+from rmlib.pairs.turns import MARKERS
 
 TEMPLATE = Path(__file__).parents[1] / "assets" / "chat_template.jinja"
 PROBES = [
