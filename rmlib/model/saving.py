@@ -144,8 +144,7 @@ def _parsed_manifest(directory: Path) -> dict:
             "encoding": EncodingSpec.from_dict(manifest["encoding"]),
             "canaries": [
                 EncodedPair(at, np.array(chosen, np.int32), np.array(rejected, np.int32), int(start), 0, False)
-                for at, (chosen, rejected, start) in enumerate(manifest["canaries"])
-            ],
+                for at, (chosen, rejected, start) in enumerate(manifest["canaries"])],
             "rewards": np.array(manifest["rewards"], dtype=np.float64),
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
