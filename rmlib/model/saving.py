@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rmlib.model.reward_model import RewardModel
 
 _log = logging.getLogger("rmlib")
-MANIFEST, WEIGHTS = "reward_model.json", "model.safetensors"
+MANIFEST, WEIGHTS, CARD = "reward_model.json", "model.safetensors", "README.md"
 FORMAT = 2
 CANARIES = [
     PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
@@ -50,6 +50,8 @@ def save(model: RewardModel, directory: Path) -> None:
     except BaseException:
         shutil.rmtree(directory if is_new else staging)
         raise
+    if (card := directory / CARD).is_file() and b"<!-- Written by rmlib" in card.read_bytes():
+        card.unlink()  # it tells of the earlier weights
     for name in _files_of_model(directory):  # the new tokenizer would be read along with files of the old one
         (directory / name).unlink(missing_ok=True)
     for file in sorted(staging.iterdir(), key=lambda file: file.name == MANIFEST):
@@ -142,8 +144,7 @@ def _parsed_manifest(directory: Path) -> dict:
             "encoding": EncodingSpec.from_dict(manifest["encoding"]),
             "canaries": [
                 EncodedPair(at, np.array(chosen, np.int32), np.array(rejected, np.int32), int(start), 0, False)
-                for at, (chosen, rejected, start) in enumerate(manifest["canaries"])
-            ],
+                for at, (chosen, rejected, start) in enumerate(manifest["canaries"])],
             "rewards": np.array(manifest["rewards"], dtype=np.float64),
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

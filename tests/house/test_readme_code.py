@@ -43,7 +43,8 @@ def test_the_service_answers_what_score_gives(at_the_model, monkeypatch):
     names: dict = {}
     monkeypatch.setattr(simple_server, "make_server", Server)
     exec(block("make_server("), names)
-    asked = {"messages": [{"role": "user", "content": "What is the capital of France?"}], "responses": ["Paris.", "No."]}
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    asked = {"messages": messages, "responses": ["Paris.", "No."]}
     body, said = json.dumps(asked).encode(), []
     given = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     [answer] = names["answer"](given, lambda status, headers: said.append(status))

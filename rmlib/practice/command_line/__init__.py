@@ -1,4 +1,4 @@
-"""The command line: `python -m rmlib train / evaluate / score`; `accelerate launch -m rmlib ...` takes the same."""
+"""The command line: `python -m rmlib` train, evaluate, score, export; `accelerate launch -m rmlib` takes the same."""
 
 from __future__ import annotations
 

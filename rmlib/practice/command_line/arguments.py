@@ -76,6 +76,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("model", metavar="DIR")
     command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
     command.add_argument("--token-budget", type=count, default=8192, metavar="N", help=budget_help)
+
+    command = commands.add_parser("export", help="a saved model as one that AutoModelForSequenceClassification loads")
+    command.add_argument("model", metavar="DIR")
+    command.add_argument("out", metavar="OUT", help="a new directory")
     return whole
 
 

@@ -1,4 +1,4 @@
-"""What `python -m rmlib` does: train, evaluate, score. Data goes to stdout, talk to stderr."""
+"""What `python -m rmlib` does: train, evaluate, score, export. Data goes to stdout, talk to stderr."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from rmlib.practice.command_line.sources import (
     training_data,
     warn_of_shared,
 )
+from rmlib.practice.export import export
 from rmlib.practice.full_evaluation import full_evaluation
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import TrainingConfig, train
@@ -175,6 +176,12 @@ def run_score(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_export(options: argparse.Namespace) -> int:
+    if PartialState().is_main_process:
+        _log.info("%s", export(options.model, options.out))
+    return 0
+
+
 def _score_rows(
     model: RewardModel, rows: list[PreferencePair | Candidates | BadRow | LeftOut], token_budget: int
 ) -> Iterator[dict]:
@@ -214,4 +221,4 @@ def _check_out(out: Path, resume: bool) -> None:
                          "--out")
 
 
-COMMANDS = {"train": run_train, "evaluate": run_evaluate, "score": run_score}
+COMMANDS = {"train": run_train, "evaluate": run_evaluate, "score": run_score, "export": run_export}
