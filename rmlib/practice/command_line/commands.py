@@ -14,15 +14,8 @@ import numpy as np
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
-from rmlib.evaluation import (
-    Evaluation,
-    evaluate,
-    fit_temperature,
-    pair_accuracies,
-    reward_margins,
-    summarise,
-)
-from rmlib.files import atomic_write_text
+from rmlib.evaluation import fit_temperature, pair_accuracies, reward_margins, summarise
+from rmlib.files import atomic_write_text, sha256
 from rmlib.model import RewardModel, score_pairs_distributed
 from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair, write_pairs
 from rmlib.practice.command_line.arguments import check_report
@@ -32,11 +25,14 @@ from rmlib.practice.command_line.sources import (
     gold_parts,
     preflights,
     read_source,
+    read_training,
     rows_of,
     training_data,
     warn_of_shared,
 )
 from rmlib.practice.full_evaluation import full_evaluation
+from rmlib.practice.rivals import Rivals, fit_rivals, read_rivals
+from rmlib.practice.usable import compare, told
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import TrainingConfig, train
 
@@ -73,17 +69,19 @@ def run_train(options: argparse.Namespace) -> None:
         atomic_write_text(out / "training.json", json.dumps({"settings": asdict(config), **asdict(result)}) + "\n")
     _log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
              result.precision, out)
-    evaluation = evaluate(model, held_out.pairs)
+    margins = reward_margins(score_pairs_distributed(model, held_out.pairs))  # (N,)
     if PartialState().is_main_process:
+        rivals = fit_rivals(training.pairs)
+        rivals.save(out)
         from_world = options.pairs == WORLD and not options.eval
-        _tell(evaluation, gold_margins(held_out.pairs) if from_world else None, title="held out: ")
+        _tell(margins, held_out.pairs, gold_margins(held_out.pairs) if from_world else None, rivals, title="held out: ")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
     if options.report is not None:
         check_report(options)
     model = RewardModel.from_pretrained(options.model).to(PartialState().device)
-    found = read_source(options.pairs, options.strict, None, split="test")
+    found = read_source(options.pairs, options.strict, None, split="test", by=options.by)
     given = options.validation is not None
     validation = read_source(options.validation, options.strict, None, split="validation").pairs if given else []
     margins = reward_margins(score_pairs_distributed(model, found.pairs))  # (N,)
@@ -106,19 +104,25 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.ndarray | None, calibrated: dict,
               options: argparse.Namespace) -> None:
     figures: dict = {}
+    directory, rivals = Path(options.model), read_rivals(Path(options.model))
+    data = sha256(options.pairs) if Path(options.pairs).is_file() else None
+    training = read_training(directory)
+    seen = data is not None and data == (training.get("data") or {}).get("sha256")
     if options.json or options.report:
         groups = None if gold is None else gold_parts(found.pairs, gold)
-        figures = full_evaluation(model, found.pairs, margins, gold, groups) | calibrated
+        figures = full_evaluation(model, found.pairs, margins, gold, groups, rivals, seen,
+                                  options.by or "subset") | calibrated
     if options.report:
         from rmlib.practice.report import Findings, write_report
 
         validation = Path(options.validation).name if calibrated else None
-        write_report(options.report, Findings(model, Path(options.model), found, margins, figures, validation, gold))
+        write_report(options.report, Findings(model, directory, found, margins, figures, validation, gold, data,
+                                              training))
         _log.info("report in %s", options.report)
     if options.json:
         print(json.dumps(figures))
     else:
-        _tell(summarise(margins, found.pairs), gold)
+        _tell(margins, found.pairs, gold, rivals, seen)
         if calibrated:
             print(_temperature_line(**calibrated))
 
@@ -163,11 +167,13 @@ def _score_rows(model: RewardModel, rows: list[PreferencePair | BadRow | LeftOut
             yield {"line": row.line, "error": row.message}
 
 
-def _tell(evaluation: Evaluation, gold: np.ndarray | None, title: str = "") -> None:
-    """Print the figures; `gold`: the gold world's margins of the same pairs, (N,)."""
-    print(f"{title}{evaluation}")
+def _tell(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | None, rivals: Rivals | None,
+          seen: bool = False, title: str = "") -> None:
+    """Print the figures of margins, (N,); gold: the gold world's margins of the same pairs, (N,)."""
+    print(f"{title}{summarise(margins, pairs)}")
     if gold is not None:
         print(f"the gold reward itself agrees with {pair_accuracies(gold).mean():.3f} of these labels")
+    print(told(compare(margins, pairs, rivals, seen)))
 
 
 def _check_out(out: Path, resume: bool) -> None:

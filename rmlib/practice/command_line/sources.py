@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +35,7 @@ WORLD_TRAIN, WORLD_TEST = 20_000, 4_000  # pairs
 
 def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
     """Pairs to train on and pairs held out: given apart, from the world's own splits, or whole conversations."""
-    found = read_source(options.pairs, options.strict, options.limit, split="train")
+    found = read_source(options.pairs, options.strict, options.limit, split="train", by=options.by)
     if options.use_target_margin and (negative := sum((pair.target_margin or 0) < 0 for pair in found.pairs)):
         _log.warning("%d of %d pairs have a negative margin: the loss wants their rejected response ahead", negative,
                      len(found.pairs))
@@ -64,17 +66,34 @@ def warn_of_shared(pairs: list[PreferencePair], others: list[PreferencePair], op
         _log.warning("%d of the %d pairs of %s are of conversations that are %s", shared, len(pairs), option, why)
 
 
-def read_source(source: str, strict: bool, limit: int | None, split: str) -> PairSet:
+def read_source(source: str, strict: bool, limit: int | None, split: str, by: str | None = None) -> PairSet:
+    """All pairs of a file or of the world. Raises ValueError where none has a subset at the key `by`."""
     if source == WORLD:
         pairs = _world().pairs(limit or (WORLD_TRAIN if split == "train" else WORLD_TEST), split)
-        return PairSet(pairs, bad_rows=[], left_out=[], name=WORLD)
-    found = forms.read(source, strict=strict, limit=limit)
-    _log.info(found.summary())
+        found = PairSet(pairs, bad_rows=[], left_out=[], name=WORLD)
+    else:
+        found = forms.read(source, strict=strict, limit=limit, by=by or "subset")
+        _log.info(found.summary())
+    missing = sum(pair.subset is None for pair in found.pairs)
+    if by and missing == len(found.pairs):
+        raise ValueError(f"--by {by}: no row of {source} that can be used has a value there; what train wrote to "
+                         "held_out.jsonl keeps it under 'subset'")
+    if by and missing:
+        _log.warning("--by %s: %d of the %d pairs of %s have no value there", by, missing, len(found.pairs), source)
     for row in found.bad_rows[:5]:
         _log.warning("%s:%d: skipped: %s", source, row.line, row.message)
     if len(found.bad_rows) > 5:
         _log.warning("... and %d rows more", len(found.bad_rows) - 5)
     return found
+
+
+def read_training(directory: Path) -> dict:
+    """What `train` wrote down beside a model; nothing where it did not. Raises ValueError where that is no object."""
+    path = directory / "training.json"
+    try:
+        return dict((json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}).items())
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: not what train writes beside a model, and it can go: {error}") from error
 
 
 def rows_of(source: str) -> Iterator[PreferencePair | BadRow | LeftOut]:
