@@ -64,6 +64,10 @@ class Rivals:
     bags: dict[str, BagOfWords]
     pairs: int
 
+    def margins(self, pairs: Sequence[PreferencePair]) -> dict[str, np.ndarray]:
+        """Each bag's margins, float64 (N,), by its name."""
+        return {name: bag.margins(pairs) for name, bag in self.bags.items()}
+
     def save(self, directory: Path) -> None:
         """Write the weights that are not zero beside the saved model of the directory, whose hash goes with them."""
         parts = {"pairs": np.array([self.pairs])}
@@ -158,7 +162,7 @@ def null_baselines(train: Sequence[PreferencePair], held_out: Sequence[Preferenc
     return {
         "longer": longer,
         "shorter": -longer,
-        **{name: bag.margins(held_out) for name, bag in fit_rivals(train).bags.items()},
+        **fit_rivals(train).margins(held_out),
     }
 
 

@@ -40,9 +40,8 @@ def compare(margins: np.ndarray, pairs: Sequence[PreferencePair], rivals: Rivals
     seen: whether the model may have been trained on these pairs. Raises ValueError as `conservative_interval`.
     """
     conversations, right = conversation_keys(pairs), pair_accuracies(margins)
-    length, bags = extra_characters(pairs), {} if rivals is None else rivals.bags
-    by_rule = {name: sign * length for name, sign in RULES.items()}
-    by_rule |= {name: bag.margins(pairs) for name, bag in bags.items()}
+    length, by_rule = extra_characters(pairs), rivals.margins(pairs) if rivals else {}
+    by_rule |= {name: sign * length for name, sign in RULES.items()}
     found = {
         "pairs": len(pairs), "conversations": len(set(conversations)), "accuracy": float(right.mean()),
         **ends("interval", conservative_interval(right, conversations)),
@@ -59,16 +58,6 @@ def ends(name: str, interval: tuple[float, float]) -> dict[str, float]:
 def hardest(rules: dict[str, dict]) -> str:
     """The rule that is right most often on these very pairs."""
     return max(rules, key=lambda name: rules[name]["accuracy"])
-
-
-def is_behind(rule: dict) -> bool:
-    """Whether the model is shown to be right more often than this rule."""
-    return rule["p_value"] < SIGNIFICANT and rule["lead_low"] > 0
-
-
-def is_ahead(rule: dict, rules: int) -> bool:
-    """Whether this rule, one of so many, is shown to be right more often than the model."""
-    return rule["p_value"] < SIGNIFICANT / rules and rule["lead_high"] < 0
 
 
 def pairs_needed(pairs: int, lead: float, lead_low: float) -> tuple[int, float]:
@@ -104,7 +93,8 @@ def _against(margins: np.ndarray, rule: np.ndarray, conversations: Sequence[Hash
 def _answer(found: dict, seen: bool) -> dict:
     """The answer, why, and where more pairs would settle it: against which rule, how many in all, for which lead."""
     rules, conversations = found["rules"], found["conversations"]
-    ahead = {name: rule for name, rule in rules.items() if is_ahead(rule, len(rules))}
+    ahead = {name: rule for name, rule in rules.items()
+             if rule["p_value"] < SIGNIFICANT / len(rules) and rule["lead_high"] < 0}
     right = f"right on {_percent(found['accuracy'])} ({_interval(found, 'interval')})"
     if conversations < ENOUGH:
         few = ("all pairs are of one conversation, which says nothing of others" if conversations == 1 else
@@ -118,17 +108,18 @@ def _answer(found: dict, seen: bool) -> dict:
     if seen:
         return {"answer": OPEN, "why": "the file of these pairs is the one that it learned from. Take pairs that are "
                                        "new to it, such as held_out.jsonl beside the model."}
-    found_open = _still_open(found, right)
+    doubt = _still_open(found, right)
     if "reason" in found["bags"]:
-        besides = f"{found_open['why']} Besides, " if found_open else "it beats the rules by length, but "
-        return found_open | {"answer": OPEN, "why": f"{besides}{found['bags']['reason']}."}
-    return found_open or {"answer": USABLE, "why": f"{right}, it beats each of {len(rules)} rules that only count; the "
-                                                   f"best of them is {_named(hardest(rules), rules)}."}
+        besides = f"{doubt['why']} Besides, " if doubt else f"{right}, it beats the rules by length, but "
+        return doubt | {"answer": OPEN, "why": f"{besides}{found['bags']['reason']}."}
+    return doubt or {"answer": USABLE, "why": f"{right}, it beats each of {len(rules)} rules that only count; the best "
+                                              f"of them is {_named(hardest(rules), rules)}."}
 
 
 def _still_open(found: dict, right: str) -> dict:
     """What is not shown, though it may be so; nothing where all is shown."""
-    rules = {name: rule for name, rule in found["rules"].items() if not is_behind(rule)}
+    rules = {name: rule for name, rule in found["rules"].items()
+             if not (rule["p_value"] < SIGNIFICANT and rule["lead_low"] > 0)}
     if not rules and found["interval_low"] > 0.5:
         return {}
     if not rules:

@@ -50,14 +50,9 @@ class Findings:
 
     @property
     def training_facts(self) -> list[tuple[str, str]]:
-        """Data and settings of the training, where they are known."""
-        data = self.training.get("data") or {}
-        names = {"name": "Pairs", "sha256": "Fingerprint of their file", "pairs": "How many it learned from",
-                 "conversations": "Conversations they come from"}
-        facts = [(told, str(data[name])[:16 if name == "sha256" else None]) for name, told in names.items()
-                 if data.get(name) is not None]
-        facts += [(name.replace("_", " ").capitalize(), str(value))
-                  for name, value in self.training.get("settings", {}).items() if value is not None]
+        """Data and settings of the training, where they are known; of a long one the first 40 characters."""
+        facts = [(f"{kind}: {name.replace('_', ' ')}", str(value)[:40]) for kind in ("data", "settings")
+                 for name, value in (self.training.get(kind) or {}).items() if value is not None]
         return facts or [("Data and settings", "not written down beside the model")]
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from rmlib.pairs.rows import squash
 from rmlib.practice import figures as figures_of
 from rmlib.practice.bias import FEW
 from rmlib.practice.full_evaluation import WINDOW
@@ -161,7 +162,8 @@ def parts_section(findings: Findings) -> Html | None:
                         percent(row["accuracy"]), joined(percent(row["low"]), " to ", percent(row["high"])))
                        for row in rows[:MOST_PARTS]]) for group, rows in slices.items()]
     untold = sum(len(rows[MOST_PARTS:]) for rows in slices.values())
-    drawn = [tuple(row.values()) for rows in slices.values() for row in rows[:MOST_PARTS]]
+    drawn = [(squash(name)[:40].replace("$", r"\$"), *rest)  # a dollar would begin a formula
+             for rows in slices.values() for name, *rest in (row.values() for row in rows[:MOST_PARTS])]
     alt = (f"The accuracy of {len(drawn)} parts of the pairs, from {min(row[2] for row in drawn):.1%} to "
            f"{max(row[2] for row in drawn):.1%}, each with its interval, and a line at that of all pairs, "
            f"{findings.figures['accuracy']:.1%}.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rmlib.practice.report.findings import Findings
-from rmlib.practice.report.page import Html, element, joined, number, p_value, paragraph, percent
-from rmlib.practice.usable import ENOUGH, NAMES, NO, OPEN, USABLE, hardest, is_ahead, is_behind
+from rmlib.practice.report.page import Html, element, joined, number, paragraph, percent
+from rmlib.practice.usable import ENOUGH, NAMES, NO, OPEN, USABLE, hardest
 
 NO_LEAN = 0.05  # an excess of long responses between minus and plus this is taken for none
 GOOD, BAD, UNSURE = "good", "bad", "open"
@@ -18,11 +18,11 @@ def answer(findings: Findings) -> Html:
     return joined(
         paragraph(element("strong", found["answer"].capitalize()), ": ", found["why"],
                   class_=f"answer {ANSWERS[found['answer']]}"),
-        paragraph(f"The rule: usable is a model that with {ENOUGH} conversations or more is shown to be right more often "
-                  "than a coin and than each of four rules that only count lengths or words; not usable, one that is "
-                  "shown to be right less often than one of these. It speaks of ranking responses like these. Whether "
-                  "that is right often enough, only the use can tell; and what is made to chase the reward may find "
-                  "responses of a kind that the model was never asked about.", class_="rule"),
+        paragraph(f"The rule: usable is a model that with {ENOUGH} conversations or more is shown to be right more "
+                  "often than a coin and than each of four rules that only count lengths or words; not usable, one "
+                  "that is shown to be right less often than one of these. It speaks of ranking such responses. "
+                  "Whether that is right often enough, only the use can tell; and what is made to chase the reward may "
+                  "find responses of a kind that the model was never asked about.", class_="rule"),
     )
 
 
@@ -33,7 +33,7 @@ def at_a_glance(findings: Findings) -> Html:
     tiles = element("dl", *(
         element("div", element("dt", name), element("dd", value), element("dd", remark)) for name, value, remark in (
             ("Right on", percent(figures["accuracy"]), joined("95% interval ", to(figures, "interval"))),
-            ("Best rule that counts", percent(figures["rules"][name]["accuracy"]), NAMES[name]),
+            ("Best rival", percent(figures["rules"][name]["accuracy"]), NAMES[name]),
             ("Calibration error", number(figures["ece"]),
              joined(number(figures["ece_floor"]), " would be luck alone")),
             ("Pairs", number(figures["pairs"], 0),
@@ -47,7 +47,7 @@ def judgements(findings: Findings) -> list[Judgement]:
     """On each question a judgement; none where there are too few conversations to judge by."""
     if findings.figures["conversations"] < ENOUGH:
         return []
-    return [judge(findings) for judge in (accuracy_verdict, against_rules, calibration_verdict, length_verdict)]
+    return [judge(findings) for judge in (accuracy_verdict, calibration_verdict, length_verdict)]
 
 
 def to(figures: dict, name: str) -> Html:
@@ -68,21 +68,6 @@ def accuracy_verdict(findings: Findings) -> Judgement:
         return BAD, joined("Worse than a coin: its interval ends at ", percent(high), ". Are chosen and rejected "
                            "swapped, here or in its training?")
     return BAD, joined("Not shown to be better than a coin: its interval, ", to(figures, "interval"), ", holds 50%.")
-
-
-def against_rules(findings: Findings) -> Judgement:
-    rules = findings.figures["rules"]
-    ahead = {name: rule for name, rule in rules.items() if is_ahead(rule, len(rules))}
-    name = hardest(ahead or {name: rule for name, rule in rules.items() if not is_behind(rule)} or rules)
-    p = rules[name]["p_value"]
-    told = joined("(lead ", to(rules[name], "lead"), "; McNemar’s test, p\u00a0", "=\u00a0" if p >= 1e-4 else "",
-                  p_value(p), ").")
-    if ahead:
-        return BAD, joined("Right less often than ", NAMES[name], " would be ", told)
-    if not is_behind(rules[name]):
-        return BAD, joined("Not shown to differ from ", NAMES[name], " ", told)
-    return GOOD, joined("Right more often than ", "length alone" if "reason" in findings.figures["bags"] else
-                        "length and words that are counted", "; of these rules the best is ", NAMES[name], " ", told)
 
 
 def calibration_verdict(findings: Findings) -> Judgement:
