@@ -64,8 +64,8 @@ def test_a_sample_holds_what_stands_beside_it(path):
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
 def test_a_key_of_any_form_tells_the_subset(path, tmp_path):
     rows = [parse(raw) if isinstance(raw, bytes) else raw for _, raw in rows_of_file(path)]
-    marked = [row | {"domain": f"d{at % 2}"} | ({"subset": "other"} if at else {}) for at, row in enumerate(rows)]
-    found, wanted = forms.read(marked, by="domain"), forms.read(path)
+    marked = [row | {"kind": f"d{at % 2}"} | ({"subset": "other"} if at else {}) for at, row in enumerate(rows)]
+    found, wanted = forms.read(marked, by="kind"), forms.read(path)
     assert found.pairs == [replace(pair, subset=f"d{lines.index(pair.line) % 2}") for lines in [
         [line for line, _ in rows_of_file(path)]] for pair in wanted.pairs]
     assert found.ignored == wanted.ignored and len(found.left_out) == len(wanted.left_out)
