@@ -11,6 +11,7 @@ from rmlib.evaluation import pair_accuracies, reward_margins
 from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import read_pairs
 from rmlib.practice import command_line
+from rmlib.practice.command_line import commands
 from rmlib.practice.rivals import BAGS, KEPT_IN, fit_rivals, read_rivals
 from rmlib.practice.usable import NO_BAGS
 
@@ -115,6 +116,14 @@ def test_accuracy_is_told_by_subset(trained, run, tmp_path):
         {key: value for key, value in row.items() if key != "domain"} for row in MANY]))["slices"]
 
 
+def test_pairs_that_are_given_apart_keep_their_subset(run, trained, tmp_path):
+    other = write(tmp_path / "other.jsonl", [row | {"prompt": f"Say. {i}"} for i, row in enumerate(MANY[4:8])])
+    code, _, _ = run("train", tmp_path / "many.jsonl", "--out", tmp_path / "new", "--backbone", tmp_path / "backbone",
+                     "--eval", other, "--by", "domain", "--limit", 20)
+    held_out = read_pairs(tmp_path / "new" / "held_out.jsonl").pairs
+    assert code == 0 and [pair.subset for pair in held_out] == ["billing", "returns"] * 2
+
+
 def test_a_single_subset_is_told_and_many_are_in_json(trained, run, tmp_path):
     directory, *_ = trained
     source = write(tmp_path / "one.jsonl", [row | {"subset": "x", "n": f"${i}$ {'long ' * 9}"} for i, row in
@@ -157,8 +166,9 @@ def test_the_file_of_its_training_shows_nothing(trained, run, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_broken_account_of_the_training_is_told(trained, run, content):
+def test_a_broken_account_of_the_training_is_told(trained, run, monkeypatch, content):
     directory, *_ = trained
     (directory / "training.json").write_text(content)
+    monkeypatch.setattr(commands, "score_pairs_distributed", lambda *_: pytest.fail("the pairs were scored first"))
     code, out, err = run("evaluate", directory, directory / "held_out.jsonl")
     assert code == 2 and out == "" and f"error: {directory / 'training.json'}: not what train writes" in err

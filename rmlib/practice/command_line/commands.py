@@ -84,6 +84,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     found = read_source(options.pairs, options.strict, None, split="test", by=options.by)
     given = options.validation is not None
     validation = read_source(options.validation, options.strict, None, split="validation").pairs if given else []
+    rivals, training = read_rivals(Path(options.model)), read_training(Path(options.model))
     margins = reward_margins(score_pairs_distributed(model, found.pairs))  # (N,)
     calibrated, unfitted = {}, None
     if validation:
@@ -96,17 +97,15 @@ def run_evaluate(options: argparse.Namespace) -> None:
             unfitted = f"--validation {options.validation}: {error}"  # told below the figures, which need none
     if PartialState().is_main_process:
         gold = gold_margins(found.pairs) if options.pairs == WORLD else None
-        _tell_all(model, found, margins, gold, calibrated, options)
+        _tell_all(model, found, margins, gold, calibrated, rivals, training, options)
     if unfitted:
         raise ValueError(unfitted)
 
 
 def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.ndarray | None, calibrated: dict,
-              options: argparse.Namespace) -> None:
+              rivals: Rivals | None, training: dict, options: argparse.Namespace) -> None:
     figures: dict = {}
-    directory, rivals = Path(options.model), read_rivals(Path(options.model))
     data = sha256(options.pairs) if Path(options.pairs).is_file() else None
-    training = read_training(directory)
     seen = data is not None and data == (training.get("data") or {}).get("sha256")
     if options.json or options.report:
         groups = None if gold is None else gold_parts(found.pairs, gold)
@@ -116,8 +115,8 @@ def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.
         from rmlib.practice.report import Findings, write_report
 
         validation = Path(options.validation).name if calibrated else None
-        write_report(options.report, Findings(model, directory, found, margins, figures, validation, gold, data,
-                                              training))
+        write_report(options.report, Findings(model, Path(options.model), found, margins, figures, validation, gold,
+                                              data, training))
         _log.info("report in %s", options.report)
     if options.json:
         print(json.dumps(figures))

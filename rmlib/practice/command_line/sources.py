@@ -40,7 +40,7 @@ def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
         _log.warning("%d of %d pairs have a negative margin: the loss wants their rejected response ahead", negative,
                      len(found.pairs))
     if options.eval:
-        held_out = read_source(options.eval, options.strict, None, split="test")
+        held_out = read_source(options.eval, options.strict, None, split="test", by=options.by)
         warn_of_shared(held_out.pairs, found.pairs, "--eval", "trained on, so its figures will flatter")
         return found, held_out
     if options.pairs == WORLD:
