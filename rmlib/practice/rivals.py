@@ -32,7 +32,7 @@ L2 = 30.0
 TOLERANCE = 1e-7
 BAGS = {"bag of words": True, "bag of words, no prompt": False}  # whether each sees the prompt
 KEPT_IN = "rivals.safetensors"
-MOST_FEATURES = 10_000_000  # to fit to: some twenty seconds and 2 GB of memory
+MOST_FEATURES = 10_000_000  # to fit to: 17,000 pairs of HH-RLHF, in 40 s on one core and 1.2 GB of memory
 AT_A_TIME = 1000  # pairs whose features are in memory when margins are computed
 
 

@@ -126,14 +126,15 @@ def test_pairs_that_are_given_apart_keep_their_subset(run, trained, tmp_path):
 
 def test_a_single_subset_is_told_and_many_are_in_json(trained, run, tmp_path):
     directory, *_ = trained
-    source = write(tmp_path / "one.jsonl", [row | {"subset": "x", "n": f"${i}$ {'long ' * 9}"} for i, row in
+    source = write(tmp_path / "one.jsonl", [row | {"subset": "x", "n": rf"$\frac${i} {'long ' * 9}"} for i, row in
                                             enumerate(MANY)])
     [row] = figures(run, directory, source)["slices"]["subset"]
     assert row["name"] == "x" and row["pairs"] == len(MANY)
     page = tmp_path / "report.html"
     assert len(figures(run, directory, source, "--by", "n", "--report", page)["slices"]["n"]) == 60
     text = page.read_text()
-    assert "30 smaller parts are told by --json alone" in text and "$29$ long" in text and "$30$ long" not in text
+    assert "30 smaller parts are told by --json alone" in text
+    assert r"$\frac$29 long" in text and r"$\frac$30 long" not in text
 
 
 def test_a_key_that_no_row_has_is_an_error(trained, run, tmp_path):

@@ -111,6 +111,17 @@ def test_few_conversations_show_nothing(conversations, words):
     assert (answer == USABLE) == (conversations == 20) and words in why
 
 
+@pytest.mark.parametrize("sign, alone", [(1, USABLE), (-1, NO)])
+def test_conversations_of_one_mind_tell_less_than_their_pairs(sign, alone):
+    """Of 200 pairs the model is righter on 72 and the bag on 32; of 25 conversations that is 9 and 4."""
+    lead = sign * np.repeat([1, -1, 0], [72, 32, 96])
+    length = Bags(lead <= 0, first(200, 0.05))
+    assert judged(lead >= 0, length)[0] == alone
+    whole = [replace(pair, turns=f"What is {i // 8}?") for i, pair in enumerate(even(200))]
+    answer, why = judged(lead >= 0, length, pairs=whole)
+    assert answer == OPEN and "it is not shown to beat the bag of words, with" in why
+
+
 def test_a_small_lead_over_rules_that_err_alike_is_no_lead_over_a_coin():
     """Right wherever always the longer response is, and on 8 pairs more: that shows, and 58 of 100 alone do not."""
     pairs = even(100)
