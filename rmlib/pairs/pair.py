@@ -10,7 +10,7 @@ Reason = Literal[
     "not UTF-8", "blank line", "not JSON", "repeated key", "not an object", "missing key", "null", "not text",
     "lone surrogate", "NUL character", "empty chat", "unknown role", "last turn not assistant", "not a transcript",
     "prompts differ", "empty prompt", "empty response", "identical responses", "bad margin", "bad id", "unknown label",
-    "messages as text", "another form", "can't be used",
+    "messages as text", "another form", "can't be used", "bad subset",
 ]  # fmt: skip
 KINDS = {dict: "an object", list: "a list", int: "a number", type(None): "null"}
 
@@ -29,15 +29,17 @@ class PreferencePair:
     target_margin: float | None = None  # the wanted reward difference, m in formulas
     id: str | int | None = None
     line: int | None = field(default=None, compare=False)  # where it was read, from 1
+    subset: str | None = None  # what part of the data it belongs to
 
     def __init__(self, turns: str | Iterable[tuple[str, str]], chosen: str, rejected: str,
-                 target_margin: float | None = None, id: str | int | None = None, line: int | None = None):
+                 target_margin: float | None = None, id: str | int | None = None, line: int | None = None,
+                 subset: str | None = None):
         whole = spoken(turns) if isinstance(turns, str) else turns
         made = tuple(Turn(role, text.strip()) for role, text in whole)
         if not made or not {role for role, _ in made} <= set(MARKERS):
             raise ValueError(f"turns are of {', '.join(MARKERS)}, one at least, not {[role for role, _ in made]}")
         self.__dict__.update(  # frozen: nothing can be set by its name
-            turns=made, chosen=chosen, rejected=rejected, target_margin=target_margin, id=id, line=line)
+            turns=made, chosen=chosen, rejected=rejected, target_margin=target_margin, id=id, line=line, subset=subset)
 
     @property
     def prompt(self) -> str:

@@ -120,7 +120,7 @@ def _row(pair: PreferencePair) -> dict[str, Any]:
         row["prompt"] = [{"role": role, "content": text} for role, text in pair.turns]
     if MARKS.search(f"{pair.chosen} {pair.rejected}") or not _is_read_as(row, pair):
         row |= {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
-    optional = {"margin": pair.target_margin, "id": pair.id}
+    optional = {"margin": pair.target_margin, "id": pair.id, "subset": pair.subset}
     return row | {key: value for key, value in optional.items() if value is not None}
 
 
@@ -129,7 +129,7 @@ def _is_read_as(row: dict[str, Any], pair: PreferencePair) -> bool:
         found = read_row(row, 0)
     except RowError:
         return False
-    return found == replace(pair, target_margin=None, id=None)
+    return found == replace(pair, target_margin=None, id=None, subset=None)
 
 
 def _tally(rows: list[BadRow] | list[LeftOut], fate: str) -> str:

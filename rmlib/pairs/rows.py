@@ -85,8 +85,8 @@ def read_row(row: Any, line: int) -> PreferencePair | LeftOut:
         demand(rejected.text, "empty response", "the response of rejected is empty")
         same = chosen.text == rejected.text
         demand(not same, "identical responses", f"chosen and rejected are the same: {shown(chosen.text)}")
-        margin, name = _margin(row.get("margin")), _id(row.get("id"))
-        return PreferencePair(tuple(context), chosen.text, rejected.text, margin, name, line)
+        margin, name, subset = _margin(row.get("margin")), _id(row.get("id")), _subset(row.get("subset"))
+        return PreferencePair(tuple(context), chosen.text, rejected.text, margin, name, line, subset)
     except RowError as fault:
         fault.responses = chosen.text, rejected.text
         raise
@@ -226,3 +226,10 @@ def _id(value: Any) -> str | int | None:
     is_whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
     demand(is_whole, "bad id", f"id should be text or a whole number, not {shown(value)}")
     return int(value)
+
+
+def _subset(value: Any) -> str | None:
+    is_plain = value is None or isinstance(value, str | Real)
+    demand(is_plain, "bad subset", f"subset should be text, a number, true or false, not {shown(value)}")
+    is_whole = isinstance(value, float) and value.is_integer()  # 2 and 2.0 are one subset
+    return None if value is None else text_of(str(int(value) if is_whole else value), "subset").strip() or None

@@ -24,18 +24,19 @@ from rmlib.practice.templates import with_messages
 Row = dict[str, Any]
 
 
-def read(source: Any, *, strict: bool = False, limit: int | None = None) -> PairSet:
+def read(source: Any, *, strict: bool = False, limit: int | None = None, by: str = "subset") -> PairSet:
     """Read all rows, or as many as give `limit` pairs, with an account of those that can't be used.
 
-    source: a path or "hf:owner/name:split", rows, or a table of pandas or datasets.
+    source: a path or "hf:owner/name:split", rows, or a table of pandas or datasets. by: the key that tells a row's
+    subset, in place of `subset`.
     Raises FileNotFoundError, ImportError where `datasets` is needed and missing, and ValueError for a file that can't
     be read to its end, where no row is good or, if `strict`, at the first bad one.
     """
     ignored: Counter[str] = Counter()
-    return account(iter_items(source, ignored), name_of(source), ignored, strict, limit)
+    return account(iter_items(source, ignored, by), name_of(source), ignored, strict, limit)
 
 
-def iter_items(source: Any, ignored: Counter[str] | None = None) -> Iterator[Item]:
+def iter_items(source: Any, ignored: Counter[str] | None = None, by: str = "subset") -> Iterator[Item]:
     """What each row holds, in order: pairs (a ranked list has several), or a BadRow, or a LeftOut.
 
     ignored: counts the rows that have a key which nothing reads.
@@ -45,7 +46,8 @@ def iter_items(source: Any, ignored: Counter[str] | None = None) -> Iterator[Ite
     for line, raw in raw_rows(source):
         unread: dict[str, None] = {}
         try:
-            plain = plain_rows(parse(raw) if isinstance(raw, bytes) else raw)
+            whole = parse(raw) if isinstance(raw, bytes) else raw
+            plain = [row | {"subset": plain_value(whole.get(by))} for row in plain_rows(whole)]
         except RowError as fault:
             yield BadRow(line, fault.reason, str(fault))
             continue
@@ -56,7 +58,7 @@ def iter_items(source: Any, ignored: Counter[str] | None = None) -> Iterator[Ite
                 yield BadRow(line, fault.reason, str(fault), fault.responses)
                 continue
             if ignored is not None:
-                ignored.update(key for key in keys if key not in unread)
+                ignored.update(key for key in keys if key not in {*unread, by})
             unread |= dict.fromkeys(keys)
             yield item
 

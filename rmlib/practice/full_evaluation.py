@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 
 from rmlib.encoding import EncodedPair, encode
-from rmlib.evaluation import confidences, extra_characters, mcnemar, pair_accuracies, perfect_model_errors, summarise
+from rmlib.evaluation import confidences, pair_accuracies, perfect_model_errors, summarise
 from rmlib.model import RewardModel
 from rmlib.pairs import PreferencePair, conversation_keys
 from rmlib.practice.bias import extra_words, length_bias, longer_expected, slices
 from rmlib.practice.conservative_interval import conservative_interval
 from rmlib.practice.regression import gold_regression
+from rmlib.practice.rivals import Rivals
+from rmlib.practice.usable import compare, ends
 
-RULES = {"longer": 1, "shorter": -1}  # the sign with which a response's length is its reward
 WINDOW = "Room in the model’s window"
 MANY_TURNS = 4
 LONGER = {1: (0, "chosen is longer"), -1: (1, "rejected is longer"), 0: (2, "equally long")}
@@ -25,51 +27,35 @@ Part = tuple[int, str]  # of some pairs: its place in its group, and its name
 
 def full_evaluation(
     model: RewardModel, pairs: Sequence[PreferencePair], margins: np.ndarray, gold: np.ndarray | None = None,
-    groups: Mapping[str, list[Part]] | None = None,
+    groups: Mapping[str, list[Part]] | None = None, rivals: Rivals | None = None, seen: bool = False,
+    by: str = "subset",
 ) -> dict:
     """The fields of `summarise`, and all that is told of N pairs beside them, for json; margins, gold margins: (N,).
 
     gold: what a known reward makes the margins, where there is one. groups: further ways to part the pairs, each with
-    the part of every pair.
+    the part of every pair. rivals, seen: as in `compare`. by: the key that told the subsets of the pairs.
     interval_low and interval_high are the accuracy's, by `conservative_interval` over conversations, and so are all
     intervals in the parts of the object. Where a part can't be computed, its "reason" says why. Raises ValueError as
     `summarise`.
     """
-    evaluation, conversations = summarise(margins, pairs), conversation_keys(pairs)
+    conversations = conversation_keys(pairs)
     right, confidence = pair_accuracies(margins), confidences(margins)
-    told = asdict(evaluation)
-    told["interval_low"], told["interval_high"] = conservative_interval(right, conversations)
-    told["rules"] = {name: _against(margins, sign * extra_characters(pairs), conversations)
-                     for name, sign in RULES.items()}
+    told = asdict(summarise(margins, pairs)) | compare(margins, pairs, rivals, seen)
     told["confidence"] = {
         "mean": float(confidence.mean()), "perfect_95": float(np.quantile(perfect_model_errors(margins), 0.95)),
-        **_ends("excess", conservative_interval(confidence - right, conversations, least=-1)),
+        **ends("excess", conservative_interval(confidence - right, conversations, least=-1)),
     }
     told["length"] = _length(margins, extra_words(pairs), conversations, gold)
     found = {name: sorted(slices(right, parts, conversations), key=lambda row: row.name[0])
-             for name, parts in (_parts(model, pairs) | dict(groups or {})).items()}
+             for name, parts in (_parts(model, pairs) | dict(groups or {}) | _subsets(pairs, by)).items()}
     told["slices"] = {group: [row._asdict() | {"name": row.name[1]} for row in rows]
-                      for group, rows in found.items() if len(rows) > 1}
+                      for group, rows in found.items() if len(rows) > 1 or group == by}
     shares = 0.05, 0.25, 0.5, 0.75, 0.95
     told["margins"] = {"quantiles": {f"{share:.0%}": float(np.quantile(margins, share)) for share in shares},
                        "surely_wrong": int((margins < -math.log(4)).sum())}  # σ(log 4) is 0.8
     if gold is not None:
         told["gold"] = {"agreement": float(pair_accuracies(gold).mean())} | _or_reason(gold_regression, margins, gold)
     return told
-
-
-def _ends(name: str, ends: tuple[float, float]) -> dict[str, float]:
-    return {f"{name}_low": ends[0], f"{name}_high": ends[1]}
-
-
-def _against(margins: np.ndarray, rule: np.ndarray, conversations: Sequence[Hashable]) -> dict:
-    """A rule's accuracy from its margins, (N,), the model's lead over it, which is paired, and McNemar's test."""
-    by_rule, lead = pair_accuracies(rule), pair_accuracies(margins) - pair_accuracies(rule)
-    return {
-        "accuracy": float(by_rule.mean()), **_ends("accuracy", conservative_interval(by_rule, conversations)),
-        "lead": float(lead.mean()), **_ends("lead", conservative_interval(lead, conversations, least=-1)),
-        **asdict(mcnemar(margins, rule)),
-    }
 
 
 def _length(margins: np.ndarray, words: np.ndarray, conversations: Sequence[Hashable], gold: np.ndarray | None) -> dict:
@@ -93,6 +79,14 @@ def _parts(model: RewardModel, pairs: Sequence[PreferencePair]) -> dict[str, lis
         "Human turns in the prompt": list(map(_turns, pairs)),
         WINDOW: list(map(_cut, encode(model.tokenizer, pairs, model.encoding))),
     }
+
+
+def _subsets(pairs: Sequence[PreferencePair], by: str) -> dict[str, list[Part]]:
+    """By their subset, the largest part first, and last the pairs without one; nothing where no pair has one."""
+    sizes = Counter(pair.subset for pair in pairs if pair.subset is not None)
+    places = {subset: place for place, (subset, _) in enumerate(sizes.most_common())}
+    return {by: [(places.get(pair.subset, len(places)), pair.subset or f"without {by}")  # type: ignore[arg-type]
+                 for pair in pairs]} if sizes else {}
 
 
 def _in_three(differences: np.ndarray) -> list[Part]:

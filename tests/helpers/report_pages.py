@@ -41,12 +41,13 @@ def pairs_of_lengths(chosen: list[int], rejected: list[int]) -> list[PreferenceP
             for i, (a, b) in enumerate(zip(chosen, rejected))]
 
 
-def findings(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | None = None, **more) -> Findings:
+def findings(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | None = None, rivals=None,
+             **more) -> Findings:
     """Findings of these margins, as if a model had given them."""
     model, directory = saved_model()
     margins = np.asarray(margins, dtype=np.float64)
     groups = None if gold is None else gold_slices(pairs, gold)
-    figures = full_evaluation(model, pairs, margins, gold, groups)
+    figures = full_evaluation(model, pairs, margins, gold, groups, rivals)
     found = PairSet(pairs, bad_rows=[], left_out=[], name="world" if gold is not None else "pairs.jsonl")
     return Findings(model, directory, found, margins, figures, gold=gold, **more)
 

@@ -19,7 +19,7 @@ from rmlib.evaluation import Evaluation, reward_margins, summarise
 from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import conversation_keys, read_pairs
 from rmlib.practice import command_line as cli
-from rmlib.practice.command_line import commands, sources
+from rmlib.practice.command_line import scoring, sources, training
 
 SUBJECTS = "France egg sky grass capital sum hot cold blue green Paris London water minutes seven five".split()
 ROWS = [
@@ -219,7 +219,7 @@ def test_the_report_in_the_readme_is_what_train_says(run, monkeypatch, tmp_path)
     def stop(*_, **__):
         raise ValueError("the training would begin here")
 
-    monkeypatch.setattr(commands, "train", stop)
+    monkeypatch.setattr(training, "train", stop)
     code, _, err = run(*shown[1].split(), "--out", tmp_path / "run")
     assert code == 2 and "would begin here" in err and shown[2] in err
 
@@ -356,7 +356,7 @@ def test_score_has_a_line_for_each_line(run, room, tmp_path):
 
 
 def test_scores_are_the_model_s_in_the_order_of_the_rows(run, room, monkeypatch):
-    monkeypatch.setattr(commands, "SCORE_CHUNK", 4)
+    monkeypatch.setattr(scoring, "SCORE_CHUNK", 4)
     scored = [json.loads(line) for line in run("score", room / "model", room / "pairs.jsonl")[1].splitlines()]
     pairs = read_pairs(room / "pairs.jsonl").pairs
     chosen, rejected = score_pairs(RewardModel.from_pretrained(room / "model"), pairs)

@@ -13,10 +13,11 @@ import torch
 from places import ROOT
 from training_parts import made_up_pairs, save_backbone
 
+from rmlib.files import sha256
 from rmlib.model import RewardModel
 from rmlib.pairs import conversation_keys, read_pairs, write_pairs
 from rmlib.practice import command_line as cli
-from rmlib.practice.command_line import commands, sources
+from rmlib.practice.command_line import evaluating, scoring, sources, training
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def train(room, tmp_path, capsys):
     return call
 
 
-def training(out: Path) -> dict:
+def facts(out: Path) -> dict:
     return json.loads((out / "training.json").read_text())
 
 
@@ -54,7 +55,7 @@ def test_a_tenth_is_for_validation_and_no_conversation_is_in_two_parts(train, ro
     assert code == 0 and (len(held_out), len(validation)) == (12, 6)
     assert "for validation: 6 of 60 pairs, in whole conversations" in err
     assert not set(conversation_keys(held_out)) & set(conversation_keys(validation))
-    found = training(tmp_path / "run")
+    found = facts(tmp_path / "run")
     assert found["pairs_seen"] == 2 * 42 and len(found["validation"]) == 2
 
 
@@ -69,7 +70,7 @@ def test_what_evaluate_wants_for_a_temperature_is_there(train, tmp_path, capsys)
 def test_without_validation_the_last_weights_are_kept_and_all_the_rest_is_trained_on(train, tmp_path):
     code, err = train("--validation-share", 0)
     assert code == 0 and not (tmp_path / "run" / "validation.jsonl").exists() and "validation after" not in err
-    assert training(tmp_path / "run")["pairs_seen"] == 48 and training(tmp_path / "run")["validation"] == []
+    assert facts(tmp_path / "run")["pairs_seen"] == 48 and facts(tmp_path / "run")["validation"] == []
 
 
 def test_a_file_for_validation(train, room, tmp_path):
@@ -80,7 +81,7 @@ def test_a_file_for_validation(train, room, tmp_path):
     at_risk = len(set(conversation_keys(made_up_pairs(3))) - set(conversation_keys(shared)))
     assert code == 0 and at_risk and f"{at_risk} of the 13 pairs of --validation are of conversations" in err
     assert pairs_of(tmp_path / "run" / "validation.jsonl") == pairs_of(apart)
-    assert [record["step"] for record in training(tmp_path / "run")["validation"]] == [2, 3]
+    assert [record["step"] for record in facts(tmp_path / "run")["validation"]] == [2, 3]
     code, err = train("--validation", apart, "--validation-share", 0.3, out="both")
     assert code == 2 and "not both" in err
 
@@ -99,12 +100,12 @@ def test_the_world_has_validation_pairs_of_its_own(room, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "WORLD_PAIRS", {"train": 24, "validation": 7, "test": 10})
     assert cli.main(["train", "world", "--out", str(tmp_path / "run"), "--backbone", str(room / "backbone")]) == 0
     assert len(pairs_of(tmp_path / "run" / "validation.jsonl")) == 7
-    assert training(tmp_path / "run")["pairs_seen"] == 24
+    assert facts(tmp_path / "run")["pairs_seen"] == 24
 
 
 def test_patience_reaches_the_training(train, tmp_path):
     assert train("--patience", 1, "--validate-every", 1, "--epochs", 30, "--learning-rate", 0.05)[0] == 0
-    found = training(tmp_path / "run")
+    found = facts(tmp_path / "run")
     assert found["steps"] < 90 and found["settings"]["patience"] == 1
 
 
@@ -157,7 +158,7 @@ def test_ctrl_c_before_the_training_is_no_traceback(train, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "training_data", interrupted)
+    monkeypatch.setattr(training, "training_data", interrupted)
     assert train() == (130, "stopped\n")
 
 
@@ -179,7 +180,7 @@ def test_memory_that_runs_out_is_one_message_with_what_to_do(train, monkeypatch,
     def full(*_, **__):
         raise error
 
-    monkeypatch.setattr(commands, "train", full)
+    monkeypatch.setattr(training, "train", full)
     code, err = train()
     assert code == 2 and "error: out of memory: give --token-budget" in err and "--max-length" in err
     assert "Traceback" not in err
@@ -189,7 +190,7 @@ def test_other_errors_of_torch_are_not_taken_for_it(train, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(commands, "train", broken)
+    monkeypatch.setattr(training, "train", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         train()
 
@@ -198,11 +199,30 @@ def test_other_errors_of_torch_are_not_taken_for_it(train, monkeypatch):
 def test_a_token_budget_reaches_scoring(room, tmp_path, monkeypatch, command):
     tiny.reward_model("distilbert").save_pretrained(tmp_path / "model")
     seen = []
-    monkeypatch.setattr(commands, "score_pairs_distributed",
-                        lambda model, pairs, budget: seen.append(budget) or torch.rand(2, len(pairs)).numpy())
+    for module in (evaluating, scoring):
+        monkeypatch.setattr(module, "score_pairs_distributed",
+                            lambda model, pairs, budget: seen.append(budget) or torch.rand(2, len(pairs)).numpy())
     assert cli.main([command, str(tmp_path / "model"), str(room / "pairs.jsonl"), "--token-budget", "77"]) == 0
     assert seen == [77]
 
 
 def test_a_token_budget_reaches_the_training(train, tmp_path):
-    assert train("--token-budget", 99)[0] == 0 and training(tmp_path / "run")["settings"]["token_budget"] == 99
+    assert train("--token-budget", 99)[0] == 0 and facts(tmp_path / "run")["settings"]["token_budget"] == 99
+
+
+def test_a_start_from_a_model_that_saw_what_is_now_held_out_is_told(train, tmp_path):
+    train(out="first")
+    start = ("--start-from", tmp_path / "first")
+    assert "may be among those" not in train(start=start, out="same")[1]
+    assert "of the 12 pairs held out may be among those that" in train("--seed", 5, start=start, out="other")[1]
+
+
+def test_a_card_and_the_facts_of_the_training_stand_beside_the_model(train, tmp_path, room):
+    train("--epochs", 2)
+    found, card = facts(tmp_path / "run"), (tmp_path / "run" / "README.md").read_text()
+    digest = sha256(room / "pairs.jsonl")
+    assert found["data"] == {"name": "pairs.jsonl", "sha256": digest, "pairs": 42, "conversations": 42}
+    assert digest in card and "| epochs | 2 |" in card and "12 pairs: accuracy" in card
+    assert sha256(tmp_path / "run" / "model.safetensors") in card
+    RewardModel.from_pretrained(tmp_path / "run").save_pretrained(tmp_path / "run")
+    assert not (tmp_path / "run" / "README.md").exists()

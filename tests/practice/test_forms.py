@@ -1,6 +1,7 @@
 """Every public form: samples made by hand, one conversation in all of them, and whatever else a row may hold."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from rmlib.pairs import BadRow, LeftOut, PreferencePair, Turn, conversation_keys, read_pairs, write_pairs
+from rmlib.pairs.rows import parse
 from rmlib.practice import forms
+from rmlib.practice.row_sources import rows_of_file
 
 SAMPLES = Path(__file__).parent / "forms"
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -56,6 +59,26 @@ def test_a_sample_holds_what_stands_beside_it(path):
     assert (reasons.count("tie"), reasons.count("skip"), len(reasons)) == (
         wanted["ties"], wanted["skips"], wanted["ties"] + wanted["skips"])
     assert (found.bad_rows, found.rows, dict(found.ignored)) == ([], 5, wanted["not_read"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_a_key_of_any_form_tells_the_subset(path, tmp_path):
+    rows = [parse(raw) if isinstance(raw, bytes) else raw for _, raw in rows_of_file(path)]
+    marked = [row | {"kind": f"d{at % 2}"} | ({"subset": "other"} if at else {}) for at, row in enumerate(rows)]
+    found, wanted = forms.read(marked, by="kind"), forms.read(path)
+    assert found.pairs == [replace(pair, subset=f"d{lines.index(pair.line) % 2}") for lines in [
+        [line for line, _ in rows_of_file(path)]] for pair in wanted.pairs]
+    assert found.ignored == wanted.ignored and len(found.left_out) == len(wanted.left_out)
+    write_pairs(tmp_path / "pairs.jsonl", found.pairs)
+    assert read_pairs(tmp_path / "pairs.jsonl").pairs == found.pairs
+    assert {pair.subset for pair in forms.read(marked).pairs} <= {None, "other"}
+
+
+@pytest.mark.parametrize("key, subset", [("winner", "model_a"), ("prompt", "Name a fruit."), ("nothing", None)])
+def test_a_key_that_is_read_for_something_else_tells_the_subset_too(key, subset):
+    row = {"prompt": "Name a fruit.", "response_a": "Plum", "response_b": "Stone", "winner": "model_a"}
+    [pair] = forms.read([row], by=key).pairs
+    assert pair == PreferencePair("Name a fruit.", "Plum", "Stone", subset=subset)
 
 
 def test_margin_and_id_come_along():
@@ -224,7 +247,7 @@ ANYTHING = st.lists(
 ANY_TURNS = st.lists(st.builds(Turn, st.sampled_from(list(MARKERS)), ANYTHING), min_size=1, max_size=4).map(tuple)
 ANY_PAIRS = st.builds(
     PreferencePair, ANY_TURNS, ANYTHING, ANYTHING, st.none() | st.floats(-1e30, 1e30),
-    st.none() | st.integers() | ANYTHING,
+    st.none() | st.integers() | ANYTHING, subset=st.none() | st.text("ab 1.", min_size=1).map(str.strip).filter(bool),
 ).filter(lambda pair: pair.chosen != pair.rejected)  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from rmlib.evaluation import summarise
 from rmlib.pairs import conversation_keys, split_by_conversation
 from rmlib.practice import forms
-from rmlib.practice.command_line.sources import warn_of_shared
+from rmlib.practice.command_line.parts import warn_of_shared
 from rmlib.practice.preflight import preflight
 
 CONVERSATIONS, TURNS = 60, 3

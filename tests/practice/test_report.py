@@ -13,7 +13,7 @@ from rmlib.evaluation import nll
 from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import read_pairs
 from rmlib.practice import command_line as cli
-from rmlib.practice.command_line import commands, sources
+from rmlib.practice.command_line import evaluating, sources
 from rmlib.practice.report import report_page
 from rmlib.practice.report.mistakes import LONGEST, MOST
 
@@ -90,7 +90,7 @@ def test_the_tiles_are_the_main_figures(evaluate):
     tiles = re.findall(r"<dt>(.*?)</dt><dd>(?:<data value=\"(.*?)\")", page)
     assert {name: float(value) for name, value in tiles} == {
         "Right on": figures["accuracy"], "Calibration error": figures["ece"], "Pairs": figures["pairs"],
-        "Best length rule": max(figures["baselines"].values()),  # no ties of length here
+        "Best rival": max(figures["baselines"].values()),  # no ties of length here
     }
     ends = figures["interval_low"], figures["interval_high"]
     told = re.search('95% interval <data value="(.*?)">.*? to <data value="(.*?)">', page)
@@ -220,7 +220,7 @@ def test_a_place_for_the_report_is_refused_before_the_work(room, capsys, monkeyp
 
 @pytest.mark.parametrize("validation", ["nowhere.jsonl", ""])
 def test_validation_pairs_are_read_before_the_work(evaluate, monkeypatch, validation):
-    monkeypatch.setattr(commands, "score_pairs_distributed", lambda *_: pytest.fail("the pairs were scored first"))
+    monkeypatch.setattr(evaluating, "score_pairs_distributed", lambda *_: pytest.fail("the pairs were scored first"))
     code, out, err, _ = evaluate("--validation", validation)
     assert code == 2 and out == "" and "error: " in err
 

@@ -18,9 +18,6 @@ from rmlib.practice.report import report_page, verdict
     ("good", "accuracy", [1.0] * 90 + [-1.0] * 10, "Better than a coin"),
     ("bad", "accuracy", [-1.0] * 90 + [1.0] * 10, "Worse than a coin"),
     ("bad", "accuracy", [-1.0] * 50 + [1.0] * 50, "Not shown to be better than a coin"),
-    ("good", "against_rules", [1.0] * 90 + [-1.0] * 10, "Right more often than the best rule"),
-    ("bad", "against_rules", [-1.0] * 90 + [1.0] * 10, "Right less often than always the longer response"),
-    ("bad", "against_rules", [-1.0] * 45 + [1.0] * 55, "Not shown to differ"),
     ("good", "calibration", [2.2] * 90 + [-2.2] * 10, "Its confidence fits"),
     ("bad", "calibration", [5.0] * 60 + [-5.0] * 40, "overconfident"),
     ("bad", "calibration", [0.1] * 90 + [-0.1] * 10, "underconfident"),
@@ -33,28 +30,26 @@ from rmlib.practice.report import report_page, verdict
     ("open", "length", [-2.0, 1.0] * 50, "Not shown to lean to long or short responses: "),
 ])  # fmt: skip
 def test_a_verdict_follows_from_the_figures(judged, kind, margins, words):
-    judge = getattr(verdict, kind if kind == "against_rules" else f"{kind}_verdict")
-    found, text = judge(findings(margins, uneven(len(margins))))
+    found, text = getattr(verdict, f"{kind}_verdict")(findings(margins, uneven(len(margins))))
     assert words in Parts(text).text() and found == judged
 
 
-@pytest.mark.parametrize("wrong, words", [(59, "Not shown to differ"), (61, "Not shown to differ"), (70, "Right less")])
-def test_the_better_of_two_rules_has_to_be_ahead_by_more(wrong, words):
-    """The longer response was chosen in the pairs on which the model is wrong, and in no other: p is 0.035 for 61."""
-    margins = np.array([-1.0] * wrong + [1.0] * (100 - wrong))
-    pairs = pairs_of_lengths([5] * 100, [2] * wrong + [9] * (100 - wrong))
-    assert words in verdict.against_rules(findings(margins, pairs))[1]
-
-
-@pytest.mark.parametrize("count, words", [
-    (1, "all pairs are of one conversation, which says nothing of others"),
-    (19, "the pairs are of 19 conversations, and 20 are the least"), (20, "Better than a coin"),
-])  # fmt: skip
-def test_few_conversations_are_not_judged(count, words):
+@pytest.mark.parametrize("count", [1, 19, 20])
+def test_few_conversations_are_not_judged(count):
     pairs = [replace(pair, turns=f"What is {i % count}?") for i, pair in enumerate(uneven(100))]
-    listed = verdict.judgements(findings(np.ones(100), pairs))
-    assert len(listed) == (4 if count == 20 else 1) and words in Parts(listed[0][1]).text()
-    assert (listed[0][0] == verdict.OPEN) == (count < 20)
+    made = findings(np.ones(100), pairs)
+    assert len(verdict.judgements(made)) == (3 if count == 20 else 0)
+    assert ("too few conversations" in verdict.answer(made)) == ('class="verdict"' not in verdict.at_a_glance(made))
+    assert ("too few conversations" in verdict.answer(made)) == (count < 20)
+
+
+@pytest.mark.parametrize("right, begun, kind", [
+    (90, "Not shown to be usable: right on 90.0% (95% interval", "open"),
+    (30, "Not usable: right on 30.0% (95% interval", "bad")])
+def test_the_answer_comes_first_with_its_rule(right, begun, kind):
+    page = report_page(findings([1.0] * right + [-1.0] * (100 - right), uneven(100)))
+    [line] = re.findall(rf'</h1><p class="answer {kind}">(.*?)</p><p class="rule">The rule: ', page)
+    assert Parts(line).text().startswith(begun)
 
 
 @pytest.fixture(scope="module")

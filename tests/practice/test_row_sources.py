@@ -70,6 +70,21 @@ def test_a_table_holds_what_its_rows_hold(path, save, tmp_path):
     assert [pair.line for pair in found.pairs] == [pair.line for pair in wanted.pairs]
 
 
+def as_csv(path: Path, rows: list[dict]) -> Path:
+    with open(path / "rows.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path / "rows.csv"
+
+
+@pytest.mark.parametrize("save", [*TABLES.values(), as_csv], ids=[*TABLES, "csv"])
+def test_a_table_tells_subsets(save, tmp_path):
+    path = save(tmp_path, [Q | {"subset": "s", "year": 2024}, Q | {"subset": None, "year": None}])
+    assert [pair.subset for pair in forms.read(path).pairs] == ["s", None]
+    assert [pair.subset for pair in forms.read(path, by="year").pairs] == ["2024", None]
+
+
 @pytest.mark.parametrize("name", ["parquet", "arrow file", "arrow stream"])
 def test_a_table_cut_short_is_an_error_that_names_it(name, tmp_path):
     path = TABLES[name](tmp_path, [Q] * 50)

@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint-every", type=count, default=100, metavar="STEPS")
     command.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
+    by_help = "take a pair's subset from this key of its row (default: subset)"
+    command.add_argument("--by", metavar="KEY", help=f"{by_help}; held_out.jsonl keeps it")
 
     command = commands.add_parser("evaluate", help="accuracy, likelihood and calibration of a saved model",
                                   description="How good a saved model is. Intervals draw whole conversations, which "
@@ -69,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="one JSON object on stdout: all figures of the report")
     command.add_argument("--validation", metavar="PAIRS", help="fit a temperature on these, and tell what it does")
     command.add_argument("--token-budget", type=count, default=8192, metavar="N", help=budget_help)
+    command.add_argument("--by", metavar="KEY", help=f"{by_help}, and tell the accuracy of each, in report and --json")
     command.add_argument("--report", metavar="FILE", help="write a page for the browser, with figures: report.html")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
 

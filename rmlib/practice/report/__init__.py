@@ -8,7 +8,7 @@ from rmlib.files import atomic_write_text
 from rmlib.practice.report.findings import Findings
 from rmlib.practice.report.page import Html, element, html_page, joined, paragraph
 from rmlib.practice.report.sections import SECTIONS
-from rmlib.practice.report.verdict import at_a_glance
+from rmlib.practice.report.verdict import answer, at_a_glance
 
 __all__ = ["Findings", "report_page", "write_report"]
 
@@ -31,6 +31,7 @@ def _heading(findings: Findings) -> Html:
     return joined(
         paragraph("Model report", class_="kind"),
         element("h1", findings.model_name, " on ", findings.found.name),
+        answer(findings),
         paragraph(
             "A reward model reads a prompt and a response to it and gives one number, its reward. For each pair here "
             "one of two responses had been chosen as the better one. This page tells how often the model gives "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ class Findings:
     figures: dict
     validation: str | None = None  # the name of the validation pairs
     gold: np.ndarray | None = None
+    data: str | None = None  # sha256 of the file of the pairs, where they are of one
+    training: dict = field(default_factory=dict)  # what `train` wrote down beside the model
 
     @property
     def pairs(self) -> list[PreferencePair]:
@@ -47,10 +49,11 @@ class Findings:
         ]
 
     @property
-    def best_rule(self) -> tuple[str, dict]:
-        """The rule by length with the highest accuracy: chosen on these very pairs, which favours the rule."""
-        name, rule = max(self.figures["rules"].items(), key=lambda row: row[1]["accuracy"])
-        return f"always the {name} response", rule
+    def training_facts(self) -> list[tuple[str, str]]:
+        """Data and settings of the training, where they are known; of a long one the first 40 characters."""
+        facts = [(f"{kind}: {name.replace('_', ' ')}", str(value)[:40]) for kind in ("data", "settings")
+                 for name, value in (self.training.get(kind) or {}).items() if value is not None]
+        return facts or [("Data and settings", "not written down beside the model")]
 
     @property
     def worst(self) -> list[int]:

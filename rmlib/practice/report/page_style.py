@@ -33,6 +33,12 @@ section { margin-top: 2.5rem; padding-top: 2rem; border-top: 1px solid var(--lin
   text-transform: uppercase; }
 .lead { font-size: 1.1875rem; line-height: 1.5; color: var(--soft); }
 
+.answer { background: var(--raised); border-left: 4px solid var(--soft); border-radius: 0 0.5rem 0.5rem 0;
+  padding: 0.875rem 1rem; font-size: 1.125rem; line-height: 1.5; margin-bottom: 0.75rem; }
+.answer.good { border-color: var(--good); }
+.answer.bad { border-color: var(--bad); }
+.rule { color: var(--soft); font-size: 0.875rem; line-height: 1.5; }
+
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 0.75rem; margin: 1.5rem 0; }
 .tiles > div { background: var(--raised); border: 1px solid var(--line); border-radius: 0.5rem;
   padding: 0.875rem 1rem; }
@@ -105,7 +111,7 @@ footer { margin-top: 3rem; padding-top: 1.25rem; border-top: 1px solid var(--lin
   .tiles { grid-template-columns: repeat(4, 1fr); }
   nav { display: none; }
   h2, h3, caption, summary { break-after: avoid; }
-  figure, tr, .tiles, .note { break-inside: avoid; }
+  figure, tr, .tiles, .note, .answer { break-inside: avoid; }
   .wide { overflow: visible; }
   img { min-width: 0; max-width: 15cm; margin: auto; }
 }

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from rmlib.pairs.rows import squash
 from rmlib.practice import figures as figures_of
 from rmlib.practice.bias import FEW
 from rmlib.practice.full_evaluation import WINDOW
 from rmlib.practice.report.findings import Findings
 from rmlib.practice.report.mistakes import mistakes
 from rmlib.practice.report.page import Html, joined, number, p_value, paragraph, percent, picture, table
-from rmlib.practice.report.verdict import SIGNIFICANT, counted, to
+from rmlib.practice.report.verdict import counted, to
+from rmlib.practice.usable import NO_BAGS, RULES, SIGNIFICANT
 
+MOST_PARTS = 30  # of one kind
 COIN = {"nll": math.log(2), "brier": 0.25}
 MEASURES = {
     "nll": "Negative log-likelihood", "brier": "Brier score", "ece": "Calibration error",
@@ -26,14 +29,16 @@ def evaluated_section(findings: Findings) -> Html:
     read = len(found.pairs) + bad.total() + left_out.total()
     rows = [("Rows read", number(read, 0)), ("Pairs used", number(figures["pairs"], 0)),
             ("Conversations they come from", number(figures["conversations"], 0))]
+    rows += [] if findings.data is None else [("Fingerprint of their file", joined(findings.data[:16]))]
     rows += [(f"Rows skipped: {reason}", number(count, 0)) for reason, count in bad.items()]
     rows += [(f"Rows left out: {reason}", number(count, 0)) for reason, count in left_out.items()]
     return joined(
         paragraph("What this page says holds for these pairs and for others like them, provided that the model was "
-                  "trained neither on them nor on other parts of their conversations. That can’t be checked here: the "
-                  "page knows the pairs, and not the training."),
+                  "trained neither on them nor on other parts of their conversations. That can’t be checked here, but "
+                  "for a file that is the very one it was trained on: the page knows its name and fingerprint."),
         table("The pairs and the model", [], [
-            (f"Pairs: {found.name}", rows), (f"Model: {findings.model_name}", findings.model_facts)]),
+            (f"Pairs: {found.name}", rows), (f"Model: {findings.model_name}", findings.model_facts),
+            ("Its training", findings.training_facts)]),
     )
 
 
@@ -59,7 +64,7 @@ def accuracy_section(findings: Findings) -> Html:
 
 
 def rules_section(findings: Findings) -> Html:
-    both = findings.figures["rules"]
+    rules, bags = findings.figures["rules"], findings.figures["bags"]
     lines = {
         "The rule is right": lambda rule: percent(rule["accuracy"]),
         "95% interval": lambda rule: to(rule, "accuracy"),
@@ -69,20 +74,24 @@ def rules_section(findings: Findings) -> Html:
         "Pairs on which the rule is righter": lambda rule: number(rule["only_second"], 0),
         "McNemar’s p": lambda rule: p_value(rule["p_value"]),
     }
+    fitted = joined("Two rules count words: each word has a weight, wherever it stands; one of them joins it to each "
+                    "word of the question, too. They were fitted to ", number(bags["fitted_to"], 0), " of the pairs "
+                    "that the model was trained on.") if "reason" not in bags else f"Words are not counted: {NO_BAGS}."
     return joined(
         paragraph("People may prefer short answers, or long ones. Two rules that read nothing and count characters, "
-                  "always the longer response and always the shorter, show how far that alone leads. A model is worth "
-                  "its cost where it beats them clearly."),
+                  "always the longer response and always the shorter, show how far that alone leads. ", fitted,
+                  " A model is worth its cost where it beats all of them clearly."),
         paragraph("McNemar’s test looks only at the pairs on which one of the two is righter than the other; a tie is "
                   "half right. If both were equally good, these would fall to either side like a fair coin. The "
                   "p-value says how often a coin would be as one-sided as this."),
-        table("Two rules by length, and the model against each", ["", *(f"Always the {name}" for name in both)],
-              [("", [(name, *map(line, both.values())) for name, line in lines.items()])]),
-        paragraph("Where both responses have as many characters, a rule counts as half right. The better of the two "
-                  "rules was found on these very pairs, which is to its advantage: before this page says that it beats "
-                  f"the model, p has to be below {SIGNIFICANT / 2}, half of the usual. McNemar’s test takes pairs as "
-                  "independent; the interval of the lead goes by conversations, and has to agree with it. Rules that "
-                  "count words are missing: they would need pairs to learn from."),
+        table("Rules that only count, and the model against each",
+              ["", *(f"Always the {name}" if name in RULES else name.capitalize() for name in rules)],
+              [("", [(name, *map(line, rules.values())) for name, line in lines.items()])]),
+        paragraph("Where a rule finds both responses equal, it counts as half right. To beat them all the model has to "
+                  f"beat each, so that p below {SIGNIFICANT} will do for each. But the best of {len(rules)} rules was "
+                  "found on these very pairs, and had as many chances to be ahead by luck: before this page says that "
+                  f"one beats the model, p has to be below {SIGNIFICANT / len(rules):.4g}. McNemar’s test takes pairs "
+                  "as independent; the interval of the lead goes by conversations, and has to agree with it."),
     )
 
 
@@ -151,8 +160,10 @@ def parts_section(findings: Findings) -> Html | None:
         return None
     groups = [(group, [(joined(row["name"], ", too few to tell" if row["pairs"] < FEW else ""), number(row["pairs"], 0),
                         percent(row["accuracy"]), joined(percent(row["low"]), " to ", percent(row["high"])))
-                       for row in rows]) for group, rows in slices.items()]
-    drawn = [tuple(row.values()) for rows in slices.values() for row in rows]
+                       for row in rows[:MOST_PARTS]]) for group, rows in slices.items()]
+    untold = sum(len(rows[MOST_PARTS:]) for rows in slices.values())
+    drawn = [(squash(name)[:40].replace("$", r"\$"), *rest)  # a dollar would begin a formula
+             for rows in slices.values() for name, *rest in (row.values() for row in rows[:MOST_PARTS])]
     alt = (f"The accuracy of {len(drawn)} parts of the pairs, from {min(row[2] for row in drawn):.1%} to "
            f"{max(row[2] for row in drawn):.1%}, each with its interval, and a line at that of all pairs, "
            f"{findings.figures['accuracy']:.1%}.")
@@ -160,7 +171,8 @@ def parts_section(findings: Findings) -> Html | None:
         f" The model reads {findings.model.encoding.max_length} tokens; from a longer pair the oldest are cut.")
     return joined(
         paragraph("The same accuracy, part by part. Small parts have wide intervals; and where a model is equally good "
-                  f"everywhere, up to one part in twenty still misses the overall accuracy, by luck.{window}"),
+                  f"everywhere, up to one part in twenty still misses the overall accuracy, by luck.{window}"
+                  + (f" {untold} smaller parts are told by --json alone." if untold else "")),
         picture(figures_of.slices_figure(drawn, findings.figures["accuracy"]), alt),
         table("Accuracy by part, with 95% intervals", ["Part", "Pairs", "Right", "95% interval"], groups),
     )
@@ -206,7 +218,7 @@ def gold_section(findings: Findings) -> Html | None:
 SECTIONS = [
     ("evaluated", "What was evaluated", evaluated_section),
     ("accuracy", "How often is it right?", accuracy_section),
-    ("rules", "Does it beat rules that read nothing?", rules_section),
+    ("rules", "Does it beat rules that only count?", rules_section),
     ("calibration", "Can its confidence be trusted?", calibration_section),
     ("length", "Does it favour length?", length_section),
     ("parts", "Where is it better, where worse?", parts_section),

@@ -1,42 +1,53 @@
-"""What the report says first: four figures, and a judgement in words on each question it asks."""
+"""What the report says first: whether the model can be used, four figures, and a judgement on each question it asks."""
 
 from __future__ import annotations
 
 from rmlib.practice.report.findings import Findings
-from rmlib.practice.report.page import Html, element, joined, number, p_value, percent
+from rmlib.practice.report.page import Html, element, joined, number, paragraph, percent
+from rmlib.practice.usable import ENOUGH, NAMES, NO, OPEN, USABLE, hardest
 
-SIGNIFICANT = 0.05
-ENOUGH = 20  # conversations: of fewer an interval depends too much on how unlike they happen to be
 NO_LEAN = 0.05  # an excess of long responses between minus and plus this is taken for none
-GOOD, BAD, OPEN = "good", "bad", "open"
+GOOD, BAD, UNSURE = "good", "bad", "open"
+ANSWERS = {USABLE: GOOD, OPEN: UNSURE, NO: BAD}
 Judgement = tuple[str, Html]
+
+
+def answer(findings: Findings) -> Html:
+    """The first line, whether it can be used and why, and the rule that this goes by."""
+    found = findings.figures["usable"]
+    return joined(
+        paragraph(element("strong", found["answer"].capitalize()), ": ", found["why"],
+                  class_=f"answer {ANSWERS[found['answer']]}"),
+        paragraph(f"The rule: usable is a model that with {ENOUGH} conversations or more is shown to be right more "
+                  "often than a coin and than each of four rules that only count lengths or words; not usable, one "
+                  "that is shown to be right less often than one of these. It speaks of ranking such responses. "
+                  "Whether that is right often enough, only the use can tell; and what is made to chase the reward may "
+                  "find responses of a kind that the model was never asked about.", class_="rule"),
+    )
 
 
 def at_a_glance(findings: Findings) -> Html:
     """Tiles with the main figures, and the verdicts below them."""
-    figures, (name, rule) = findings.figures, findings.best_rule
-    conversations = figures["conversations"]
+    figures = findings.figures
+    name, conversations = hardest(figures["rules"]), figures["conversations"]
     tiles = element("dl", *(
         element("div", element("dt", name), element("dd", value), element("dd", remark)) for name, value, remark in (
             ("Right on", percent(figures["accuracy"]), joined("95% interval ", to(figures, "interval"))),
-            ("Best length rule", percent(rule["accuracy"]), name),
+            ("Best rival", percent(figures["rules"][name]["accuracy"]), NAMES[name]),
             ("Calibration error", number(figures["ece"]),
              joined(number(figures["ece_floor"]), " would be luck alone")),
             ("Pairs", number(figures["pairs"], 0),
              joined("of ", number(conversations, 0), " ", counted(conversations, "conversation"))),
         )), class_="tiles")
-    judged = (element("li", text, class_=kind) for kind, text in judgements(findings))
-    return joined(tiles, element("ul", *judged, class_="verdict"))
+    judged = [element("li", text, class_=kind) for kind, text in judgements(findings)]
+    return joined(tiles, element("ul", *judged, class_="verdict") if judged else "")
 
 
 def judgements(findings: Findings) -> list[Judgement]:
-    """On each question a judgement; or a single one, that there is too little to judge by."""
-    conversations = findings.figures["conversations"]
-    if conversations >= ENOUGH:
-        return [judge(findings) for judge in (accuracy_verdict, against_rules, calibration_verdict, length_verdict)]
-    few = ("all pairs are of one conversation, which says nothing of others" if conversations == 1 else
-           joined("the pairs are of ", number(conversations, 0), f" conversations, and {ENOUGH} are the least"))
-    return [(OPEN, joined("Too few conversations to tell how good it is: ", few, "."))]
+    """On each question a judgement; none where there are too few conversations to judge by."""
+    if findings.figures["conversations"] < ENOUGH:
+        return []
+    return [judge(findings) for judge in (accuracy_verdict, calibration_verdict, length_verdict)]
 
 
 def to(figures: dict, name: str) -> Html:
@@ -59,22 +70,10 @@ def accuracy_verdict(findings: Findings) -> Judgement:
     return BAD, joined("Not shown to be better than a coin: its interval, ", to(figures, "interval"), ", holds 50%.")
 
 
-def against_rules(findings: Findings) -> Judgement:
-    name, rule = findings.best_rule
-    p = rule["p_value"]
-    told = joined("(lead ", to(rule, "lead"), "; McNemar’s test, p\u00a0", "=\u00a0" if p >= 1e-4 else "", p_value(p),
-                  ").")
-    if p < SIGNIFICANT and rule["lead_low"] > 0:
-        return GOOD, joined("Right more often than the best rule by length alone ", told)
-    if p < SIGNIFICANT / 2 and rule["lead_high"] < 0:  # the better of two rules had two chances to be ahead by luck
-        return BAD, joined("Right less often than ", name, " would be ", told)
-    return BAD, joined("Not shown to differ from the best rule by length alone ", told)
-
-
 def calibration_verdict(findings: Findings) -> Judgement:
     figures, confidence = findings.figures, findings.figures["confidence"]
     if blind := _blind(findings):
-        return OPEN, joined("Its confidence can’t be judged: ", blind)
+        return UNSURE, joined("Its confidence can’t be judged: ", blind)
     ece, highest = figures["ece"], confidence["perfect_95"]
     told = joined("its calibration error is ", number(ece), "; of perfectly calibrated models whose errors don’t "
                   "depend on each other one in twenty would show more than ", number(highest), ".")
@@ -93,9 +92,9 @@ def calibration_verdict(findings: Findings) -> Judgement:
 def length_verdict(findings: Findings) -> Judgement:
     longer = findings.figures["length"]
     if blind := _blind(findings):
-        return OPEN, joined("Whether it favours length can’t be told: ", blind)
+        return UNSURE, joined("Whether it favours length can’t be told: ", blind)
     if "reason" in longer:
-        return OPEN, joined("Whether it favours length can’t be told. ", longer["reason"])
+        return UNSURE, joined("Whether it favours length can’t be told. ", longer["reason"])
     if longer["expected"] is None:
         return _by_choices(findings)
     told = joined("by its probabilities the longer of two responses is the better one in ", percent(longer["expected"]),
@@ -108,8 +107,8 @@ def length_verdict(findings: Findings) -> Judgement:
     if -NO_LEAN < low and high < NO_LEAN:
         return GOOD, joined("It leans to long or short responses no more than the choices do, or by less than ",
                             f"{NO_LEAN:.0%}: ", told)
-    return OPEN, joined("Not shown to lean to long or short responses more than the choices do, but these pairs leave "
-                        "room for it: ", told)
+    return UNSURE, joined("Not shown to lean to long or short responses more than the choices do, but these pairs "
+                          "leave room for it: ", told)
 
 
 def _by_choices(findings: Findings) -> Judgement:
@@ -118,9 +117,9 @@ def _by_choices(findings: Findings) -> Judgement:
     told = joined("it prefers the longer of two responses in ", percent(longer["preferred"]), " of the pairs (",
                   to(longer, "preferred"), "); it was chosen in ", percent(longer["chosen"]), ".")
     if findings.margins.min() >= 0:
-        return OPEN, joined("Whether it favours length can’t be told, since it is wrong on no pair: ", told)
+        return UNSURE, joined("Whether it favours length can’t be told, since it is wrong on no pair: ", told)
     if longer["preferred_low"] <= 0.5 <= longer["preferred_high"]:
-        return OPEN, joined("Not shown to lean to long or short responses: ", told)
+        return UNSURE, joined("Not shown to lean to long or short responses: ", told)
     kind = "long" if longer["preferred"] > 0.5 else "short"
     return BAD, joined("It leans to ", kind, " responses, and at no temperature predicts better than a coin: ", told)
 

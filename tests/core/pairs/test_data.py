@@ -260,6 +260,8 @@ BAD_ROWS = [  # (row, reason, what the message has to say)
     (GOOD | {"id": 1.5}, "bad id", "not 1.5"),
     (GOOD | {"id": False}, "bad id", "not False"),
     (GOOD | {"id": {}}, "bad id", "an object"),
+    (GOOD | {"subset": ["s"]}, "bad subset", "a list"),
+    (GOOD | {"subset": {}}, "bad subset", "an object"),
     ({"prompt": "p", "responses": ["a", "b"]}, "unknown label", "null"),
     ({"prompt": "p", "responses": ["a", "b"], "label": 0}, "unknown label", "where one of the responses won"),
     ({"prompt": "p", "responses": ["a", "b"], "label": ["tie"]}, "unknown label", "a list"),
@@ -285,6 +287,19 @@ def test_bad_row_among_good_ones(tmp_path, line, reason, words):
 def test_bad_row_of_an_iterable(row, reason, words):
     [bad] = iter_rows([row])
     assert (bad.line, bad.reason) == (1, reason) and words in bad.message
+
+
+@pytest.mark.parametrize("value, subset", [
+    (" s ", "s"), (2, "2"), (2.0, "2"), ("2.0", "2.0"), (0.5, "0.5"), (True, "True"), (False, "False"), (0, "0"),
+    (np.int64(3), "3"), (10**17 + 0.0, str(10**17)), (float("inf"), "inf"), (None, None), ("", None), (" ", None),
+    (float("nan"), None),
+])  # fmt: skip
+def test_a_subset_is_text_whatever_it_was(tmp_path, value, subset):
+    [pair] = iter_rows([GOOD | {"subset": value}])
+    assert pair.subset == subset
+    write_pairs(tmp_path / "pairs.jsonl", [pair])
+    assert read_pairs(tmp_path / "pairs.jsonl").pairs == [pair]
+    assert ("subset" in (tmp_path / "pairs.jsonl").read_text()) == (subset is not None)
 
 
 @pytest.mark.parametrize("row, responses", [

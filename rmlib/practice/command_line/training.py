@@ -1,0 +1,114 @@
+"""`python -m rmlib train`: pairs to a trained model, its figures, its rivals and its card, in one directory."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import set_seed
+
+from rmlib.evaluation import reward_margins, summarise
+from rmlib.files import atomic_write_text, sha256
+from rmlib.model import RewardModel, score_pairs_distributed
+from rmlib.pairs import PairSet, conversation_keys, read_pairs, write_pairs
+from rmlib.practice.card import write_card
+from rmlib.practice.command_line.evaluating import TRAINING, read_training, tell
+from rmlib.practice.command_line.parts import preflights, training_data
+from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
+from rmlib.practice.command_line.sources import WORLD, gold_margins
+from rmlib.practice.rivals import fit_rivals
+from rmlib.settings import is_embedded, learning_rate_for, read_settings
+from rmlib.training import TrainingConfig, train
+
+_log = logging.getLogger("rmlib")
+HELD_OUT = "held_out.jsonl"
+
+
+def run_train(options: argparse.Namespace) -> int:
+    out, main = Path(options.out), PartialState().is_main_process
+    _check_out(out, options.resume)
+    set_seed(options.seed)
+    training, held_out, validation = training_data(options)
+    start, model = _model(options)
+    for name, part in ((HELD_OUT, held_out), ("validation.jsonl", validation)):
+        # Before the training: what can't be written shows now. A run that goes on has these pairs already.
+        if main and part.pairs and not (options.resume and (out / name).exists()):
+            write_pairs(out / name, part.pairs)
+    data = {"name": training.name, "sha256": sha256(options.pairs) if Path(options.pairs).is_file() else None,
+            "pairs": len(training.pairs), "conversations": len(set(conversation_keys(training.pairs)))}
+    _tell_start(options, start, model, data, held_out)
+    if main:
+        _log.info("%s", preflights(model, training, held_out))
+    config = _config(options, start)
+    with stop_on_signals() as should_stop:
+        result = train(model, training.pairs, config, validation=validation.pairs, checkpoint_dir=out / "checkpoints",
+                       resume=options.resume, should_stop=should_stop)
+    if result.interrupted:
+        _log.warning("stopped after step %d, which is saved: the same command with --resume goes on", result.steps)
+        return STOPPED
+    if main:
+        model.save_pretrained(out)
+        facts = {"backbone": start, "data": data, "settings": asdict(config)}
+        atomic_write_text(out / TRAINING, json.dumps(facts | asdict(result)) + "\n")
+    _log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
+             result.precision, out)
+    margins = reward_margins(score_pairs_distributed(model, held_out.pairs, options.token_budget or 8192))  # (N,)
+    if main:
+        rivals = fit_rivals(training.pairs)
+        rivals.save(out)
+        write_card(out, model, facts, summarise(margins, held_out.pairs))
+        from_world = options.pairs == WORLD and not options.eval
+        tell(margins, held_out.pairs, gold_margins(held_out.pairs) if from_world else None, rivals, title="held out: ")
+    return 0
+
+
+def _config(options: argparse.Namespace, start: str) -> TrainingConfig:
+    return TrainingConfig(
+        epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
+        learning_rate=options.learning_rate or learning_rate_for(start), label_smoothing=options.label_smoothing,
+        centring=options.centring, use_target_margin=options.use_target_margin, token_budget=options.token_budget,
+        checkpoint_every=options.checkpoint_every, validate_every=options.validate_every, patience=options.patience,
+    )
+
+
+def _tell_start(options: argparse.Namespace, start: str, model: RewardModel, data: dict, held_out: PairSet) -> None:
+    _log.info("%s %s, %s pooling, %d tokens at most; conversations are rendered as %s",
+              "saved model" if options.start_from else "backbone", start, model.pooling, model.encoding.max_length,
+              model.encoding)
+    if is_embedded(start) and options.pairs != WORLD:
+        _log.warning("the embedded backbone knows only the gold world's words and facts; for real text give "
+                     "--backbone, for instance distilbert-base-uncased")
+    earlier = Path(start) / HELD_OUT
+    same_file = data["sha256"] and data["sha256"] == read_training(earlier.parent).get("data", {}).get("sha256")
+    if same_file and earlier.is_file():
+        kept = read_pairs(earlier).pairs
+        untrained = set(conversation_keys(kept, held_out.pairs))
+        if seen := sum(key not in untrained for key in conversation_keys(held_out.pairs, kept)):
+            _log.warning("%d of the %d pairs held out may be among those that %s was trained on, so the figures will "
+                         "flatter: give the --seed and --held-out of that training", seen, len(held_out.pairs), start)
+
+
+def _model(options: argparse.Namespace) -> tuple[str, RewardModel]:
+    """The model to train and what it is made from: a backbone, or a saved model."""
+    if not options.start_from:
+        backbone = options.backbone or read_settings().backbone
+        return backbone, RewardModel(backbone, options.pooling, options.max_length, options.rendering)
+    auto = {"backbone": None, "pooling": "auto", "max_length": None, "rendering": "auto"}
+    if given := [name for name, default in auto.items() if getattr(options, name) != default]:
+        raise ValueError(f"--{given[0].replace('_', '-')} is part of the model that --start-from gives: leave it out")
+    return options.start_from, RewardModel.from_pretrained(options.start_from)
+
+
+def _check_out(out: Path, resume: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; give a directory")
+    if (out / "checkpoints").exists():
+        if not resume:
+            raise ValueError(f"--out {out} holds an earlier run: --resume continues it, another --out keeps it")
+    elif (out / "config.json").exists():
+        raise ValueError(f"--out {out} holds a model and no checkpoint to resume from; it would be lost: give another "
+                         "--out")
