@@ -62,9 +62,10 @@ def test_rivals_are_fitted_to_the_training_part_kept_and_told(trained, run, tmp_
     directory, out, _ = trained
     held_out = read_pairs(directory / "held_out.jsonl").pairs
     everything = read_pairs(tmp_path / "many.jsonl").pairs
-    training = [pair for pair in everything if pair.prompt not in {pair.prompt for pair in held_out}]
+    apart = {pair.prompt for pair in held_out + read_pairs(directory / "validation.jsonl").pairs}
+    training = [pair for pair in everything if pair.prompt not in apart]
     kept, fitted = read_rivals(directory), fit_rivals(training)
-    assert kept.pairs == len(training) == len(everything) - len(held_out)
+    assert kept.pairs == len(training) == len(everything) - len(apart)
     found = figures(run, directory, directory / "held_out.jsonl")
     model = pair_accuracies(reward_margins(score_pairs(RewardModel.from_pretrained(directory), held_out)))
     for name in BAGS:
