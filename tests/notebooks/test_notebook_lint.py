@@ -295,7 +295,8 @@ def test_a_planted_violation_is_caught(rule, plant):
 
 def test_what_is_a_word_and_what_is_not():
     text = ("# Two words\n\nOne `code_name`, $a b c$ and $\\sigma(\n x)$, a [link of four](01_next.ipynb#top) "
-            "<br> 1 - 2.\n\n$$\na = b\n$$\n\n<details><summary>Hint</summary>\n\n```python\nno = words\n```\n</details>")
+            "<br> 1 - 2.\n\n$$\na = b\n$$\n\n"
+            "<details><summary>Hint</summary>\n\n```python\nno = words\n```\n</details>")
     notebook = numbered([markdown(text), markdown("## References\n\n- A. Uthor (1952)"), markdown("## After\n\nit")])
     assert (words(notebook), formulas(notebook), minutes(notebook)) == (2 + 9 + 1 + 2, 1, 2)
 
