@@ -3,6 +3,7 @@
 A notebook is what json.loads makes of an .ipynb file, with every multi-line text joined (see load).
 """
 
+import ast
 import html
 import json
 import math
@@ -251,6 +252,161 @@ RULES: list[Rule] = [
     calm_and_safe_words, figures_in_the_course_style, few_exempt_cells, known_tolerances, tolerances_below_the_numbers,
     small_file,
 ]
+
+
+# --- the second edition --------------------------------------------------------------------------------------------
+
+SECOND_EDITION = ("00",)
+"""Notebooks that are rewritten, by number: the rules below hold for them, and for every side page but for exercises."""
+
+MOST_WORDS, MOST_TOGETHER, MOST_CELLS, EXERCISES, COLUMNS = 3_800, 28_000, 60, (4, 6), 80
+MORE_WORDS = {"07": 4_500}
+PER_MINUTE, PER_FORMULA, PER_EXERCISE, OFF = 100, 2, 10, 0.25  # words a minute, minutes, minutes, share of the time
+REFERENCES = re.compile(r"^## References\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+DISPLAY = re.compile(r"\$\$.+?\$\$", re.DOTALL)
+NO_WORDS = re.compile(r"\$[^$\n]+(?:\n[^$\n]+)?\$|<[^>\n]+>|\]\([^)\s]+\)")  # inline formulas, tags, targets of links
+TIME = re.compile(r"\*\*Time:\*\* (\d+) minutes\b")
+
+
+def prose(notebook: dict) -> str:
+    """The text cells, without references and blocks of code."""
+    cells = "\n\n".join(cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    return BLOCK.sub("", REFERENCES.sub("", cells))
+
+
+def words(notebook: dict) -> int:
+    """How many there are to read: runs without a space that hold a letter or a digit; hints and solutions count.
+
+    Formulas don't, nor do blocks of code, tags, the targets of links, and references.
+    """
+    return len(re.findall(r"\S*\w\S*", NO_WORDS.sub(" ", DISPLAY.sub(" ", prose(notebook)))))
+
+
+def formulas(notebook: dict) -> int:
+    """Formulas on lines of their own."""
+    return len(DISPLAY.findall(prose(notebook)))
+
+
+def exercises(notebook: dict) -> int:
+    return len(re.findall(rf"^{HEADING}", prose(notebook), re.MULTILINE))
+
+
+def minutes(notebook: dict) -> int:
+    """What the page takes: a minute for 100 words, two for a formula, ten for an exercise."""
+    return round(words(notebook) / PER_MINUTE + PER_FORMULA * formulas(notebook) + PER_EXERCISE * exercises(notebook))
+
+
+def stated_minutes(notebook: dict) -> int | None:
+    """What the first cell says, "**Time:** 70 minutes"; None where it doesn't."""
+    found = TIME.search(notebook["cells"][0]["source"])
+    return int(found[1]) if found else None
+
+
+def code_lines(notebook: dict) -> Iterator[tuple[str, str]]:
+    """Every line of code that is read, with where it stands: of code cells but the set-up, of blocks in text cells."""
+    for number, cell in enumerate(notebook["cells"], start=1):
+        blocks = [cell["source"]] if cell["cell_type"] == "code" else BLOCK.findall(cell["source"])
+        for line in "\n".join(blocks).split("\n") if "setup" not in tags(cell) else ():
+            yield f"cell {number}", line
+
+
+def columns(notebook: dict) -> int:
+    return max((len(line) for _, line in code_lines(notebook)), default=0)
+
+
+def syntax(cell: dict) -> ast.Module:
+    """A code cell's syntax tree; of the set-up cell, and of one that is no plain Python, an empty one."""
+    try:
+        return ast.parse("" if "setup" in tags(cell) else cell["source"])
+    except SyntaxError:
+        return ast.parse("")
+
+
+def few_words(notebook: dict, most: int = MOST_WORDS) -> list[str]:
+    """A sitting's worth of text and of cells."""
+    count, cells = words(notebook), len(code_cells(notebook))
+    return ([f"{count:,} words, at most {most:,}"] if count > most else []) + (
+        [f"{cells} code cells, at most {MOST_CELLS}"] if cells > MOST_CELLS else [])
+
+
+def some_exercises(notebook: dict) -> list[str]:
+    least, most = EXERCISES
+    count = exercises(notebook)
+    return [] if least <= count <= most else [f"{count} exercises, not {least} to {most}"]
+
+
+def narrow_code(notebook: dict) -> list[str]:
+    """No line of code is wider than a book's page, Colab or a projector shows it."""
+    return [f"{where} has a line of {len(line)} columns, at most {COLUMNS}: {line.strip()[:40]}..."
+            for where, line in code_lines(notebook) if len(line) > COLUMNS]
+
+
+def honest_time(notebook: dict) -> list[str]:
+    """The first cell states its time, and states it within a quarter of what the page takes."""
+    told, takes = stated_minutes(notebook), minutes(notebook)
+    if told is None:
+        return [f'the first cell must say "**Time:** {takes} minutes"']
+    return [f"it states {told} minutes and takes {takes}"] if abs(told - takes) > OFF * takes else []
+
+
+def numbers_not_words(notebook: dict) -> list[str]:
+    """No cell prints fixed text alone, or a bare truth value: the reader wants the number."""
+    found = []
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        printed = [call for call in ast.walk(syntax(cell)) if isinstance(call, ast.Call)
+                   and isinstance(call.func, ast.Name) and call.func.id == "print"]
+        if printed and not any(isinstance(node, ast.Name) for call in printed for argument in call.args
+                               for node in ast.walk(argument)):
+            found.append(f"code cell {number} prints fixed text: print a number, or say it with holds")
+        lines = [line.strip() for output in cell["outputs"]
+                 for line in (output["text"] + "\n" + output["data"].get("text/plain", "")).splitlines()]
+        if {"True", "False"} & set(lines):
+            found.append(f"code cell {number} shows a bare truth value: print the number, or say it with holds")
+    return found
+
+
+def claims_by_holds(notebook: dict) -> list[str]:
+    """What a page claims it says by holds; what guards the test run alone is in tests/notebooks/NN.py."""
+    return [f"code cell {number} has an assert: say it with holds, or make it a guard"
+            for number, cell in enumerate(code_cells(notebook), start=1)
+            if any(isinstance(node, ast.Assert) for node in ast.walk(syntax(cell)))]
+
+
+def says_how_to_clear(notebook: dict) -> list[str]:
+    """Outputs stand under every prediction: one sentence says how to be rid of them."""
+    return [] if "Clear Outputs of All Cells" in prose(notebook) else ["say how outputs are cleared: *Edit, Clear "
+                                                                       "Outputs of All Cells*, or `make student`"]
+
+
+SIDE_RULES: list[Rule] = [few_words, narrow_code, honest_time, numbers_not_words, claims_by_holds, says_how_to_clear]
+WAY_RULES: list[Rule] = [*SIDE_RULES, some_exercises]
+
+
+# --- decks ---------------------------------------------------------------------------------------------------------
+
+MOST_PAGES, MOST_MINUTES, PAGE_WORDS = 35, 50, 60
+THINGS = re.compile(r"^\{\w+ [\w-]+\}$|^```.*?^```$|^\$\$.+?^\$\$$|^(?:\|.*\n?)+", re.MULTILINE | re.DOTALL)
+
+
+def deck_faults(pages: list) -> list[str]:
+    """Of the pages of a written deck (tools.make_slides.pages): 35 for 50 minutes, each with one thing on it, headed by
+    what no other page is, and with notes that begin with its minutes and have a question to ask."""
+    headings = [page.text.split("\n")[0] for page in pages]
+    given = [re.match(r"(\d+) min\. ", page.notes) for page in pages]
+    total = sum(int(match[1]) for match in given if match)
+    found = [f"{len(pages)} pages, at most {MOST_PAGES}"] if len(pages) > MOST_PAGES else []
+    found += [f"{total} minutes, at most {MOST_MINUTES}"] if total > MOST_MINUTES else []
+    found += [f"two pages are called {each}" for each in sorted({one for one in headings if headings.count(one) > 1})]
+    for number, (page, heading, told) in enumerate(zip(pages, headings, given, strict=True), start=1):
+        body = page.text.removeprefix(heading)
+        things, count = len(THINGS.findall(body)), len(re.findall(r"\S*\w\S*", THINGS.sub("", body)))
+        faults = {"its notes begin with minutes: 2 min. ...": not told, "its notes have no question: Ask: ...?":
+                  not re.search(r"Ask: .*\?", page.notes), f"{things} things": things > 1,
+                  f"{count} words, at most {PAGE_WORDS}": count > PAGE_WORDS,
+                  "an exercise as it stands in the notebook: ask its question": "Exercise" in body}
+        found += [f"page {number} ({heading}): {fault}" for fault, here in faults.items() if here]
+    return found
 
 
 def broken_links(notebook: dict, folder: Path) -> list[str]:

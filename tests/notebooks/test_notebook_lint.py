@@ -5,10 +5,26 @@ import json
 from collections.abc import Callable
 
 import pytest
-from notebook_rules import RULES, broken_links, load
+from notebook_rules import (
+    MORE_WORDS,
+    MOST_TOGETHER,
+    MOST_WORDS,
+    RULES,
+    SECOND_EDITION,
+    SIDE_RULES,
+    WAY_RULES,
+    broken_links,
+    few_words,
+    formulas,
+    load,
+    minutes,
+    words,
+)
 from places import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SIDE = sorted((ROOT / "notebooks" / "side").glob("*.ipynb"))
+REWRITTEN = [path for path in NOTEBOOKS if path.name[:2] in SECOND_EDITION]
 ALT = "The loss falls from log 2 at the first epoch to 0.1 at the fifth."
 
 
@@ -17,12 +33,39 @@ def test_there_are_notebooks_to_judge():
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *SIDE], ids=lambda path: path.stem)
 def test_the_notebook_keeps_the_rule(path, rule):
     assert rule(load(path)) == []
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_rewritten_ones_are_here():
+    assert len(REWRITTEN) == len(SECOND_EDITION)
+
+
+@pytest.mark.parametrize("rule", WAY_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)
+def test_a_rewritten_notebook_keeps_the_rules_of_the_second_edition(path, rule):
+    more = {"most": MORE_WORDS.get(path.name[:2], MOST_WORDS)} if rule is few_words else {}
+    assert rule(load(path), **more) == []
+
+
+@pytest.mark.parametrize("rule", SIDE_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", SIDE, ids=lambda path: path.stem)
+def test_a_side_page_keeps_the_rules_of_the_way_but_for_exercises(path, rule):
+    assert rule(load(path)) == []
+
+
+@pytest.mark.parametrize("path", SIDE, ids=lambda path: path.stem)
+def test_a_side_page_is_linked_from_the_way_and_links_back(path):
+    linking = [way.name for way in NOTEBOOKS if f"](side/{path.name})" in way.read_text(encoding="utf-8")]
+    assert linking and any(f"](../{name}" in path.read_text(encoding="utf-8") for name in linking)
+
+
+def test_all_of_the_way_is_short_enough_together():
+    assert sum(words(load(path)) for path in REWRITTEN) <= MOST_TOGETHER
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *SIDE], ids=lambda path: path.stem)
 def test_the_notebook_links_to_files_that_exist(path):
     assert broken_links(load(path), path.parent) == []
 
@@ -72,7 +115,8 @@ def good() -> dict:
     exempt["metadata"] = {"tags": ["nbval-ignore-output"], "rmlib": stated}
     picture = shown({"image/png": {"alt": ALT}}, image_png="iVBORw0", text_plain=ALT)
     cells = [
-        markdown("# Start here\n\n*At the end of this page you have\ntrained a reward model.*\n\nTime: a minute."),
+        markdown("# Start here\n\n*At the end of this page you have\ntrained a reward model.*\n\n"
+                 "**Time:** 50 minutes. Edit, Clear Outputs of All Cells."),
         setup,
         markdown("<details><summary>Why?</summary>\n\nSee https://a.b/c/d and/or `</details>` ✓.\n</details>"),
         code("show(figure)", picture, shown(text_html=f"<p><em>{ALT}</em></p>")),
@@ -80,6 +124,7 @@ def good() -> dict:
         markdown("<details><summary>Hint</summary>\n\nAdd.\n</details>\n\n<details><summary>Solution</summary>\n\n1\n"
                  "</details>\n\n### Exercise 2.1: find the bug\n\nBetween.\nExercise 2.2 is on another page."),
     ]
+    cells += [markdown(f"### Exercise 2.{n}: what?\n\nWhat?") for n in (7, 8, 9)]
     for n in range(9):
         cells += [code("\n".join(["a = 1", "", "b = 2", "c = 3", "d = 4", "e = 5"]), stream(f"{n} of 3/4: 0.5\n"))]
         cells += [markdown("After it.")]
@@ -217,15 +262,42 @@ PLANTED = {
     ],
     "small_file": [with_output(shown(text_plain="x" * 1_000_000))],
 }
-CASES = [(rule, plant) for rule in RULES for plant in PLANTED.get(rule.__name__, [])]
+WIDE = "x = " + "1" * 77
+PLANTED |= {
+    "few_words": [
+        with_source(2, "word " * 3_900),
+        lambda notebook: notebook["cells"].extend([code("x"), markdown("y")] * 49),
+    ],
+    "some_exercises": [
+        with_source(6, "No exercise."),
+        lambda notebook: notebook["cells"].extend(markdown(f"### Exercise 3.{n}") for n in (1, 2, 3)),
+    ],
+    "narrow_code": [with_cell(code(WIDE)), with_source(2, f"<details>\n\n```python\n{WIDE}\n```\n</details>")],
+    "honest_time": [
+        with_source(0, "# Start here\n\n*You train.*\n\n**Time:** an hour."),
+        with_source(0, "# Start here\n\n*You train.*\n\n**Time:** 30 minutes."),
+        with_source(0, "# Start here\n\n*You train.*\n\n**Time:** 54 minutes."),
+        with_source(2, "$$\na\n$$\n\n" * 20),
+        with_source(2, "word " * 3_000),
+    ],
+    "numbers_not_words": [
+        with_cell(code("print('ok')")),
+        with_cell(code("assert_all()\nprint('the four forms', f'agree')")),
+        with_cell(code("x == y", shown(text_plain="True"))),
+        with_cell(code("print(x == y)", stream("False\n"))),
+    ],
+    "claims_by_holds": [with_cell(code("x = 1\nassert x == 1")), with_cell(code("def f():\n    assert x"))],
+    "says_how_to_clear": [with_source(0, "# Start here\n\n*You train.*\n\n**Time:** 52 minutes.")],
+}
+CASES = [(rule, plant) for rule in (*RULES, *WAY_RULES) for plant in PLANTED.get(rule.__name__, [])]
 
 
 def test_every_rule_has_a_planted_violation():
-    assert set(PLANTED) == {rule.__name__ for rule in RULES}
+    assert set(PLANTED) == {rule.__name__ for rule in (*RULES, *WAY_RULES)}
 
 
 def test_a_good_notebook_draws_no_complaint():
-    assert [complaint for rule in RULES for complaint in rule(good())] == []
+    assert [complaint for rule in (*RULES, *WAY_RULES) for complaint in rule(good())] == []
 
 
 @pytest.mark.parametrize(("rule", "plant"), CASES, ids=lambda value: getattr(value, "__name__", ""))
@@ -233,6 +305,14 @@ def test_a_planted_violation_is_caught(rule, plant):
     notebook = good()
     plant(notebook)
     assert len(rule(notebook)) == 1
+
+
+def test_what_is_a_word_and_what_is_not():
+    text = ("# Two words\n\nOne `code_name`, $a b c$ and $\\sigma(\n x)$, a [link of four](01_next.ipynb#top) "
+            "<br> 1 - 2.\n\n$$\na = b\n$$\n\n"
+            "<details><summary>Hint</summary>\n\n```python\nno = words\n```\n</details>")
+    notebook = numbered([markdown(text), markdown("## References\n\n- A. Uthor (1952)"), markdown("## After\n\nit")])
+    assert (words(notebook), formulas(notebook), minutes(notebook)) == (2 + 9 + 1 + 2, 1, 2)
 
 
 def test_broken_links_are_relative_links_that_lead_nowhere(tmp_path):
