@@ -148,7 +148,7 @@ def test_the_same_evaluation_gives_the_same_page_and_no_place_or_day(evaluate, r
 
 
 def test_the_gold_world_is_held_against_the_truth(room, evaluate, monkeypatch):
-    monkeypatch.setattr(sources, "WORLD_TEST", 60)
+    monkeypatch.setattr(sources, "WORLD_PAIRS", {"train": 60, "validation": 60, "test": 60})
     code, out, _, page = evaluate(pairs="world")
     assert code == 0 and "the gold reward itself agrees" in out
     text = Parts(page).text()
