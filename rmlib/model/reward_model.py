@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,11 +15,12 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from rmlib.encoding import EncodedPair, EncodingSpec, collate, read_spec
-from rmlib.model import unpadded
-from rmlib.model.backbone import check_kind, check_tokenizer, first_position, is_causal, load_backbone, window
+from rmlib.model import trials, unpadded
+from rmlib.model.backbone import check_kind, check_tokenizer, first_position, load_backbone, unwrapped, window, without_pooler
 from rmlib.model.saving import load_weights, read_manifest, save
 
 POOLINGS = ("auto", "cls", "mean", "last")
+UNFIT = "can't be a reward model's backbone"
 
 
 class RewardModel(nn.Module):
@@ -49,30 +52,52 @@ class RewardModel(nn.Module):
             tokenizer = found if tokenizer is None else tokenizer
         elif tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
-        check_kind(backbone.config, model_name)
+        check_kind(backbone.config, model_name, [type(backbone).__name__])
         check_tokenizer(tokenizer, backbone, model_name)
         self.tokenizer = tokenizer
         if isinstance(tokenizer.chat_template, dict):  # several would be saved as a directory
             self.tokenizer = copy.deepcopy(tokenizer)
             self.tokenizer.chat_template = None if rendering == "transcript" else tokenizer.get_chat_template()
-        if getattr(backbone, "pooler", None) is not None:
-            # Never used here, and parameters without gradients break distributed training.
-            backbone.pooler = None  # type: ignore[assignment]
-        unpadded.enable(backbone)
-        self.backbone = backbone
+        self.backbone = without_pooler(backbone)
+        unpadded.enable(self.backbone)
         self.first_position = first_position(backbone)
-        self.accepts = frozenset(inspect.signature(backbone.forward).parameters)
-        self.head = nn.Linear(backbone.config.hidden_size, 1)
+        self.accepts = frozenset(inspect.signature(unwrapped(backbone).forward).parameters)
+        self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
+        width, causal = backbone.config.hidden_size, False
+        if encoding is None:  # what was saved has been tried, and proves itself by its canaries
+            with trials.trying(self, UNFIT):
+                alone = trials.vectors_alone(self)
+            width, causal = alone.shape[-1], trials.is_causal(alone)
+        self.head = nn.Linear(width, 1)
         # Small, so that the first margins are near zero and the loss starts near log 2.
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
-        self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
-        causal = is_causal(backbone)
         self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
         self.encoding = encoding or read_spec(self.tokenizer, window(backbone, max_length), causal, rendering)
+        if self.encoding.segment >= getattr(backbone.config, "type_vocab_size", sys.maxsize):
+            self.encoding = replace(self.encoding, segment=0)
+        if encoding is None:
+            with trials.trying(self, UNFIT):
+                trials.check_batches(self, alone)
+                if pooling == "auto":
+                    trials.check_pooled(pool(alone, alone.new_ones(alone.shape[:2]), self.pooling), self.pooling)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
+        pooled = self.pooled(input_ids, attention_mask, token_type_ids)
+        with torch.autocast(pooled.device.type, enabled=False):
+            return self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+
+    def pooled(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """What the head sees, one vector (B, H) of each sequence (B, T) padded on either side."""
+        # Padding goes to the right, where every backbone that can take it at all takes it.
+        order = attention_mask.argsort(dim=1, descending=True, stable=True)
+        input_ids, attention_mask = input_ids.gather(1, order), attention_mask.gather(1, order)
+        types = None if token_type_ids is None else token_type_ids.gather(1, order)
+        return pool(self.hidden(input_ids, attention_mask, types), attention_mask, self.pooling)
+
+    def hidden(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """The backbone's vectors (B, T, H) of sequences (B, T) padded on the right; at padding they mean nothing."""
         inputs: dict[str, Tensor | bool] = {}
         if "position_ids" in self.accepts:
             inputs["position_ids"] = position_ids(attention_mask) + self.first_position
@@ -80,10 +105,7 @@ class RewardModel(nn.Module):
             inputs["token_type_ids"] = token_type_ids
         if "use_cache" in self.accepts:
             inputs["use_cache"] = False
-        hidden = unpadded.last_hidden_state(self.backbone, input_ids, attention_mask, **inputs)  # (B, T, H)
-        pooled = pool(hidden, attention_mask, self.pooling)  # (B, H)
-        with torch.autocast(pooled.device.type, enabled=False):
-            return self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+        return unpadded.last_hidden_state(self.backbone, input_ids, attention_mask, **inputs)
 
     @property
     def device(self) -> torch.device:
