@@ -1,0 +1,235 @@
+"""Every text architecture of the installed transformers as a backbone: right, or refused in words.
+
+    python benchmarks/architectures.py [--only NAME ...] [--json OUT] [--markdown OUT]
+
+Each gets random weights at a size of tens of thousands, and goes through construction, forward, padding on either side,
+batches of other mates, the way without padding, training, saving and loading, and resuming. What is expected is the
+library's own call on one text at a time. A step is right, not asked ("-"), or WRONG; what is refused is told by its
+first words. Each runs in a process of its own, and one that takes over two minutes is stopped. The exit code is 1 where
+anything is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import tempfile
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import pre_tokenizers
+from torch import nn
+from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoModel, AutoTokenizer, GPT2Tokenizer
+from transformers.models.auto import modeling_auto
+
+from rmlib.encoding import collate, encode
+from rmlib.model import RewardModel, score_pairs, unpadded
+from rmlib.model.saving import check_reloads
+from rmlib.model.trials import freeze_unused
+from rmlib.pairs import PreferencePair
+from rmlib.settings import EMBEDDED_BACKBONE
+from rmlib.training import TrainingConfig, train
+
+STEPS = ("forward", "padding", "mates", "unpadded", "train", "save", "resume")
+SECONDS = 120
+BOUND = 1e-4  # of the rewards' own spread
+PAIRS = [
+    PreferencePair("What is the capital of France?", "Paris.", "London, I think, though I do not know."),
+    PreferencePair("Is 7 + 5 = 12?", "Yes", "no " * 30),
+    PreferencePair("Which is cold?", "The opposite of hot.", "I do not know"),
+    PreferencePair("a", "b", "c"),
+]
+CONFIG = TrainingConfig(epochs=2, batch_size=2, learning_rate=1e-3, precision="fp32", checkpoint_every=1)
+# What makes a model small, under all the names that sizes go by; a config takes those that it has.
+SMALL = {
+    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "embedding_size", "emb_dim", "d_embed"), 32),
+    **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads", "encoder_attention_heads",
+                     "decoder_attention_heads", "num_key_value_heads", "n_routed_experts", "num_experts",
+                     "num_local_experts", "moe_num_experts"), 4),
+    **dict.fromkeys(("num_experts_per_tok", "moe_k", "n_group", "topk_group", "num_experts_per_token"), 2),
+    **dict.fromkeys(("intermediate_size", "ffn_dim", "d_ff", "d_inner", "hidden_dim", "n_inner", "ffn_hidden_size",
+                     "encoder_ffn_dim", "decoder_ffn_dim", "moe_intermediate_size"), 64),
+    **dict.fromkeys(("head_dim", "d_kv", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "mamba_d_head"), 8),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 256),
+    "kv_lora_rank": 16, "q_lora_rank": 16, "sliding_window": 16, "entity_vocab_size": 10, "entity_emb_size": 32,
+}
+# What some need beside, mostly where sizes have to agree with each other.
+BESIDE = {
+    "bamba": {"mamba_n_heads": 8}, "granitemoehybrid": {"mamba_n_heads": 8}, "mamba2": {"num_heads": 8, "head_dim": 8},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]}, "zaya": {"num_experts_per_tok": 1},
+    "funnel": {"block_sizes": [1, 1], "block_repeats": [1, 1]}, "reformer": {"axial_pos_embds": False, "attention_head_size": 8},
+    "perceiver": {"num_latents": 8, "d_latents": 32, "vocab_size": 512, "num_blocks": 1},
+    "zamba": {"layer_types": ["linear_attention", "hybrid"]}, "zamba2": {"layer_types": ["linear_attention", "hybrid"]},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1}, "dots1": {"n_shared_experts": 1},
+    "gemma3n_text": {"num_kv_shared_layers": 0}, "gemma4_text": {"vocab_size_per_layer_input": 300},
+    "neomme": {"head_dim": 16}, "roc_bert": {"pronunciation_vocab_size": 20, "shape_vocab_size": 20},
+}
+
+
+def text_architectures() -> list[str]:
+    """Model types with a base model and any head of text, but for those that are made of several models."""
+    tables = ("CAUSAL_LM", "MASKED_LM", "TEXT_ENCODING", "SEQUENCE_CLASSIFICATION")
+    of_text = set().union(*(getattr(modeling_auto, f"MODEL_FOR_{table}_MAPPING_NAMES") for table in tables))
+    return sorted(name for name in of_text & set(modeling_auto.MODEL_MAPPING_NAMES)
+                  if not CONFIG_MAPPING[name].sub_configs)
+
+
+def tokenizer_for(name: str):
+    """The embedded backbone's for encoders; for what writes text one of bytes, without a padding token."""
+    masked = name in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if masked or name not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return AutoTokenizer.from_pretrained(EMBEDDED_BACKBONE)
+    alphabet = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    return GPT2Tokenizer(vocab={token: i for i, token in enumerate(alphabet)}, merges=[])
+
+
+def small_config(name: str, tokenizer):
+    """The default config of an architecture, made small."""
+    kind = CONFIG_MAPPING[name]
+    known = set(kind().to_dict()) | set(kind.attribute_map)
+    sizes = {key: value for key, value in SMALL.items() if key in known}
+    padding, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    tokens = {"pad_token_id": padding or 0, "bos_token_id": end or 0, "eos_token_id": end or 0}
+    sizes |= {"vocab_size": len(tokenizer) + 3, **tokens, **BESIDE.get(name, {})}
+    return kind(**sizes)
+
+
+def backbone_of(name: str, tokenizer):
+    """Random weights, the same each time, and large enough that attention moves what it gives."""
+    torch.manual_seed(0)
+    backbone = AutoModel.from_config(small_config(name, tokenizer)).eval()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(3)
+    return backbone
+
+
+def model_of(name: str) -> RewardModel:
+    """A reward model on it, with a head of a size that rewards can be seen by."""
+    tokenizer = tokenizer_for(name)
+    model = RewardModel(name, backbone=backbone_of(name, tokenizer), tokenizer=tokenizer)
+    nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(1))
+    return model
+
+
+def expected(model: RewardModel) -> np.ndarray:
+    """Rewards (2, 4) by the library's own call, one text at a time, without a mask or positions."""
+    rows = encode(model.tokenizer, PAIRS, model.encoding)
+    rewards = [[reference(model, row, pair.response_start) for row in (pair.chosen, pair.rejected)] for pair in rows]
+    return np.array(rewards).T
+
+
+def reference(model: RewardModel, row: np.ndarray, start: int) -> float:
+    ids = torch.from_numpy(row).long()[None]
+    inputs = {}
+    if model.encoding.segment:
+        inputs["token_type_ids"] = torch.zeros_like(ids)
+        inputs["token_type_ids"][:, start:] = model.encoding.segment
+    with torch.no_grad():
+        hidden = model.backbone(input_ids=ids, **inputs).last_hidden_state[0]
+        return model.head(hidden[-1 if model.pooling == "last" else 0]).item()
+
+
+def apart(rewards, wanted: np.ndarray) -> str:
+    """"right" where rewards are the wanted ones within BOUND of their spread, else how far off they are."""
+    off = np.abs(np.asarray(rewards) - wanted).max() / wanted.std()
+    return "right" if off <= BOUND else f"WRONG: off by {off:.1g} of the spread"
+
+
+def padded(model: RewardModel, side: str) -> np.ndarray:
+    """Rewards (2, 4) of one batch padded on that side, by five columns more than it needs."""
+    batch = collate(encode(model.tokenizer, PAIRS, model.encoding), model.encoding, model.tokenizer.pad_token_id or 0, side)
+    batch = {key: nn.functional.pad(rows, (5, 0) if side == "left" else (0, 5)) for key, rows in batch.items()}
+    with torch.no_grad():
+        return model(**batch).view(2, -1).numpy()
+
+
+def one_training(name: str, directory: Path, stop: int | None, resume: bool = False) -> tuple[RewardModel, list]:
+    """Train from the same start, broken off after `stop` steps, or going on from there."""
+    model = model_of(name)
+    freeze_unused(model)
+
+    def on_step(record):
+        if record["step"] == stop:
+            raise KeyboardInterrupt
+
+    try:
+        result = train(model, PAIRS, CONFIG, checkpoint_dir=directory, resume=resume, on_step=on_step, progress=False)
+    except KeyboardInterrupt:
+        return model, []
+    return model, result.history
+
+
+def steps(name: str, scratch: Path):
+    """(step, how it went) one by one; raises what construction raises."""
+    model = model_of(name)
+    wanted = expected(model)
+    told_apart = np.isfinite(wanted).all() and wanted.std() > 1e-3
+    yield "forward", apart(score_pairs(model, PAIRS, 1), wanted) if told_apart else "WRONG: texts are not told apart"
+    sides = [apart(padded(model, side), wanted) for side in ("right", "left")]
+    yield "padding", max(sides, key=len)
+    mates = [score_pairs(model, PAIRS[::-1], budget)[:, ::-1] for budget in (200, 10**6)]
+    yield "mates", max((apart(rewards, wanted) for rewards in mates), key=len)
+    if unpadded.applies(model.backbone, model.device):
+        model.backbone.set_attn_implementation("sdpa")
+        yield "unpadded", apart(score_pairs(model, PAIRS), wanted)
+    else:
+        yield "unpadded", "-"
+    model = model_of(name)
+    check_reloads(model)
+    whole, history = one_training(name, scratch / "whole", None)
+    still = [key for key, weight in whole.named_parameters()
+             if weight.requires_grad and key != "head.bias" and torch.equal(weight, model.get_parameter(key))]
+    finite = all(np.isfinite(record["loss"]) for record in history)
+    yield "train", "right" if finite and not still else f"WRONG: finite {finite}, never moved {still[:3]}"
+    whole.save_pretrained(scratch / "saved")
+    again = RewardModel.from_pretrained(scratch / "saved")
+    yield "save", apart(score_pairs(again, PAIRS), score_pairs(whole, PAIRS).astype(float))
+    one_training(name, scratch / "broken", 3)
+    resumed, _ = one_training(name, scratch / "broken", None, resume=True)
+    same = all(torch.equal(one, other) for one, other in zip(whole.parameters(), resumed.parameters()))
+    yield "resume", "right" if same else "WRONG: other weights than without the stop"
+
+
+def judge(name: str) -> dict[str, str]:
+    """What became of each step, and where it was refused in which words."""
+    found: dict[str, str] = {}
+    logging.disable()
+    warnings.simplefilter("ignore")
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            for step, how in steps(name, Path(scratch)):
+                found[step] = how
+    except ValueError as error:
+        found["refused"] = " ".join(str(error).split())
+    except Exception as error:
+        found["WRONG"] = f"{error!r} in {traceback.extract_tb(error.__traceback__)[-1]}"
+    return found
+
+
+def _report(name: str, pipe) -> None:
+    pipe.send(judge(name))
+
+
+def in_a_process(name: str) -> dict[str, str]:
+    """`judge` in a process of its own, which may hang or die."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_report, args=(name, sender))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv() if receiver.poll(SECONDS) else {"WRONG": f"no end within {SECONDS} seconds"}
+    except EOFError:
+        return {"WRONG": "its process died"}
+    finally:
+        process.kill()
+        process.join()
