@@ -66,6 +66,9 @@ def _load(model_name: str, local_files_only: bool) -> tuple[PreTrainedModel, Pre
     except OSError:
         raise
     except Exception as error:  # damaged files come as errors of many libraries, some of them bare
+        if "tiktoken" in str(error):
+            error = ValueError("its tokenizer is a sentencepiece file alone: `pip install sentencepiece protobuf`, or "
+                               "save the tokenizer once where these are, which writes the tokenizer.json that is missing")
         raise ValueError(f"{model_name}: can't be loaded as a backbone: {error}") from error
     # The library would draw what is missing at random, and go on.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
@@ -113,7 +116,7 @@ def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
     if backbone._modules.get("pooler") is None:
         return backbone
     twin = copy.copy(backbone)
-    twin._modules = {**backbone._modules, "pooler": None}
+    twin._modules = {**backbone._modules, "pooler": nn.Identity()}
     return twin
 
 
@@ -133,7 +136,7 @@ def window(backbone: PreTrainedModel, max_length: int | None) -> int:
     rope = getattr(config, "rope_parameters", None) or {}
     limit = getattr(config, "max_position_embeddings", None) or sys.maxsize
     if rope.get("rope_type") in ("dynamic", "longrope"):  # beyond it all positions change with a batch's longest text
-        limit = rope.get("original_max_position_embeddings", limit)
+        limit = min(limit, rope.get("original_max_position_embeddings", limit))
     if limit < 0 or not getattr(config, "position_biased_input", True):  # XLNet, DeBERTa: relative positions alone
         limit = sys.maxsize
     limit -= first_position(backbone)

@@ -20,7 +20,6 @@ from rmlib.model.backbone import check_kind, check_tokenizer, first_position, lo
 from rmlib.model.saving import load_weights, read_manifest, save
 
 POOLINGS = ("auto", "cls", "mean", "last")
-UNFIT = "can't be a reward model's backbone"
 
 
 class RewardModel(nn.Module):
@@ -34,9 +33,10 @@ class RewardModel(nn.Module):
     question of an encoder's bare), "auto" in the template where there is one.
     backbone, tokenizer: ready-made parts in place of model_name.
 
-    Weights are kept in float32. Raises ValueError for an unknown pooling or rendering, a backbone that is neither
-    encoder nor decoder, or a max_length the backbone can't take; OSError (from transformers) where model_name can't be
-    loaded.
+    Weights are kept in float32. A few short texts are tried at once. Raises ValueError for an unknown pooling or
+    rendering, a max_length the backbone can't take, and a backbone that is neither encoder nor decoder, would lose its
+    head, fails, gives a text other vectors beside other texts, or unlike texts the same; OSError (from transformers)
+    where model_name can't be loaded.
     """
 
     def __init__(
@@ -65,22 +65,22 @@ class RewardModel(nn.Module):
         self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
         width, causal = backbone.config.hidden_size, False
         if encoding is None:  # what was saved has been tried, and proves itself by its canaries
-            with trials.trying(self, UNFIT):
-                alone = trials.vectors_alone(self)
+            alone = trials.vectors_alone(self)
             width, causal = alone.shape[-1], trials.is_causal(alone)
         self.head = nn.Linear(width, 1)
         # Small, so that the first margins are near zero and the loss starts near log 2.
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
-        self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
-        self.encoding = encoding or read_spec(self.tokenizer, window(backbone, max_length), causal, rendering)
-        if self.encoding.segment >= getattr(backbone.config, "type_vocab_size", sys.maxsize):
-            self.encoding = replace(self.encoding, segment=0)
+        spec = encoding or read_spec(self.tokenizer, window(backbone, max_length), causal, rendering)
+        if spec.segment >= getattr(backbone.config, "type_vocab_size", sys.maxsize):
+            spec = replace(spec, segment=0)
+        cls_is_last = spec.suffix[-1:] == (tokenizer.cls_token_id,)  # as in XLNet's
+        self.pooling = ("last" if causal or cls_is_last else "cls") if pooling == "auto" else pooling
+        self.encoding = spec
         if encoding is None:
-            with trials.trying(self, UNFIT):
-                trials.check_batches(self, alone)
-                if pooling == "auto":
-                    trials.check_pooled(pool(alone, alone.new_ones(alone.shape[:2]), self.pooling), self.pooling)
+            trials.check_batches(self, alone)
+            if pooling == "auto":  # a choice of one's own may be a bad one
+                trials.check_pooled(pool(alone, alone.new_ones(alone.shape[:2]), self.pooling), self.pooling)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""

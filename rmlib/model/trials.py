@@ -32,7 +32,7 @@ def rounding(dtype: torch.dtype, share: float = 0.5) -> float:
 
 
 @contextmanager
-def trying(model: RewardModel, verdict: str) -> Iterator[None]:
+def trying(model: RewardModel, verdict: str = "can't be a reward model's backbone") -> Iterator[None]:
     """Evaluation mode, random states left as they are, and whatever fails told as a ValueError after `verdict`."""
     training, numbers, device = model.training, np.random.get_state(), next(model.parameters()).device
     model.eval()
@@ -63,39 +63,44 @@ def is_causal(alone: Tensor) -> bool:
 def vectors_alone(model: RewardModel) -> Tensor:
     """The backbone's vectors (4, 8, H) of each probe by itself. Raises ValueError where it gives none to be used."""
     texts = probes(model.tokenizer).to(next(model.parameters()).device)
-    with torch.no_grad():
+    with trying(model), torch.no_grad():
         alone = torch.cat([model.hidden(text, torch.ones_like(text)) for text in texts.split(1)])
-    if alone.shape[:2] != texts.shape or not alone.isfinite().all():
-        raise ValueError(f"its vectors {tuple(alone.shape)} of {tuple(texts.shape)} tokens are too few, or not finite")
+        if alone.shape[:2] != texts.shape or not alone.isfinite().all():
+            raise ValueError(f"{tuple(texts.shape)} tokens get vectors {tuple(alone.shape)}, or such as are not finite")
     return alone
 
 
-@torch.no_grad()
-def check_batches(model: RewardModel, alone: Tensor) -> None:
-    """Raises ValueError where a text's vectors depend on what else is in its batch, on either way through the backbone.
+def padded_batch(model: RewardModel) -> dict[str, Tensor]:
+    """The probes and a longer text that they are padded beside, five rows of twelve tokens, as the model takes them."""
+    texts = probes(model.tokenizer).to(next(model.parameters()).device)
+    ids = torch.cat([pad(texts, (0, 4), value=model.tokenizer.pad_token_id or 0), texts.flatten()[:12][None]])
+    mask = pad(torch.ones_like(texts), (0, 4, 0, 1))
+    mask[-1] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": mask * model.encoding.segment}
 
-    In a batch: by the library's own call, with its own positions. Encoders of other families than are known are also
-    padded to the whole window, as there are some whose attention changes with the length.
+
+def check_batches(model: RewardModel, alone: Tensor) -> None:
+    """Raises ValueError where a text's vectors depend on what else is in its batch, whichever way they are computed.
+
+    Encoders of other families than are known are also padded to nearly the whole window (nearly: an odd length may be
+    another case): there are some whose attention changes with the length.
     """
-    texts, room = probes(model.tokenizer).to(alone.device), model.encoding.max_length
-    padding = model.tokenizer.pad_token_id or 0
-    padded, mask = pad(texts, (0, 4), value=padding), pad(torch.ones_like(texts), (0, 4))
-    longer = texts.flatten()[: padded.shape[1]][None]
-    batch = torch.cat([padded, longer]), torch.cat([mask, torch.ones_like(longer)])
-    if model.encoding.segment:
-        model.hidden(*batch, batch[1] * model.encoding.segment)
-    found = {
-        "in a batch": model.backbone(input_ids=texts, attention_mask=torch.ones_like(texts)).last_hidden_state,
-        "beside a longer text": model.hidden(*batch),
-    }
-    if not is_causal(alone) and model.backbone.config.model_type not in UNPADDED_FAMILIES and room > padded.shape[1]:
-        more = (0, room - padded.shape[1])
-        found[f"padded to {room} tokens"] = model.hidden(pad(padded[:1], more, value=padding), pad(mask[:1], more))
-    for where, vectors in found.items():
-        vectors = vectors[: len(texts), : texts.shape[1]]
-        if not (apart := _difference(alone[: len(vectors)], vectors)) <= rounding(alone.dtype):
-            raise ValueError(f"it gives a text other vectors {where} than alone (relative difference {apart:.1g}), so "
-                             "a reward would depend on what else is scored")
+    (count, length, _), room = alone.shape, model.encoding.max_length
+    ids, mask, types = padded_batch(model).values()
+    with trying(model), torch.no_grad():
+        if model.encoding.segment:
+            model.hidden(ids, mask, types)
+        own = model.backbone(input_ids=ids[:count, :length], attention_mask=mask[:count, :length])
+        found = {"in a batch": own.last_hidden_state, "beside a longer text": model.hidden(ids, mask)}
+        known = is_causal(alone) or model.backbone.config.model_type in UNPADDED_FAMILIES
+        if not known and room > 13:
+            row, real = (pad(part[:1], (0, room - 13), value=value) for part, value in ((ids, ids[0, -1]), (mask, 0)))
+            found[f"padded to {room - 1} tokens"] = model.hidden(row, real)
+        for where, vectors in found.items():
+            vectors = vectors[:count, :length]
+            if not (apart := _difference(alone[: len(vectors)], vectors)) <= rounding(alone.dtype):
+                raise ValueError(f"it gives a text other vectors {where} than alone (relative difference {apart:.1g}), "
+                                 "so a reward would depend on what else is scored")
 
 
 def check_pooled(pooled: Tensor, pooling: str) -> None:
@@ -111,14 +116,16 @@ def freeze_unused(model: RewardModel) -> None:
     Found by one backward pass of the probes. Experts that no token was sent to stay as they are: another may be.
     Raises ValueError where pooled vectors do not depend on the text: there is nothing that training could change.
     """
-    texts = probes(model.tokenizer).to(model.device)
+    batch = padded_batch(model)
+    if not model.encoding.segment:
+        del batch["token_type_ids"]
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     with trying(model, "can't be trained"), torch.enable_grad():
-        mask = torch.ones_like(texts)
-        check_pooled(model.pooled(texts, mask).detach(), model.pooling)
-        trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-        types = mask * model.encoding.segment if model.encoding.segment else None
-        rewards = model(texts, mask, types)
+        rewards = model(**batch)
         gradients = torch.autograd.grad(rewards.square().sum(), list(trained.values()), allow_unused=True)
+        check_pooled(model.pooled(**batch).detach()[:-1], model.pooling)
+        if not all(gradient is None or gradient.isfinite().all() for gradient in gradients):
+            raise ValueError("its gradients are not finite numbers")
     unused = [name for name, gradient in zip(trained, gradients) if gradient is None and ".experts." not in name]
     for name in unused:
         trained[name].requires_grad_(False)
