@@ -1,12 +1,12 @@
 """Every text architecture of the installed transformers as a backbone: right, or refused in words.
 
-    python benchmarks/architectures.py [--only NAME ...] [--json OUT] [--markdown OUT]
+    python benchmarks/architectures.py [NAME ...] [--json OUT] [--table OUT]
 
-Each gets random weights at a size of tens of thousands, and goes through construction, forward, padding on either side,
-batches of other mates, the way without padding, training, saving and loading, and resuming. What is expected is the
-library's own call on one text at a time. A step is right, not asked ("-"), or WRONG; what is refused is told by its
-first words. Each runs in a process of its own, and one that takes over five minutes is stopped. The exit code is 1 where
-anything is wrong.
+Each gets random weights, few of them, and goes through construction, forward, padding on either side, batches of
+other mates, the way without padding, training, saving and loading, and resuming. What is expected of a reward is the
+library's own call on one text at a time; of a resumed training, the weights of one that was never stopped. A step is
+right, not asked ("-") or WRONG; what is refused is told in its first sentence, and what can't be built this small by
+the error. Each runs in a process of its own, five minutes at most. The exit code is 1 where anything is wrong.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import argparse
 import json
 import logging
 import multiprocessing
+import re
+import sys
 import tempfile
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,7 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 from torch import nn
-from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoModel, AutoTokenizer, GPT2Tokenizer
+from transformers import CONFIG_MAPPING, AutoModel, AutoTokenizer, GPT2Tokenizer
 from transformers.models.auto import modeling_auto
 
 from rmlib.encoding import collate, encode
@@ -38,7 +41,7 @@ from rmlib.settings import EMBEDDED_BACKBONE
 from rmlib.training import TrainingConfig, train
 
 STEPS = ("forward", "padding", "mates", "unpadded", "train", "save", "resume")
-SECONDS = 300
+SECONDS = 300.0
 BOUND = 1e-4  # of the rewards' own spread
 PAIRS = [
     PreferencePair("What is the capital of France?", "Paris.", "London, I think, though I do not know."),
@@ -64,17 +67,23 @@ SMALL = {
     "mamba_n_heads": 8, "index_n_heads": 2, "attn_layer_period": 2, "attn_layer_offset": 1, "attn_layer_indices": [1],
     "layer_group_size": 2,
 }
-# What some need beside, mostly where sizes have to agree with each other.
+LINEAR = {"layer_types": ["linear_attention", "full_attention"]}
+# What some need beside, mostly where sizes have to agree with each other, or one layer of each kind.
 BESIDE = {
-    "granitemoehybrid": {"layer_types": ["mamba", "attention"]}, "mamba2": {"num_heads": 8, "head_dim": 8},
-    "kimi_linear": {"layer_types": ["linear_attention", "full_attention"]},
-    "gpt_neo": {"attention_types": [[["global", "local"], 1]]}, "zaya": {"num_experts_per_tok": 1},
-    "funnel": {"block_sizes": [1, 1], "block_repeats": [1, 1], "architectures": ["FunnelModel"]}, "reformer": {"axial_pos_embds": False, "attention_head_size": 8},
-    "perceiver": {"num_latents": 8, "d_latents": 32, "vocab_size": 512, "num_blocks": 1},
-    "zamba": {"layer_types": ["linear_attention", "hybrid", "hybrid"], "num_hidden_layers": 3}, "zamba2": {"layer_types": ["linear_attention", "hybrid"]},
+    "funnel": {"block_sizes": [1, 1], "block_repeats": [1, 1], "architectures": ["FunnelModel"]},
+    "gemma3n_text": {"num_kv_shared_layers": 0}, "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"]}, "kimi_linear": LINEAR, "qwen3_5_text": LINEAR,
+    "qwen3_5_moe_text": LINEAR, "qwen3_next": LINEAR, "lfm3": {"layer_types": ["conv", "full_attention"]},
+    "layoutlmv3": {"coordinate_size": 6, "shape_size": 4}, "lilt": {"hidden_size": 48},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1}, "dots1": {"n_shared_experts": 1},
-    "gemma3n_text": {"num_kv_shared_layers": 0},
-    "neomme": {"head_dim": 16}, "roc_bert": {"pronunciation_vocab_size": 20, "shape_vocab_size": 20},
+    "mamba2": {"num_heads": 8, "head_dim": 8}, "mistral4": {"head_dim": 16}, "mimo_v2_flash": {"head_dim": 24},
+    "neomme": {"head_dim": 16},
+    "perceiver": {"num_latents": 8, "d_latents": 32, "vocab_size": 512, "num_blocks": 1},
+    "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
+    "reformer": {"axial_pos_embds": False, "attention_head_size": 8},
+    "roc_bert": {"pronunciation_vocab_size": 20, "shape_vocab_size": 20},
+    "zamba": {"layer_types": ["linear_attention", "hybrid", "hybrid"], "num_hidden_layers": 3},
+    "zamba2": {"layer_types": ["linear_attention", "hybrid"]}, "zaya": {"num_experts_per_tok": 1},
 }
 
 
@@ -113,6 +122,8 @@ def backbone_of(name: str, tokenizer):
     backbone = AutoModel.from_config(small_config(name, tokenizer)).eval()
     with torch.no_grad():
         for parameter in backbone.parameters():
+            if not parameter.any():  # some begin with layers that do nothing yet
+                parameter.normal_(std=0.05)
             if parameter.dim() > 1:
                 parameter.mul_(3)
     return backbone
@@ -135,7 +146,7 @@ def expected(model: RewardModel) -> np.ndarray:
 
 def reference(model: RewardModel, row: np.ndarray, start: int) -> float:
     ids = torch.from_numpy(row).long()[None]
-    inputs = {}
+    inputs = {"use_cache": False} if "use_cache" in model.accepts else {}
     if model.encoding.segment:
         inputs["token_type_ids"] = torch.zeros_like(ids)
         inputs["token_type_ids"][:, start:] = model.encoding.segment
@@ -152,7 +163,8 @@ def apart(rewards, wanted: np.ndarray) -> str:
 
 def padded(model: RewardModel, side: str) -> np.ndarray:
     """Rewards (2, 4) of one batch padded on that side, by five columns more than it needs."""
-    batch = collate(encode(model.tokenizer, PAIRS, model.encoding), model.encoding, model.tokenizer.pad_token_id or 0, side)
+    rows, pad_id = encode(model.tokenizer, PAIRS, model.encoding), model.tokenizer.pad_token_id or 0
+    batch = collate(rows, model.encoding, pad_id, side)
     batch = {key: nn.functional.pad(rows, (5, 0) if side == "left" else (0, 5)) for key, rows in batch.items()}
     with torch.no_grad():
         return model(**batch).view(2, -1).numpy()
@@ -174,8 +186,8 @@ def one_training(name: str, directory: Path, stop: int | None, resume: bool = Fa
     return model, result.history
 
 
-def steps(name: str, scratch: Path):
-    """(step, how it went) one by one; raises what construction raises."""
+def steps(name: str, scratch: Path) -> Iterator[tuple[str, str]]:
+    """(step, how it went), one by one. Raises what the model raises, in whatever step."""
     model = model_of(name)
     wanted = expected(model)
     told_apart = np.isfinite(wanted).all() and wanted.std() > 1e-3
@@ -212,6 +224,10 @@ def judge(name: str) -> dict[str, str]:
     logging.disable()
     warnings.simplefilter("ignore")
     try:
+        backbone_of(name, tokenizer_for(name))
+    except Exception as error:
+        return {"not built": repr(error)}
+    try:
         with tempfile.TemporaryDirectory() as scratch:
             for step, how in steps(name, Path(scratch)):
                 found[step] = how
@@ -239,3 +255,61 @@ def in_a_process(name: str) -> dict[str, str]:
     finally:
         process.kill()
         process.join()
+
+
+def table(found: dict[str, dict[str, str]]) -> str:
+    """Markdown: a row for each architecture that was tried, then the refusals and what was not built, counted."""
+    tried = {name: steps for name, steps in found.items() if "not built" not in steps}
+    lines = ["| architecture | " + " | ".join(STEPS) + " |", "|:---|" + ":---:|" * len(STEPS)]
+    for name, how in tried.items():
+        if set(how) <= set(STEPS):
+            lines.append(f"| {name} | " + " | ".join(how[step] for step in STEPS) + " |")
+        else:
+            told = "WRONG: " + how["WRONG"] if "WRONG" in how else "refused: " + reason(name, how["refused"])
+            lines.append(f"| {name} | {told} |" + " |" * (len(STEPS) - 1))
+    refused = Counter(reason(name, how["refused"]) for name, how in tried.items() if "refused" in how)
+    lines += ["", "| refused because | architectures |", "|:---|---:|"]
+    lines += [f"| {words} | {count} |" for words, count in refused.most_common()]
+    if others := sorted(found.keys() - tried.keys()):
+        lines += ["", f"Not built this small: {', '.join(others)}."]
+    return "\n".join(lines) + "\n"
+
+
+def reason(name: str, words: str) -> str:
+    """The first sentence of a refusal, without the model's name and figures."""
+    words = re.sub(r"^\S+ can't be a reward model's backbone: |^(an? )?\S+Model: ?", "", words)
+    words = re.sub(r" \(relative difference [^)]*\)| \(\d+\)", "", re.split(r"[;.,] |, so ", words)[0])
+    return re.sub(rf"\b({re.escape(name)}|[A-Z]\w+Model)\b:?", "it", words).replace("|", "/")
+
+
+def wrong(found: dict[str, dict[str, str]]) -> list[str]:
+    """Architectures of which anything is wrong."""
+    return [name for name, how in found.items() if any("WRONG" in text for text in [*how, *how.values()])]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="architectures, by their model type; all where none is named")
+    parser.add_argument("--json", type=Path, help="all that was found, as JSON")
+    parser.add_argument("--table", type=Path, help="the table, as Markdown")
+    options = parser.parse_args(arguments)
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    found = {}
+    for name in options.names or text_architectures():
+        found[name] = in_a_process(name)
+        print(name, json.dumps(found[name]), flush=True)
+    told = table(found)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if options.table:
+        options.table.write_text(told, encoding="utf-8")
+    print(told)
+    right = sum(set(how) == set(STEPS) for how in found.values())
+    print(f"{len(found)} architectures: {right} right, {sum('refused' in how for how in found.values())} refused in "
+          f"words, {len(wrong(found))} wrong, {sum('not built' in how for how in found.values())} not built")
+    return int(bool(wrong(found)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@ it is causal, where its positions begin, how many it has."""
 from __future__ import annotations
 
 import copy
+import inspect
 import sys
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def _load(model_name: str, local_files_only: bool) -> tuple[PreTrainedModel, Pre
     except Exception as error:  # damaged files come as errors of many libraries, some of them bare
         if "tiktoken" in str(error):
             error = ValueError("its tokenizer is a sentencepiece file alone: `pip install sentencepiece protobuf`, or "
-                               "save the tokenizer once where these are, which writes the tokenizer.json that is missing")
+                               "save it once where these are, which writes the tokenizer.json that is missing")
         raise ValueError(f"{model_name}: can't be loaded as a backbone: {error}") from error
     # The library would draw what is missing at random, and go on.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
@@ -103,12 +104,13 @@ def check_tokenizer(tokenizer, backbone: PreTrainedModel, name: str) -> None:
         raise ValueError(f"{name}: {needed} tokens in the tokenizer, {rows} in the backbone: they are no pair")
 
 
-def unwrapped(backbone: nn.Module) -> nn.Module:
-    """The backbone itself where adapters are wrapped around it, whose own forward hides what it takes."""
-    return backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+def accepted(backbone: nn.Module) -> frozenset[str]:
+    """Names of the inputs that a backbone takes, also of one under adapters, whose own forward hides them."""
+    bare = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    return frozenset(inspect.signature(bare.forward).parameters)
 
 
-def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
+def unpooled(backbone: PreTrainedModel) -> PreTrainedModel:
     """The same backbone, weights and all, in a module of its own that has no pooler; the one given keeps its own.
 
     A pooler is never used here, and parameters without gradients break distributed training.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from rmlib.encoding import EncodedPair, EncodingSpec, collate, read_spec
 from rmlib.model import trials, unpadded
-from rmlib.model.backbone import check_kind, check_tokenizer, first_position, load_backbone, unwrapped, window, without_pooler
+from rmlib.model.backbone import accepted, check_kind, check_tokenizer, first_position, load_backbone, unpooled, window
 from rmlib.model.saving import load_weights, read_manifest, save
 
 POOLINGS = ("auto", "cls", "mean", "last")
@@ -58,15 +57,16 @@ class RewardModel(nn.Module):
         if isinstance(tokenizer.chat_template, dict):  # several would be saved as a directory
             self.tokenizer = copy.deepcopy(tokenizer)
             self.tokenizer.chat_template = None if rendering == "transcript" else tokenizer.get_chat_template()
-        self.backbone = without_pooler(backbone)
+        self.backbone = unpooled(backbone)
         unpadded.enable(self.backbone)
         self.first_position = first_position(backbone)
-        self.accepts = frozenset(inspect.signature(unwrapped(backbone).forward).parameters)
+        self.accepts = accepted(backbone)
         self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
         width, causal = backbone.config.hidden_size, False
         if encoding is None:  # what was saved has been tried, and proves itself by its canaries
             alone = trials.vectors_alone(self)
             width, causal = alone.shape[-1], trials.is_causal(alone)
+        self.experts: list[nn.Parameter] = []  # filled by freeze_unused
         self.head = nn.Linear(width, 1)
         # Small, so that the first margins are near zero and the loss starts near log 2.
         nn.init.normal_(self.head.weight, std=0.02)
@@ -86,7 +86,9 @@ class RewardModel(nn.Module):
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
         pooled = self.pooled(input_ids, attention_mask, token_type_ids)
         with torch.autocast(pooled.device.type, enabled=False):
-            return self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+            rewards = self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+        # An expert that no token was sent to has a gradient of zero then, and not none.
+        return rewards + 0 * sum(weight.flatten()[0] for weight in self.experts) if self.experts else rewards
 
     def pooled(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """What the head sees, one vector (B, H) of each sequence (B, T) padded on either side."""

@@ -57,14 +57,15 @@ def check_reloads(model: RewardModel) -> None:
             return
         model.backbone.config.save_pretrained(directory)
         model.tokenizer.save_pretrained(directory)
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
         with torch.device("meta"):
-            again = AutoModel.from_config(AutoConfig.from_pretrained(directory))
+            again = AutoModel.from_config(config, trust_remote_code=False)
         ours, theirs = ({(name, weight.shape) for name, weight in backbone.state_dict().items()
                          if not name.startswith("pooler.")} for backbone in (model.backbone, again))
         if different := sorted(ours ^ theirs):
             raise ValueError(f"its config makes another {type(again).__name__}, as {different[0]} is in one alone")
         ours, theirs = (list(map(_tokens, encode(tokenizer, CANARIES, model.encoding)))
-                        for tokenizer in (model.tokenizer, AutoTokenizer.from_pretrained(directory)))
+                        for tokenizer in (model.tokenizer, AutoTokenizer.from_pretrained(directory, trust_remote_code=False)))
         if ours != theirs:
             raise ValueError("its tokenizer makes other tokens of the canary texts when it is read again")
 
