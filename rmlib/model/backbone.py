@@ -104,7 +104,7 @@ def check_tokenizer(tokenizer, backbone: PreTrainedModel, name: str) -> None:
         raise ValueError(f"{name}: {needed} tokens in the tokenizer, {rows} in the backbone: they are no pair")
 
 
-def accepted(backbone: nn.Module) -> frozenset[str]:
+def accepted(backbone) -> frozenset[str]:
     """Names of the inputs that a backbone takes, also of one under adapters, whose own forward hides them."""
     bare = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
     return frozenset(inspect.signature(bare.forward).parameters)

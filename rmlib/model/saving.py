@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from rmlib.encoding import EncodedPair, EncodingSpec, encode
 from rmlib.files import atomic_write_text, sha256, sync
+from rmlib.model.backbone import unpooled
 from rmlib.model.scoring import score_encoded
 from rmlib.model.trials import rounding, trying
 from rmlib.pairs import PreferencePair, Turn
@@ -60,13 +61,9 @@ def check_reloads(model: RewardModel) -> None:
         config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
         with torch.device("meta"):
             again = AutoModel.from_config(config, trust_remote_code=False)
-        ours, theirs = ({(name, weight.shape) for name, weight in backbone.state_dict().items()
-                         if not name.startswith("pooler.")} for backbone in (model.backbone, again))
-        if different := sorted(ours ^ theirs):
-            raise ValueError(f"its config makes another {type(again).__name__}, as {different[0]} is in one alone")
-        ours, theirs = (list(map(_tokens, encode(tokenizer, CANARIES, model.encoding)))
-                        for tokenizer in (model.tokenizer, AutoTokenizer.from_pretrained(directory, trust_remote_code=False)))
-        if ours != theirs:
+        unpooled(again).load_state_dict(model.backbone.state_dict(), assign=True)  # or names, shapes differ
+        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+        if _canary_tokens(model.tokenizer, model.encoding) != _canary_tokens(tokenizer, model.encoding):
             raise ValueError("its tokenizer makes other tokens of the canary texts when it is read again")
 
 
@@ -159,13 +156,16 @@ def load_weights(model: RewardModel, directory: Path, canaries: list[EncodedPair
             f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {rewards.round(4).tolist()} "
             "when the model was saved: this is not the model that was saved, or its library reads it differently"
         )
-    again = encode(model.tokenizer, CANARIES, model.encoding)
-    if list(map(_tokens, again)) != list(map(_tokens, canaries)):
+    if _canary_tokens(model.tokenizer, model.encoding) != list(map(_tokens, canaries)):
         told = f"{directory}: the tokenizer makes other tokens of the canary texts than when the model was saved"
         if model.encoding.rendering != "template":
             raise ValueError(f"{told}: its library reads it differently")
         _log.warning("%s: its chat template writes what changes, such as the date, or the library reads it "
                      "differently; rewards change with it", told)
+
+
+def _canary_tokens(tokenizer, spec: EncodingSpec) -> list[list]:
+    return list(map(_tokens, encode(tokenizer, CANARIES, spec)))
 
 
 def _tokens(pair: EncodedPair) -> list:

@@ -84,8 +84,8 @@ def check_batches(model: RewardModel, alone: Tensor) -> None:
         own = model.backbone(input_ids=ids[:TEXTS, :TOKENS], attention_mask=mask[:TEXTS, :TOKENS], **options)
         found = {"in a batch": own.last_hidden_state, "beside a longer text": model.hidden(ids, mask)}
         if not (is_causal(alone) or model.backbone.config.model_type in UNPADDED_FAMILIES):
-            more = (0, max(0, room - ids.shape[1]))
-            found[f"padded to {room} tokens"] = model.hidden(pad(ids[:1], more, value=ids[0, -1]), pad(mask[:1], more))
+            more, padding = (0, max(0, room - ids.shape[1])), ids[0, -1].item()
+            found[f"padded to {room} tokens"] = model.hidden(pad(ids[:1], more, value=padding), pad(mask[:1], more))
         for where, vectors in found.items():
             vectors = vectors[:TEXTS, :TOKENS]
             if not (apart := _difference(alone[: len(vectors)], vectors)) <= rounding(alone.dtype):
