@@ -276,10 +276,10 @@ def table(found: dict[str, dict[str, str]]) -> str:
 
 
 def reason(name: str, words: str) -> str:
-    """The first sentence of a refusal, without the model's name and figures."""
-    words = re.sub(r"^\S+ can't be a reward model's backbone: |^(an? )?\S+Model: ?", "", words)
-    words = re.sub(r" \(relative difference [^)]*\)| \(\d+\)", "", re.split(r"[;.,] |, so ", words)[0])
-    return re.sub(rf"\b({re.escape(name)}|[A-Z]\w+Model)\b:?", "it", words).replace("|", "/")
+    """The first sentence of a refusal, without the architecture's name and its figures."""
+    words = re.sub(rf"^\S+ (can't be a reward model's backbone|can't be trained): |^{re.escape(name)}:? ", "", words)
+    words = re.sub(r" \(relative difference [^)]*\)|^an? (?=\S+Model )", "", re.split(r"[;.,] ", words)[0])
+    return re.sub(r"\bA?[A-Z]\w+Model\b", "it", words).replace("|", "/")
 
 
 def wrong(found: dict[str, dict[str, str]]) -> list[str]:

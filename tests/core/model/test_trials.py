@@ -129,6 +129,7 @@ def test_a_backbone_whose_attention_changes_with_the_length_is_refused():
     ("Bloom", "gpt2", {"n_layer": 2, "n_head": 4}), ("DebertaV2", "bert", {"relative_attention": True}),
     ("Longformer", "bert", {"attention_window": 8}), ("Mixtral", "gpt2", EXPERTS), ("MPNet", "bert", {}),
     ("Albert", "bert", {"embedding_size": 16}), ("ModernBert", "bert", {"pad_token_id": 0}), ("Mamba", "gpt2", {}),
+    ("Rwkv", "gpt2", {}),
 ])  # fmt: skip
 def test_other_backbones_are_right_and_come_back(tmp_path, kind, tokenizer, changes):
     model = reward_model(*build(kind, tokenizer, **changes))
@@ -305,13 +306,18 @@ def test_what_takes_part_is_left_alone(caplog):
     assert not caplog.text
 
 
-def test_an_expert_without_a_token_may_have_one_later(monkeypatch):
+def test_an_expert_without_a_token_may_have_one_later():
     model = tiny.reward_model("bert")
     model.backbone.encoder.layer[0].experts = nn.ModuleList([nn.Linear(2, 2)])
     model.backbone.encoder.layer[0].left_over = nn.Linear(2, 2)
     freeze_unused(model)
     frozen = [name for name, weight in model.named_parameters() if not weight.requires_grad]
     assert frozen == [f"backbone.encoder.layer.0.left_over.{kind}" for kind in ("weight", "bias")]
+    rewards = model(*trials.probes(model))
+    rewards.sum().backward()
+    assert all(not weight.grad.any() for weight in model.backbone.encoder.layer[0].experts.parameters())
+    model.experts.clear()
+    assert torch.equal(model(*trials.probes(model)), rewards)
 
 
 def test_gradients_that_are_not_finite_are_told_before_the_training():
