@@ -80,7 +80,6 @@ def check_batches(model: RewardModel, alone: Tensor) -> None:
     (ids, mask), room = probes(model), model.encoding.max_length - 1
     options = {"use_cache": False} if "use_cache" in model.accepts else {}
     with trying(model), torch.no_grad():
-        model.hidden(ids, mask, mask * model.encoding.segment if model.encoding.segment else None)
         own = model.backbone(input_ids=ids[:TEXTS, :TOKENS], attention_mask=mask[:TEXTS, :TOKENS], **options)
         found = {"in a batch": own.last_hidden_state, "beside a longer text": model.hidden(ids, mask)}
         if not (is_causal(alone) or model.backbone.config.model_type in UNPADDED_FAMILIES):
