@@ -38,7 +38,8 @@ def trying(model: RewardModel, verdict: str = "can't be a reward model's backbon
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     except Exception as error:  # what fails in a backbone fails in its own way
-        raise ValueError(f"{type(model.backbone).__name__} {verdict}: {error or type(error).__name__}") from error
+        told = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{type(model.backbone).__name__} {verdict}: {told}") from error
     finally:
         model.train(training)
         np.random.set_state(numbers)

@@ -168,7 +168,7 @@ def test_whatever_fails_in_a_backbone_is_told(monkeypatch, fault):
         raise fault
 
     monkeypatch.setattr(backbone.encoder, "forward", fail)
-    with pytest.raises(ValueError, match=f"BertModel can't be a reward model's backbone: {fault or 'AssertionError'}"):
+    with pytest.raises(ValueError, match=f"BertModel can't be .* backbone: {type(fault).__name__}: {fault}"):
         RewardModel("bert", backbone=backbone, tokenizer=tokenizer)
 
 
