@@ -3,12 +3,16 @@ it is causal, where its positions begin, how many it has."""
 
 from __future__ import annotations
 
+import copy
+import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import huggingface_hub
 import torch
 import transformers
+from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 DEFAULT_MAX_LENGTH = 512
@@ -56,7 +60,7 @@ def _load(model_name: str, local_files_only: bool) -> tuple[PreTrainedModel, Pre
     options = {"trust_remote_code": False, "local_files_only": local_files_only}
     try:
         config = AutoConfig.from_pretrained(model_name, **options)
-        check_kind(config, model_name)
+        check_kind(config, model_name, config.architectures or [])
         backbone, report = AutoModel.from_pretrained(
             model_name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
         )
@@ -64,6 +68,9 @@ def _load(model_name: str, local_files_only: bool) -> tuple[PreTrainedModel, Pre
     except OSError:
         raise
     except Exception as error:  # damaged files come as errors of many libraries, some of them bare
+        if "tiktoken" in str(error):
+            error = ValueError("its tokenizer is a sentencepiece file alone: `pip install sentencepiece protobuf`, or "
+                               "save it once where these are, which writes the tokenizer.json that is missing")
         raise ValueError(f"{model_name}: can't be loaded as a backbone: {error}") from error
     # The library would draw what is missing at random, and go on.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
@@ -73,8 +80,11 @@ def _load(model_name: str, local_files_only: bool) -> tuple[PreTrainedModel, Pre
     return backbone, tokenizer
 
 
-def check_kind(config, name: str) -> None:
-    """Raises ValueError unless this is the config of an encoder or a decoder of text."""
+def check_kind(config, name: str, classes: Sequence[str] = ()) -> None:
+    """Raises ValueError unless this is the config of an encoder or a decoder of text, and no head would be lost."""
+    if heads := [each for each in classes if "Classification" in each or "Reward" in each]:
+        raise ValueError(f"{name} is a {heads[0]}, whose head would be lost: rmlib.practice.classifier.from_classifier "
+                         "makes a reward model of it, head and all; for a new head, give its base model as `backbone`")
     if config.is_encoder_decoder:
         raise ValueError(f"{name} is an encoder-decoder; a reward model needs an encoder or a decoder")
     if not isinstance(getattr(config, "hidden_size", None), int):
@@ -84,27 +94,33 @@ def check_kind(config, name: str) -> None:
 
 def check_tokenizer(tokenizer, backbone: PreTrainedModel, name: str) -> None:
     """Raises ValueError where a tokenizer has no words, as one made from missing files, or more than the backbone."""
-    rows = next(backbone.get_input_embeddings().parameters()).shape[0]
+    try:
+        rows = next(backbone.get_input_embeddings().parameters()).shape[0]
+    except (NotImplementedError, AttributeError) as error:
+        raise ValueError(f"{name}: a {type(backbone).__name__} has no embeddings of tokens, which a reward model needs"
+                         ) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise ValueError(f"{name}: the tokenizer knows no words; are its files (tokenizer.json) missing?")
-    if len(tokenizer) > rows:
-        raise ValueError(f"{name}: {len(tokenizer)} tokens in the tokenizer, {rows} in the backbone: they are no pair")
+    if (needed := 1 + max(tokenizer.get_vocab().values())) > rows:
+        raise ValueError(f"{name}: {needed} tokens in the tokenizer, {rows} in the backbone: they are no pair")
 
 
-def is_causal(backbone: PreTrainedModel) -> bool:
-    """Whether the first position is blind to the others, found by trying: change them, watch the first vector.
+def accepted(backbone) -> frozenset[str]:
+    """Names of the inputs that a backbone takes, also of one under adapters, whose own forward hides them."""
+    bare = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    return frozenset(inspect.signature(bare.forward).parameters)
 
-    backbone: in evaluation mode, since dropout would change the vector too.
+
+def unpooled(backbone: PreTrainedModel) -> PreTrainedModel:
+    """The same backbone, weights and all, in a module of its own that has no pooler; the one given keeps its own.
+
+    A pooler is never used here, and parameters without gradients break distributed training.
     """
-    device, rows = next(backbone.parameters()).device, next(backbone.get_input_embeddings().parameters()).shape[0]
-    others = torch.arange(1, 17, device=device).view(2, 8) % rows  # several, lest two tokens share one vector
-    ids = torch.cat([torch.zeros_like(others[:, :1]), others], dim=1)  # (2, 9)
-    with torch.no_grad():
-        first, second = (
-            backbone(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0, 0]  # (H,)
-            for row in ids.split(1)
-        )
-    return torch.equal(first, second)
+    if backbone._modules.get("pooler") is None:
+        return backbone
+    twin = copy.copy(backbone)
+    twin._modules = {**backbone._modules, "pooler": nn.Identity()}
+    return twin
 
 
 def first_position(backbone: PreTrainedModel) -> int:
@@ -119,7 +135,13 @@ def window(backbone: PreTrainedModel, max_length: int | None) -> int:
 
     Raises ValueError where max_length is more than the backbone has positions.
     """
-    limit = getattr(backbone.config, "max_position_embeddings", None) or sys.maxsize
+    config = backbone.config
+    rope = getattr(config, "rope_parameters", None) or {}
+    limit = getattr(config, "max_position_embeddings", None) or sys.maxsize
+    if rope.get("rope_type") in ("dynamic", "longrope"):  # beyond it all positions change with a batch's longest text
+        limit = min(limit, rope.get("original_max_position_embeddings", limit))
+    if limit < 0 or not getattr(config, "position_biased_input", True):  # XLNet, DeBERTa: relative positions alone
+        limit = sys.maxsize
     limit -= first_position(backbone)
     if max_length is None:
         return min(limit, DEFAULT_MAX_LENGTH)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from rmlib.encoding import EncodedPair, EncodingSpec, collate, read_spec
-from rmlib.model import unpadded
-from rmlib.model.backbone import check_kind, check_tokenizer, first_position, is_causal, load_backbone, window
+from rmlib.model import trials, unpadded
+from rmlib.model.backbone import accepted, check_kind, check_tokenizer, first_position, load_backbone, unpooled, window
 from rmlib.model.saving import load_weights, read_manifest, save
 from rmlib.model.scoring import encode_responses, score_encoded
 from rmlib.pairs import read_prompt
@@ -33,9 +34,10 @@ class RewardModel(nn.Module):
     question of an encoder's bare), "auto" in the template where there is one.
     backbone, tokenizer: ready-made parts in place of model_name.
 
-    Weights are kept in float32. Raises ValueError for an unknown pooling or rendering, a backbone that is neither
-    encoder nor decoder, or a max_length the backbone can't take; OSError (from transformers) where model_name can't be
-    loaded.
+    Weights are kept in float32. A few short texts are tried at once. Raises ValueError for an unknown pooling or
+    rendering, a max_length the backbone can't take, and a backbone that is neither encoder nor decoder, would lose its
+    head, fails, gives a text other vectors beside other texts, or unlike texts the same; OSError (from transformers)
+    where model_name can't be loaded.
     """
 
     def __init__(
@@ -51,30 +53,55 @@ class RewardModel(nn.Module):
             tokenizer = found if tokenizer is None else tokenizer
         elif tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
-        check_kind(backbone.config, model_name)
+        check_kind(backbone.config, model_name, [type(backbone).__name__])
         check_tokenizer(tokenizer, backbone, model_name)
         self.tokenizer = tokenizer
         if isinstance(tokenizer.chat_template, dict):  # several would be saved as a directory
             self.tokenizer = copy.deepcopy(tokenizer)
             self.tokenizer.chat_template = None if rendering == "transcript" else tokenizer.get_chat_template()
-        if getattr(backbone, "pooler", None) is not None:
-            # Never used here, and parameters without gradients break distributed training.
-            backbone.pooler = None  # type: ignore[assignment]
-        unpadded.enable(backbone)
-        self.backbone = backbone
+        self.backbone = unpooled(backbone)
+        unpadded.enable(self.backbone)
         self.first_position = first_position(backbone)
-        self.accepts = frozenset(inspect.signature(backbone.forward).parameters)
-        self.head = nn.Linear(backbone.config.hidden_size, 1)
+        self.accepts = accepted(backbone)
+        self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
+        width, causal = backbone.config.hidden_size, False
+        if encoding is None:  # what was saved has been tried, and proves itself by its canaries
+            alone = trials.vectors_alone(self)
+            width, causal = alone.shape[-1], trials.is_causal(alone)
+        self.experts: list[nn.Parameter] = []  # filled by freeze_unused
+        self.head = nn.Linear(width, 1)
         # Small, so that the first margins are near zero and the loss starts near log 2.
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
-        self.eval()  # as transformers' from_pretrained does: dropout is for those who ask for it
-        causal = is_causal(backbone)
-        self.pooling = ("last" if causal else "cls") if pooling == "auto" else pooling
-        self.encoding = encoding or read_spec(self.tokenizer, window(backbone, max_length), causal, rendering)
+        spec = encoding or read_spec(self.tokenizer, window(backbone, max_length), causal, rendering)
+        if spec.segment >= getattr(backbone.config, "type_vocab_size", sys.maxsize):
+            spec = replace(spec, segment=0)
+        cls_is_last = spec.suffix[-1:] == (tokenizer.cls_token_id,)  # as in XLNet's
+        self.pooling = ("last" if causal or cls_is_last else "cls") if pooling == "auto" else pooling
+        self.encoding = spec
+        if encoding is None:
+            trials.check_batches(self, alone)
+            if pooling == "auto":  # a choice of one's own may be a bad one
+                trials.check_pooled(pool(alone, alone.new_ones(alone.shape[:2]), self.pooling), self.pooling)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Rewards (B,) in the head's dtype (float32) of sequences (B, T) padded on either side."""
+        pooled = self.pooled(input_ids, attention_mask, token_type_ids)
+        with torch.autocast(pooled.device.type, enabled=False):
+            rewards = self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+        # An expert that no token was sent to has a gradient of zero then, and not none.
+        return rewards + 0 * sum(weight.flatten()[0] for weight in self.experts) if self.experts else rewards
+
+    def pooled(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """What the head sees, one vector (B, H) of each sequence (B, T) padded on either side."""
+        # Padding goes to the right, where every backbone that can take it at all takes it.
+        order = attention_mask.argsort(dim=1, descending=True, stable=True)
+        input_ids, attention_mask = input_ids.gather(1, order), attention_mask.gather(1, order)
+        types = None if token_type_ids is None else token_type_ids.gather(1, order)
+        return pool(self.hidden(input_ids, attention_mask, types), attention_mask, self.pooling)
+
+    def hidden(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """The backbone's vectors (B, T, H) of sequences (B, T) padded on the right; at padding they mean nothing."""
         inputs: dict[str, Tensor | bool] = {}
         if "position_ids" in self.accepts:
             inputs["position_ids"] = position_ids(attention_mask) + self.first_position
@@ -82,10 +109,7 @@ class RewardModel(nn.Module):
             inputs["token_type_ids"] = token_type_ids
         if "use_cache" in self.accepts:
             inputs["use_cache"] = False
-        hidden = unpadded.last_hidden_state(self.backbone, input_ids, attention_mask, **inputs)  # (B, T, H)
-        pooled = pool(hidden, attention_mask, self.pooling)  # (B, H)
-        with torch.autocast(pooled.device.type, enabled=False):
-            return self.head(pooled.to(self.head.weight.dtype)).squeeze(-1)  # (B,)
+        return unpadded.last_hidden_state(self.backbone, input_ids, attention_mask, **inputs)
 
     def score(self, prompt, responses: Sequence[str]) -> list[float]:
         """Rewards of one prompt's responses, in order; they are compared with each other, not with other prompts'.

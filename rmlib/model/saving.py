@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import shutil
+import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +17,22 @@ import torch
 import transformers
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from rmlib.encoding import EncodedPair, EncodingSpec, encode
 from rmlib.files import atomic_write_text, sha256, sync
+from rmlib.model.backbone import unpooled
 from rmlib.model.scoring import score_encoded
+from rmlib.model.trials import rounding, trying
 from rmlib.pairs import PreferencePair, Turn
 
 if TYPE_CHECKING:
     from rmlib.model.reward_model import RewardModel
 
 _log = logging.getLogger("rmlib")
-MANIFEST, WEIGHTS, CARD = "reward_model.json", "model.safetensors", "README.md"
+MANIFEST, WEIGHTS, CARD, EARLIER = "reward_model.json", "model.safetensors", "README.md", "earlier.json"
+RELOADED = 10**9  # bytes of a model up to which `check_reloads` saves and loads it whole
 FORMAT = 2
 CANARIES = [
     PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think?"),
@@ -35,30 +42,62 @@ CANARIES = [
 ]
 
 
+def check_reloads(model: RewardModel) -> None:
+    """Raises ValueError where a model could be trained and saved, but not loaded again; best asked before the training.
+
+    A small one is saved aside and loaded, canaries and all. Of a large one config and tokenizer are, and from these the
+    backbone is rebuilt without weights, whose names and shapes must be the same.
+    """
+    with trying(model, "could be trained, but not saved and loaded again"), tempfile.TemporaryDirectory() as directory:
+        weights = [weight for weight in model.parameters() if weight.numel()]
+        if len({weight.data_ptr() for weight in weights}) < len(weights):
+            raise ValueError("two of its parameters share one storage: make them one parameter")
+        if sum(weight.nbytes for weight in weights) <= RELOADED:
+            model.save_pretrained(directory)
+            type(model).from_pretrained(directory)
+            return
+        model.backbone.config.save_pretrained(directory)
+        model.tokenizer.save_pretrained(directory)
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+        with torch.device("meta"):
+            again = AutoModel.from_config(config, trust_remote_code=False)
+        unpooled(again).load_state_dict(model.backbone.state_dict(), assign=True)  # or names, shapes differ
+        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+        if _canary_tokens(model.tokenizer, model.encoding) != _canary_tokens(tokenizer, model.encoding):
+            raise ValueError("its tokenizer makes other tokens of the canary texts when it is read again")
+
+
 def save(model: RewardModel, directory: Path) -> None:
     """Write the model into a directory, new or not, which holds a whole model or none at every moment.
 
-    All is written aside first. Then the manifest of an earlier model goes, without which nothing loads, the files move
-    in one by one, and the new manifest, which holds the hash of each, comes last.
+    All is written aside first. Then the manifest of an earlier model goes aside, without which nothing loads, and what
+    it names is removed; the files move in one by one, and the new manifest, which holds the hash of each, comes last.
     """
     is_new = not directory.exists()
     staging = directory / ".incoming"
+    if not (directory / MANIFEST).exists():  # a save may have been broken off: what it left would be read along
+        _remove_named(staging / EARLIER, directory)
+        _remove_named(staging / MANIFEST, directory)
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         _write(model, staging)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(directory if is_new else staging)
+        if isinstance(error, OSError | SafetensorError) or type(error) is Exception:  # a bare one from the tokenizer
+            raise OSError(f"{directory}: the model can't be written; what was there is as it was: {error}") from error
         raise
     if (card := directory / CARD).is_file() and b"<!-- Written by rmlib" in card.read_bytes():
         card.unlink()  # it tells of the earlier weights
-    for name in _files_of_model(directory):  # the new tokenizer would be read along with files of the old one
-        (directory / name).unlink(missing_ok=True)
-    for file in sorted(staging.iterdir(), key=lambda file: file.name == MANIFEST):
+    files = sorted(staging.iterdir(), key=lambda file: file.name == MANIFEST)
+    if (directory / MANIFEST).exists():
+        os.replace(directory / MANIFEST, staging / EARLIER)
+        _remove_named(staging / EARLIER, directory)
+    for file in files:
         sync(file)
         os.replace(file, directory / file.name)
     sync(directory)
-    staging.rmdir()
+    shutil.rmtree(staging)
 
 
 def _write(model: RewardModel, directory: Path) -> None:
@@ -88,7 +127,7 @@ def read_manifest(directory: Path) -> dict:
 
     Raises FileNotFoundError where there is no saved model, ValueError where a file is missing or has changed.
     """
-    manifest = _parsed_manifest(directory)
+    manifest = _parsed_manifest(directory / MANIFEST)
     for name, digest in manifest["sha256"].items():
         if not (directory / name).is_file() or sha256(directory / name) != digest:
             raise ValueError(f"{directory / name}: missing, or changed since the model was saved; restore the "
@@ -104,19 +143,24 @@ def load_weights(model: RewardModel, directory: Path, canaries: list[EncodedPair
     """
     try:
         with safe_open(directory / WEIGHTS, "pt") as file:
-            model.to(file.get_tensor("head.weight").dtype)
+            head = file.get_tensor("head.weight")
+            model.head = nn.Linear(head.shape[1], 1)  # some backbones' vectors are not as wide as their config says
+            model.to(head.dtype)
+            for name, weight in model.state_dict(keep_vars=True).items():
+                if name in file.keys():
+                    weight.data = weight.data.to(file.get_tensor(name).dtype)
         load_model(model, str(directory / WEIGHTS), strict=True)
     except (RuntimeError, TypeError, SafetensorError) as error:
         raise ValueError(f"{directory / WEIGHTS}: does not hold exactly this model's weights: {error}") from error
     got = score_encoded(model, canaries).astype(np.float64)
-    # Far above what another CPU's rounding does to float32, far below any change that matters.
-    if got.shape != rewards.shape or not np.all(np.abs(got - rewards) <= 1e-4 * np.maximum(1, np.abs(rewards))):
+    # Far above what another CPU or way of attending changes by rounding, far below any change that matters.
+    bound = rounding(next(model.backbone.parameters()).dtype) * np.maximum(1, np.abs(rewards))
+    if got.shape != rewards.shape or not np.all(np.abs(got - rewards) <= bound):
         raise ValueError(
             f"{directory}: the canary texts score {got.round(4).tolist()}, but scored {rewards.round(4).tolist()} "
             "when the model was saved: this is not the model that was saved, or its library reads it differently"
         )
-    again = encode(model.tokenizer, CANARIES, model.encoding)
-    if list(map(_tokens, again)) != list(map(_tokens, canaries)):
+    if _canary_tokens(model.tokenizer, model.encoding) != list(map(_tokens, canaries)):
         told = f"{directory}: the tokenizer makes other tokens of the canary texts than when the model was saved"
         if model.encoding.rendering != "template":
             raise ValueError(f"{told}: its library reads it differently")
@@ -124,14 +168,17 @@ def load_weights(model: RewardModel, directory: Path, canaries: list[EncodedPair
                      "differently; rewards change with it", told)
 
 
+def _canary_tokens(tokenizer, spec: EncodingSpec) -> list[list]:
+    return list(map(_tokens, encode(tokenizer, CANARIES, spec)))
+
+
 def _tokens(pair: EncodedPair) -> list:
     return [pair.chosen.tolist(), pair.rejected.tolist(), pair.response_start]
 
 
-def _parsed_manifest(directory: Path) -> dict:
-    path = directory / MANIFEST
+def _parsed_manifest(path: Path) -> dict:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {directory} holds no saved reward model")
+        raise FileNotFoundError(f"{path}: no such file; {path.parent} holds no saved reward model")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
@@ -151,9 +198,8 @@ def _parsed_manifest(directory: Path) -> dict:
         raise ValueError(f"{path}: not the manifest of a saved reward model: {error!r}") from error
 
 
-def _files_of_model(directory: Path) -> list[str]:
-    """The manifest first, then what it names; without a readable one there is no model to speak of."""
-    try:
-        return [MANIFEST, *_parsed_manifest(directory)["sha256"]]
-    except (ValueError, OSError):
-        return [MANIFEST]
+def _remove_named(manifest: Path, directory: Path) -> None:
+    """Remove what a manifest names; without a readable one there is no model to speak of."""
+    with suppress(ValueError, OSError):
+        for name in _parsed_manifest(manifest)["sha256"]:
+            (directory / name).unlink(missing_ok=True)

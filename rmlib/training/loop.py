@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from rmlib.encoding import EncodedPair, encode, micro_batches, tell_cuts
 from rmlib.losses import centring_penalty, smoothed_loss
 from rmlib.model import RewardModel
+from rmlib.model.trials import freeze_unused
 from rmlib.model.unpadded import training_token_budget
 from rmlib.pairs import PreferencePair
 from rmlib.training import checkpoints
@@ -69,6 +70,7 @@ class Trainer:
         self.token_budget = config.token_budget or training_token_budget(model.backbone, device)
         self.steps_per_epoch = -(-len(self.encoded) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
+        freeze_unused(model)
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
         groups = _parameter_groups(model, config.weight_decay, train_bias or config.centring > 0)
         self.trained = [parameter for group in groups for parameter in group["params"]]

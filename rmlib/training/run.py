@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rmlib.model import RewardModel
+from rmlib.model.saving import check_reloads
 from rmlib.pairs import PreferencePair
 from rmlib.training.checkpoints import NEWEST
 from rmlib.training.config import TrainingConfig
@@ -39,6 +40,8 @@ def train(
     """
     if checkpoint_dir and not resume and (Path(checkpoint_dir) / NEWEST).exists():
         raise ValueError(f"{checkpoint_dir} holds a checkpoint of an earlier run: resume it, or give another directory")
+    if checkpoint_dir:  # a run that is to be kept
+        check_reloads(model)
     trainer = Trainer(model, pairs, config, checkpoint_dir, loss, train_bias, validation)
     if resume:
         trainer.resume()

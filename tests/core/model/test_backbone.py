@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel, T5Config, T5Model
 
 from rmlib.model import RewardModel
 from rmlib.model import backbone as backbone_module
-from rmlib.model.backbone import announce_download, is_causal
+from rmlib.model.backbone import announce_download
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,14 @@ def backbones(tmp_path_factory):
 
 def test_causality_is_tried_and_not_looked_up():
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=30, is_decoder=True, hidden_dropout_prob=0.5, **tiny.SHAPE)
-    assert is_causal(BertModel(config).eval())
+    tokenizer = tiny.TOKENIZERS["bert"]()
+    config = BertConfig(vocab_size=len(tokenizer), is_decoder=True, hidden_dropout_prob=0.5, **tiny.SHAPE)
+    assert RewardModel("bert", backbone=BertModel(config), tokenizer=tokenizer).pooling == "last"
     config.is_decoder = False
-    encoder = BertModel(config).eval()
+    encoder = BertModel(config)
     with torch.no_grad():  # tokens that were never trained may share one vector
-        encoder.embeddings.word_embeddings.weight[3:8] = 0.5
-    assert not is_causal(encoder)
+        encoder.embeddings.word_embeddings.weight[3:40] = 0.5
+    assert RewardModel("bert", backbone=encoder, tokenizer=tokenizer).pooling == "cls"
     decoder, tokenizer = tiny.build("gpt2")  # dropout, left on by whoever made it, must not be taken for sight
     assert RewardModel("gpt2", backbone=decoder.train(), tokenizer=tokenizer).pooling == "last"
 
