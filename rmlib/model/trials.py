@@ -110,7 +110,7 @@ def freeze_unused(model: RewardModel) -> None:
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     with trying(model, "can't be trained"), torch.enable_grad():
         check_pooled(model.pooled(ids, mask).detach()[:TEXTS], model.pooling)
-        rewards = model(ids, mask, mask * segment if segment else None)
+        rewards = model(input_ids=ids, attention_mask=mask, token_type_ids=mask * segment if segment else None)
         gradients = torch.autograd.grad(rewards.square().sum(), list(trained.values()), allow_unused=True)
         if not all(gradient is None or gradient.isfinite().all() for gradient in gradients):
             raise ValueError("its gradients are not finite numbers")
