@@ -20,9 +20,8 @@ def verdict(right, pairs, deviations=2.0, size=np.sqrt, words=("reversed", "can'
 
 VERDICT = {
     "this allows for one standard deviation; two are √n": lambda r, n: verdict(r, n, 1),
-    "any lead counts, luck or not": lambda r, n: verdict(r, n, 0),
+    "any lead counts, luck or not; √n pairs are still luck": lambda r, n: verdict(r, n, 0),
     "the same share decides for every n; luck shrinks with √n": lambda r, n: verdict(r, n, 1, lambda n: 0.1 * n),
-    "counts are held against the deviation of a share, 1 / (2√n)": lambda r, n: verdict(r, n, 2, lambda n: n**-0.5),
     '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
     "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
