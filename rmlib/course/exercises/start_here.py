@@ -20,9 +20,8 @@ def verdict(right, pairs, deviations=2.0, size=np.sqrt, words=("reversed", "can'
 
 VERDICT = {
     "this allows for one standard deviation; two are √n": lambda r, n: verdict(r, n, 1),
-    "any lead counts, luck or not": lambda r, n: verdict(r, n, 0),
+    "any lead counts, luck or not; √n pairs are still luck": lambda r, n: verdict(r, n, 0),
     "the same share decides for every n; luck shrinks with √n": lambda r, n: verdict(r, n, 1, lambda n: 0.1 * n),
-    "counts are held against the deviation of a share, 1 / (2√n)": lambda r, n: verdict(r, n, 2, lambda n: n**-0.5),
     '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
     "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
@@ -105,7 +104,7 @@ def taught(lessons, rng: np.random.Generator) -> str | None:
 
 
 EXERCISES = [
-    Exercise("0.1", verdict, counts, VERDICT, edges=((33, 100), (40, 100), (41, 100), (60, 100), (61, 100), (0, 2))),
+    Exercise("0.1", verdict, counts, VERDICT, edges=((40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (0, 2))),
     Exercise("0.2", batch_loss, scores, BATCH_LOSS, edges=((np.zeros(32), np.zeros(32), np.arange(32) % 2 > 0),)),
     Exercise("0.3", judge=flattered),
     Exercise("0.4", judge=taught),

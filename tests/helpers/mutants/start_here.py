@@ -5,7 +5,7 @@ MUTANTS = {
         ("pairs**0.5", "pairs**0.5 / 2", "one standard deviation"),
         ("<= pairs**0.5", "< pairs**0.5", "two standard deviations are still luck"),
         ("<= pairs**0.5", "<= 0.05 * pairs", "the same share decides for every n"),
-        ("<= pairs**0.5", "<= pairs**-0.5", "the deviation of a share"),
+        ("<= pairs**0.5", "<= pairs**-0.5", "any lead counts"),
         ("<= pairs**0.5", "== 0", "any lead counts"),
         ("abs(lead)", "lead", "what is far below half is no luck"),
         ("lead > 0", "lead < 0", "are exchanged"),
