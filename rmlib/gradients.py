@@ -3,8 +3,6 @@
 Such a check proves that the gradient is the derivative of the code, not that the code is the function that was meant.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple

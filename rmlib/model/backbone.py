@@ -1,8 +1,6 @@
 """The transformer under a reward model: found in a directory, the cache or the hub, and asked about its habits: whether
 it is causal, where its positions begin, how many it has."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import sys

@@ -1,7 +1,5 @@
 """What a reward model goes by: the length of a response, the kind of question, the single word."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 It names the weights that it was written for, and is read again for those only.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A reward model's rendering as a tokenizer of transformers alone: its chat template writes special tokens and all."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A reward model of the field, saved as a `...ForSequenceClassification`, as one of ours."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@ The class of a family brings a head of its own, into which the reward's linear m
 compared with the reward model's before anything is put in its place.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import os

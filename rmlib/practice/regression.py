@@ -1,7 +1,5 @@
 """The learned reward against the true one, which is known in the gold world, up to what no comparison can show."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Each answers as a reward model does, in margins: how much better `chosen` is tho
 were fitted are kept beside the model, in a file of their own.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zlib

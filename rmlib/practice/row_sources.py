@@ -1,7 +1,5 @@
 """The rows of a file, whatever holds them: lines, an array, a table, or a dataset of the Hugging Face Hub."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

@@ -1,7 +1,5 @@
 """The command line: `python -m rmlib` train, evaluate, score, export; `accelerate launch -m rmlib` takes the same."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
