@@ -4,7 +4,6 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from tokenizers import processors
@@ -16,8 +15,9 @@ from rmlib.model.saving import CANARIES
 from rmlib.model.scoring import score_encoded
 from rmlib.pairs import ASSISTANT, PreferencePair, Turn
 from rmlib.pairs.turns import MARKERS
+from rmlib.settings import ASSETS
 
-TEMPLATE = Path(__file__).parents[1] / "assets" / "chat_template.jinja"
+TEMPLATE = ASSETS / "chat_template.jinja"
 PROBES = [
     PreferencePair((Turn("system", "Be brief."), Turn("user", "Two lines?")), "One.\nTwo.", '"1", (2) and 3...'),
     PreferencePair("Is it so?\n\n- yes\n- no", "\nYes: so it is.", "  7 + 5 = 12"),
