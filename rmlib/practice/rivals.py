@@ -157,11 +157,7 @@ def fit_bag_of_words(pairs: Sequence[PreferencePair], with_prompt: bool, l2: flo
 def null_baselines(train: Sequence[PreferencePair], held_out: Sequence[PreferencePair]) -> dict[str, np.ndarray]:
     """Margins float64 (N,) on the N held-out pairs, by name; only `train` is fitted to. Zero is a tie, half right."""
     longer = extra_characters(held_out)
-    return {
-        "longer": longer,
-        "shorter": -longer,
-        **fit_rivals(train).margins(held_out),
-    }
+    return {"longer": longer, "shorter": -longer, **fit_rivals(train).margins(held_out)}
 
 
 def _differences(pairs: Sequence[PreferencePair], with_prompt: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
