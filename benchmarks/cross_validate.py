@@ -32,12 +32,12 @@ import numpy as np
 import torch
 import transformers
 from accelerate.utils import set_seed
+from folds import folds_by_conversation
 
 from rmlib.evaluation import clustered_bootstrap, mcnemar, pair_accuracies, reward_margins, summarise, wilson_interval
 from rmlib.files import atomic_write_text
 from rmlib.model import POOLINGS, RewardModel, score_pairs
 from rmlib.pairs import PairSet, PreferencePair, conversation_keys, read_pairs
-from rmlib.practice.folds import folds_by_conversation
 from rmlib.practice.rivals import null_baselines
 from rmlib.training import TrainingConfig, train
 

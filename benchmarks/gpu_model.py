@@ -16,6 +16,7 @@ import cross_validate
 import numpy as np
 import torch
 from accelerate.utils import set_seed
+from folds import folds_by_conversation
 from gpu import Given
 from gpu_speed import decoder_config, network
 
@@ -25,7 +26,6 @@ from rmlib.encoding import EncodedPair, encode
 from rmlib.evaluation import reward_margins, summarise
 from rmlib.model import RewardModel, score_pairs, unpadded
 from rmlib.pairs import read_pairs
-from rmlib.practice.folds import folds_by_conversation
 from rmlib.settings import read_settings
 from rmlib.training import TrainingConfig, has_native_bf16, train
 

@@ -4,8 +4,6 @@ How a conversation is rendered is part of the encoding, which is saved with the 
 beginning of the prompt; batches are made by a budget of tokens; what was lost is told.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +46,7 @@ class EncodingSpec:
         return self.max_length - len(self.prefix) - len(self.between) - len(self.suffix)
 
     @classmethod
-    def from_dict(cls, fields: dict) -> EncodingSpec:
+    def from_dict(cls, fields: dict) -> "EncodingSpec":
         """The inverse of asdict. Raises ValueError, TypeError or KeyError where these are not its fields."""
         tokens = {name: tuple(map(int, fields[name])) for name in ("prefix", "between", "suffix")}
         numbers = {name: int(fields[name]) for name in ("segment", "max_length")}

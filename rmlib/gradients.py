@@ -3,8 +3,6 @@
 Such a check proves that the gradient is the derivative of the code, not that the code is the function that was meant.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -96,9 +94,7 @@ def _gradients(loss_fn: Callable[[], Tensor], named: dict[str, Tensor]) -> list[
     loss = loss_fn()
     if not loss.requires_grad:  # detached as a whole: zeros again, which the differences will confirm or not
         return [torch.zeros_like(parameter) for parameter in named.values()]
-    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-    pairs = zip(named.values(), found, strict=True)
-    return [torch.zeros_like(parameter) if gradient is None else gradient for parameter, gradient in pairs]
+    return list(torch.autograd.grad(loss, list(named.values()), materialize_grads=True))
 
 
 def require_positive(step: float) -> None:

@@ -16,7 +16,7 @@ def bradley_terry_loss(
 ) -> Tensor:
     """Negative log-likelihood of the choices: −log σ(r_chosen − r_rejected − m), as softplus(−(Δ − m)).
 
-    chosen, rejected: rewards of the two responses, both (B,), any floating dtype; computed in at least float32.
+    chosen, rejected: rewards of the two responses, both (B,).
     target_margin: m, the wanted gap, (B,) or None for zero.
     reduction: "mean" over the pairs, "sum", or "none" for the (B,) losses.
 
@@ -30,7 +30,8 @@ def bradley_terry_loss(
         if target_margin.shape != chosen.shape:
             raise ValueError(f"target_margin must be {tuple(chosen.shape)}, got {tuple(target_margin.shape)}")
         margin = margin - target_margin
-    return _reduce(_softplus(-margin), reduction)
+    # Past the threshold z stands for softplus(z): at the usual 20 too soon for float64.
+    return _reduce(F.softplus(-margin, threshold=36), reduction)
 
 
 def smoothed_loss(
@@ -70,10 +71,6 @@ def centring_penalty(chosen: Tensor, rejected: Tensor, weight: float, reduction:
 
 def _at_least_float32(scores: Tensor) -> Tensor:
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
-
-
-def _softplus(z: Tensor) -> Tensor:
-    return F.softplus(z, threshold=36)  # past it z stands for softplus(z): at the usual 20 too soon for float64
 
 
 def _require_pairs(chosen: Tensor, rejected: Tensor) -> None:

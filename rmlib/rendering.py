@@ -1,7 +1,5 @@
 """How a conversation and a response become the tokens of their parts: as plain text, or in a chat template."""
 
-from __future__ import annotations
-
 import os
 import re
 from bisect import bisect_right

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-EMBEDDED_BACKBONE = Path(__file__).parent / "assets" / "backbone"
-EMBEDDED_REWARD_MODEL = Path(__file__).parent / "assets" / "reward_model"
+ASSETS = Path(__file__).parent / "assets"
+EMBEDDED_BACKBONE, EMBEDDED_REWARD_MODEL = ASSETS / "backbone", ASSETS / "reward_model"
 HUB_BACKBONE = "distilbert-base-uncased"
 
 

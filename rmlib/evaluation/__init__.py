@@ -17,14 +17,7 @@ from rmlib.evaluation.calibration import (
     reliability,
     sigmoid,
 )
-from rmlib.evaluation.summary import (
-    Evaluation,
-    evaluate,
-    extra_characters,
-    length_baselines,
-    reward_margins,
-    summarise,
-)
+from rmlib.evaluation.summary import Evaluation, evaluate, extra_characters, length_baselines, reward_margins, summarise
 
 __all__ = [
     "Bin", "Evaluation", "PairedTest", "brier", "clustered_bootstrap", "confidences", "ece_floor", "evaluate",

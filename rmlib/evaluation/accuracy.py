@@ -3,8 +3,6 @@
 What every file of this room does with its arguments, checking them and numbering groups, is here too.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Sequence, Sized
 from dataclasses import dataclass

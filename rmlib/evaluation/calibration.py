@@ -1,7 +1,5 @@
 """Whether the probabilities σ(margin) can be believed: likelihood, Brier score, calibration, temperature."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

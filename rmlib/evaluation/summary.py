@@ -1,7 +1,5 @@
 """`evaluate`: a reward model's figures on a set of pairs, beside those of two rules that look at length alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

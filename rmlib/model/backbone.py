@@ -1,40 +1,45 @@
 """The transformer under a reward model: found in a directory, the cache or the hub, and asked about its habits: whether
 it is causal, where its positions begin, how many it has."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 DEFAULT_MAX_LENGTH = 512
 
 
-def load_backbone(model_name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """(backbone in float32, tokenizer) from a directory, else the local cache, else the hub, which is told beforehand.
+def load_backbone(model_name: str) -> tuple[PreTrainedModel, Any]:
+    """(backbone in float32, tokenizer) as `load_from_hub`; ValueError, too, where it is neither encoder nor decoder."""
+    return load_from_hub(model_name, AutoModel, lambda config: check_kind(config, model_name, config.architectures))
 
+
+def load_from_hub(name: str, kind: Any, check: Callable[[Any], None]) -> tuple[Any, Any]:
+    """(model in float32, tokenizer) from a directory, else the local cache, else the hub, which is told beforehand.
+
+    kind: the library's class that loads it; check: refuses a config before any weights are read.
     Safetensors only, and never the repository's own code. Raises OSError where there is no such model or no network,
-    ValueError where its files are damaged or incomplete, or it is neither an encoder nor a decoder.
+    ValueError where its files are damaged or incomplete.
     """
     try:
         # Reading a file takes a moment; in a notebook the library's bar for it would stay on the page.
         transformers.logging.disable_progress_bar()
         # The cache first, without a word to the hub: offline, each question would wait half a minute for an answer.
-        return _load(model_name, local_files_only=True)
+        return _load(name, kind, check, local_files_only=True)
     except OSError:
-        if Path(model_name).is_dir():
+        if Path(name).is_dir():
             raise
-        announce_download(model_name)
+        announce_download(name)
         transformers.logging.enable_progress_bar()
-        return _load(model_name, local_files_only=False)
+        return _load(name, kind, check, local_files_only=False)
 
 
 def announce_download(model_name: str) -> None:
@@ -56,33 +61,32 @@ def announce_download(model_name: str) -> None:
     print(f"downloading {model_name} from the Hugging Face Hub, once: about {size / 1e6:.0f} MB", file=sys.stderr)
 
 
-def _load(model_name: str, local_files_only: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load(name: str, kind: Any, check: Callable[[Any], None], local_files_only: bool) -> tuple[Any, Any]:
     options = {"trust_remote_code": False, "local_files_only": local_files_only}
     try:
-        config = AutoConfig.from_pretrained(model_name, **options)
-        check_kind(config, model_name, config.architectures or [])
-        backbone, report = AutoModel.from_pretrained(
-            model_name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+        config = AutoConfig.from_pretrained(name, **options)
+        check(config)
+        net, report = kind.from_pretrained(
+            name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
         )
-        tokenizer = AutoTokenizer.from_pretrained(model_name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except OSError:
         raise
     except Exception as error:  # damaged files come as errors of many libraries, some of them bare
         if "tiktoken" in str(error):
             error = ValueError("its tokenizer is a sentencepiece file alone: `pip install sentencepiece protobuf`, or "
                                "save it once where these are, which writes the tokenizer.json that is missing")
-        raise ValueError(f"{model_name}: can't be loaded as a backbone: {error}") from error
+        raise ValueError(f"{name}: can't be loaded: {error}") from error
     # The library would draw what is missing at random, and go on.
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise ValueError(f"{model_name}: its weights are not a {type(backbone).__name__}'s: {len(missing)} are missing "
+    if missing := sorted(weight for weight in report["missing_keys"] if not weight.startswith("pooler.")):
+        raise ValueError(f"{name}: no whole {type(net).__name__}: {len(missing)} of its weights are missing "
                          f"({missing[0]}, ...); a saved reward model can't be a backbone")
-    return backbone, tokenizer
+    return net, tokenizer
 
 
-def check_kind(config, name: str, classes: Sequence[str] = ()) -> None:
+def check_kind(config, name: str, classes: Sequence[str] | None = None) -> None:
     """Raises ValueError unless this is the config of an encoder or a decoder of text, and no head would be lost."""
-    if heads := [each for each in classes if "Classification" in each or "Reward" in each]:
+    if heads := [each for each in classes or () if "Classification" in each or "Reward" in each]:
         raise ValueError(f"{name} is a {heads[0]}, whose head would be lost: rmlib.practice.classifier.from_classifier "
                          "makes a reward model of it, head and all; for a new head, give its base model as `backbone`")
     if config.is_encoder_decoder:

@@ -1,7 +1,5 @@
 """The reward model: a transformer backbone, pooling from the attention mask, one linear head."""
 
-from __future__ import annotations
-
 import copy
 import os
 import sys
@@ -144,7 +142,7 @@ class RewardModel(nn.Module):
         save(self, Path(directory))
 
     @classmethod
-    def from_pretrained(cls, directory: str | os.PathLike) -> RewardModel:
+    def from_pretrained(cls, directory: str | os.PathLike) -> "RewardModel":
         """Load what save_pretrained wrote, and prove it: hashes, every weight in its place, canaries scored again.
 
         Raises FileNotFoundError where there is no saved model, ValueError where it is not the model that was saved.

@@ -4,8 +4,6 @@ On a CPU the padding of a batch costs as much as its text. A GPU keeps the padde
 calls would cost more than padding does.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel

@@ -79,7 +79,11 @@ def split_by_conversation(pairs: Sequence[PreferencePair], held_out: float, seed
     """
     if not 0 < held_out < 1:
         raise ValueError(f"held_out is a share between 0 and 1, got {held_out}")
-    sizes = conversation_sizes(pairs, seed, at_least=2)
+    keys = conversation_keys(pairs)
+    sizes = shuffled_sizes(keys, seed)
+    if len(sizes) < 2:
+        raise ValueError(f"{len(sizes)} conversation{'' if sizes else 's'} can't be split in 2 without cutting one: "
+                         "give pairs from more conversations, or a held-out file of its own")
     wanted, taken, held = held_out * len(pairs), 0, set()
     for key, size in sizes.items():
         if abs(taken + size - wanted) < abs(taken - wanted):
@@ -90,22 +94,14 @@ def split_by_conversation(pairs: Sequence[PreferencePair], held_out: float, seed
         held.add(smallest)
     elif len(held) == len(sizes):
         held.remove(smallest)
-    return parted(pairs, held)
-
-
-def conversation_sizes(pairs: Sequence[PreferencePair], seed: int, at_least: int) -> dict[str, int]:
-    """Number of pairs of each conversation, in an order that depends on `seed` and the conversations alone."""
-    sizes = Counter(conversation_keys(pairs))
-    if len(sizes) < at_least:
-        number = f"{len(sizes)} conversation" + ("" if len(sizes) == 1 else "s")
-        raise ValueError(f"{number} can't be split in {at_least} without cutting one: give pairs from more "
-                         "conversations, or a held-out file of its own")
-    order = sorted(sizes, key=lambda key: hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogatepass")).digest())
-    return {key: sizes[key] for key in order}
-
-
-def parted(pairs: Sequence[PreferencePair], held: set[str]) -> Split:
     parts: Split = [], []
-    for pair, key in zip(pairs, conversation_keys(pairs)):
+    for pair, key in zip(pairs, keys):
         parts[key in held].append(pair)
     return parts
+
+
+def shuffled_sizes(keys: Sequence[str], seed: int) -> dict[str, int]:
+    """Number of pairs of each conversation, in an order that depends on `seed` and the conversations alone."""
+    sizes = Counter(keys)
+    order = sorted(sizes, key=lambda key: hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogatepass")).digest())
+    return {key: sizes[key] for key in order}

@@ -1,7 +1,5 @@
 """What a reward model goes by: the length of a response, the kind of question, the single word."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from rmlib.pairs import PreferencePair
 from rmlib.practice.conservative_interval import conservative_interval
 from rmlib.practice.regression import gold_regression
 
-FEW = 30  # pairs of a slice below which its accuracy is not worth reading
+FEW = 30  # pairs of a slice below which to look at the interval, which is wide, and not at the accuracy
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,7 @@ class LengthBias:
     gold_slope: float | None
 
 
-def length_bias(
-    margins: np.ndarray, extra_words: np.ndarray, gold_margins: np.ndarray | None = None
-) -> LengthBias:
+def length_bias(margins: np.ndarray, extra_words: np.ndarray, gold_margins: np.ndarray | None = None) -> LengthBias:
     """Length bias of a model, raw, after matching lengths, and with the gold reward held fixed; all arrays are (N,).
 
     extra_words: words of the chosen response less words of the rejected one.
@@ -143,20 +139,13 @@ class Slice(NamedTuple):
     low: float
     high: float
 
-    @property
-    def too_few(self) -> bool:
-        """Whether there are fewer than 30 pairs: then look at the interval, which is wide, and not at the accuracy."""
-        return self.pairs < FEW
-
     def __str__(self) -> str:
-        warning = "  (too few pairs to tell)" if self.too_few else ""
+        warning = "  (too few pairs to tell)" if self.pairs < FEW else ""
         return (f"{str(self.name):<24} {self.pairs:>6} pairs  {self.accuracy:.3f}  ({self.low:.3f} to {self.high:.3f})"
                 f"{warning}")
 
 
-def slices(
-    right: np.ndarray, names: Sequence[Hashable], clusters: Sequence[Hashable] | None = None
-) -> list[Slice]:
+def slices(right: np.ndarray, names: Sequence[Hashable], clusters: Sequence[Hashable] | None = None) -> list[Slice]:
     """Accuracy of each part of the pairs, largest first. right: (N,), `pair_accuracies`; names: each pair's part.
 
     clusters: what each pair belongs to, its conversation for one, if pairs may be alike. Without them intervals are
@@ -182,9 +171,7 @@ def extra_words(pairs: Sequence[PreferencePair]) -> np.ndarray:
     return np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in pairs], dtype=np.int64)
 
 
-def occlusion(
-    model: RewardModel, prompt: str, response: str, token_budget: int = 8192
-) -> list[tuple[str, float]]:
+def occlusion(model: RewardModel, prompt: str, response: str, token_budget: int = 8192) -> list[tuple[str, float]]:
     """(word, change of the reward when that word is left out) for each word of the response to a prompt, a text.
 
     Words are what stands between white space, with their punctuation; a word goes with the space after it. A negative

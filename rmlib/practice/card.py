@@ -3,8 +3,6 @@
 It names the weights that it was written for, and is read again for those only.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +15,8 @@ from rmlib.evaluation import Evaluation
 from rmlib.files import atomic_write_text, sha256
 from rmlib.model import RewardModel
 from rmlib.model.saving import CARD, WEIGHTS
+from rmlib.settings import ASSETS
 
-ASSETS = Path(__file__).parents[1] / "assets"
 USE = """\
 messages = [{"role": "user", "content": "..."}, {"role": "assistant", "content": "the response"}]
 inputs = tokenizer.apply_chat_template(messages, return_dict=True, return_tensors="pt")"""

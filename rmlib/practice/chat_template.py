@@ -1,12 +1,9 @@
 """A reward model's rendering as a tokenizer of transformers alone: its chat template writes special tokens and all."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from tokenizers import processors
@@ -18,8 +15,9 @@ from rmlib.model.saving import CANARIES
 from rmlib.model.scoring import score_encoded
 from rmlib.pairs import ASSISTANT, PreferencePair, Turn
 from rmlib.pairs.turns import MARKERS
+from rmlib.settings import ASSETS
 
-TEMPLATE = Path(__file__).parents[1] / "assets" / "chat_template.jinja"
+TEMPLATE = ASSETS / "chat_template.jinja"
 PROBES = [
     PreferencePair((Turn("system", "Be brief."), Turn("user", "Two lines?")), "One.\nTwo.", '"1", (2) and 3...'),
     PreferencePair("Is it so?\n\n- yes\n- no", "\nYes: so it is.", "  7 + 5 = 12"),

@@ -1,19 +1,16 @@
 """A reward model of the field, saved as a `...ForSequenceClassification`, as one of ours."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from rmlib.encoding import encode
 from rmlib.model import RewardModel
-from rmlib.model.backbone import announce_download, check_kind
+from rmlib.model.backbone import check_kind, load_from_hub
 from rmlib.model.saving import CANARIES
 
 _LINEAR_ONLY = ("a reward here is one linear map of one token's vector; of an export of this package, load the model "
@@ -29,7 +26,7 @@ def from_classifier(name_or_dir: str | os.PathLike, max_length: int | None = Non
     one, a weight is missing or the head is not linear; OSError where nothing can be loaded.
     """
     name = str(name_or_dir)
-    classifier, tokenizer = _load(name)
+    classifier, tokenizer = load_from_hub(name, AutoModelForSequenceClassification, lambda config: _check(config, name))
     weight, bias = _linear_head(classifier, name)
     rows = [torch.tensor([tokenizer(pair.prompt, add_special_tokens=False)["input_ids"][:64]]) for pair in CANARIES]
     with torch.inference_mode():
@@ -46,33 +43,13 @@ def from_classifier(name_or_dir: str | os.PathLike, max_length: int | None = Non
     return model
 
 
-def _load(name: str) -> tuple[Any, Any]:
-    options = {"trust_remote_code": False, "local_files_only": True}
-    try:
-        config = AutoConfig.from_pretrained(name, **options)
-    except OSError:
-        if Path(name).is_dir():
-            raise
-        announce_download(name)
-        options["local_files_only"] = False
-        config = AutoConfig.from_pretrained(name, **options)
+def _check(config, name: str) -> None:
     kind = (config.architectures or ["model of no named class"])[0]
     if not kind.endswith("ForSequenceClassification"):
         raise ValueError(f"{name} holds a {kind}, and no ...ForSequenceClassification, whose head would be a reward's")
     check_kind(config, name)
     if config.num_labels != 1:
         raise ValueError(f"{name} gives {config.num_labels} numbers for a text; a reward is one")
-    try:
-        net, report = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
-    except OSError:
-        raise
-    except Exception as error:  # damaged files come as errors of many libraries
-        raise ValueError(f"{name}: can't be loaded: {error}") from error
-    if missing := sorted(report["missing_keys"]):  # the library would draw them at random, and go on
-        raise ValueError(f"{name}: {len(missing)} of its weights are missing ({missing[0]}, ...)")
-    return net.eval(), tokenizer
 
 
 def _linear_head(classifier: Any, name: str) -> tuple[Tensor, Tensor]:

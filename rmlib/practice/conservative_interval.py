@@ -1,7 +1,5 @@
 """The interval that the report goes by: of several, each too narrow somewhere, the widest ends."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Sequence
 from functools import lru_cache

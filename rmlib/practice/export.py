@@ -4,8 +4,6 @@ The class of a family brings a head of its own, into which the reward's linear m
 compared with the reward model's before anything is put in its place.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import os
@@ -16,12 +14,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import (
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from rmlib.files import sync
 from rmlib.model import RewardModel
@@ -87,7 +80,7 @@ def classifier_of(model: RewardModel, tokenizer) -> tuple[PreTrainedModel, float
     Raises ValueError for a family or a pooling that the class can't follow.
     """
     config = copy.deepcopy(model.backbone.config)
-    kind: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    kind: Any = transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if kind is None:
         raise ValueError(f"transformers has no class that would score the text of a {config.model_type} model")
     config._attn_implementation = None

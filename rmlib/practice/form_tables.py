@@ -1,7 +1,5 @@
 """The public forms that are not plain, as tables: two responses and what tells the better, and lists of rated ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ A row is made into plain rows, which `rmlib.pairs` reads; what stands in none of
 `form_tables.py` is refused in words. `row_sources.py` knows the files.
 """
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """All that `evaluate` finds, as one object: --json prints it, and the report puts it into words."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence

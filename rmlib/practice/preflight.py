@@ -12,16 +12,8 @@ import numpy as np
 from rmlib.encoding import EncodingSpec, encode
 from rmlib.pairs import PairSet, PreferencePair, Source, conversation_keys
 from rmlib.pairs.splits import single_turn
-from rmlib.practice import forms
-from rmlib.practice.lengths import (
-    Lengths,
-    TokenCounts,
-    Tokenize,
-    bin_edges,
-    count_encoded,
-    count_tokens,
-    summarise_lengths,
-)
+from rmlib.practice import forms, lengths
+from rmlib.practice.lengths import Lengths, TokenCounts, Tokenize
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,7 @@ def preflight(
 
     Raises ValueError where there are no pairs, or for an impossible window or token counter.
     """
-    return _report(_pair_set(source), partial(count_tokens, tokenize=tokenize), max_length, held_out)
+    return _report(_pair_set(source), partial(lengths.count_tokens, tokenize=tokenize), max_length, held_out)
 
 
 def preflight_encoded(
@@ -84,7 +76,7 @@ def preflight_encoded(
     Raises ValueError where there are no pairs, or a chat template refuses one of them.
     """
     found = _pair_set(source)
-    report = _report(found, partial(count_encoded, tokenizer=tokenizer, spec=spec), spec.room, held_out)
+    report = _report(found, partial(lengths.count_encoded, tokenizer=tokenizer, spec=spec), spec.room, held_out)
     encoded = encode(tokenizer, found.pairs, spec)
     return replace(report, response_overlong=sum(pair.response_cut for pair in encoded),
                    identical_kept=sum(pair.identical for pair in encoded))
@@ -110,12 +102,12 @@ def _report(found: PairSet, count: Callable[[list[PreferencePair]], TokenCounts]
 
 
 def _against_window(counts: TokenCounts, window: int) -> dict[str, Any]:
-    edges = bin_edges(int(counts.whole.max()), window)
+    edges = lengths.bin_edges(int(counts.whole.max()), window)
     return {
         "edges": edges,
-        "prompt": summarise_lengths(counts.prompt, edges),
-        "response": summarise_lengths(np.concatenate([counts.chosen, counts.rejected]), edges),
-        "whole": summarise_lengths(counts.whole, edges),
+        "prompt": lengths.summarise_lengths(counts.prompt, edges),
+        "response": lengths.summarise_lengths(np.concatenate([counts.chosen, counts.rejected]), edges),
+        "whole": lengths.summarise_lengths(counts.whole, edges),
         "overlong": int((counts.whole > window).sum()),
         "response_overlong": int((counts.longer > window).sum()),
         "identical_cut_right": int(counts.identical_cut_right(window).sum()),

@@ -1,7 +1,5 @@
 """The learned reward against the true one, which is known in the gold world, up to what no comparison can show."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -25,9 +23,7 @@ def centre_by_prompt(values: np.ndarray, prompts: Sequence[Hashable]) -> np.ndar
     return values - (np.bincount(index, weights=values) / np.bincount(index))[index]
 
 
-def gold_regression(
-    learned: np.ndarray, gold: np.ndarray, prompts: Sequence[Hashable] | None = None
-) -> GoldRegression:
+def gold_regression(learned: np.ndarray, gold: np.ndarray, prompts: Sequence[Hashable] | None = None) -> GoldRegression:
     """Least-squares slope and correlation of learned on gold rewards, (N,) each, each prompt with an offset of its own.
 
     With l and g the values less their prompt's mean: slope Σ l g / Σ g², correlation Σ l g / √(Σ l² Σ g²).

@@ -4,8 +4,6 @@ Each answers as a reward model does, in margins: how much better `chosen` is tho
 were fitted are kept beside the model, in a file of their own.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zlib
@@ -159,11 +157,7 @@ def fit_bag_of_words(pairs: Sequence[PreferencePair], with_prompt: bool, l2: flo
 def null_baselines(train: Sequence[PreferencePair], held_out: Sequence[PreferencePair]) -> dict[str, np.ndarray]:
     """Margins float64 (N,) on the N held-out pairs, by name; only `train` is fitted to. Zero is a tie, half right."""
     longer = extra_characters(held_out)
-    return {
-        "longer": longer,
-        "shorter": -longer,
-        **fit_rivals(train).margins(held_out),
-    }
+    return {"longer": longer, "shorter": -longer, **fit_rivals(train).margins(held_out)}
 
 
 def _differences(pairs: Sequence[PreferencePair], with_prompt: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

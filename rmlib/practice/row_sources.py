@@ -1,7 +1,5 @@
 """The rows of a file, whatever holds them: lines, an array, a table, or a dataset of the Hugging Face Hub."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging
@@ -19,7 +17,7 @@ _log = logging.getLogger("rmlib")
 HUB = "hf:"
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARRO", b"\xff\xff\xff\xff"
 NUMBERS = ("margin", "better_response_id", "overall_preference", "preference_strength", "labels")  # text in CSV
-TEXTS = ("prompt", "chosen", "rejected")  # which may not be empty
+NEVER_ABSENT = ("prompt", "chosen", "rejected")  # an empty cell of these is an empty text
 LONGEST_CELL = 2**31 - 1  # characters; the csv library stops at 131,072
 
 
@@ -97,7 +95,7 @@ def _csv(name: str, delimiter: str) -> Iterator[tuple[int, dict | RowError]]:
                 yield reader.line_num, RowError("another form", fault)
                 continue
             numbers = {key: _number(row[key]) for key in NUMBERS if key in row}
-            yield reader.line_num, {key: cell for key, cell in row.items() if cell or key in TEXTS} | numbers
+            yield reader.line_num, {key: cell for key, cell in row.items() if cell or key in NEVER_ABSENT} | numbers
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{name}: can't be read after line {reader.line_num}: {error}") from error
 

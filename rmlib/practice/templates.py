@@ -12,7 +12,7 @@ from rmlib.pairs.rows import OTHER_MARK, squash
 from rmlib.pairs.turns import MARKED, ROLE_OF, is_transcript, split_turns, turns_between
 
 # Tokens stand anywhere, and nothing stands before the first.
-TOKENS = [re.compile(pattern) for pattern in (
+TOKEN_STYLES = [re.compile(pattern) for pattern in (
     r"<\|im_start\|>(?P<role>\w+)(?:\n|<\|im_sep\|>)?",  # ChatML
     r"<\|start_header_id\|>(?P<role>\w+)<\|end_header_id\|>",  # Llama 3
     r"<start_of_turn>(?P<role>\w+)\n?",  # Gemma
@@ -20,7 +20,7 @@ TOKENS = [re.compile(pattern) for pattern in (
     r"<extra_id_\d>(?P<role>System|User|Assistant)\n",  # SteerLM
     r"(?:\[|<<)(?P<role>/?INST(?=\])|/?SYS(?=>>))(?:\]|>>)",  # Llama 2, Mistral
 )]  # fmt: skip
-LLAMA_2 = TOKENS[-1]
+LLAMA_2 = TOKEN_STYLES[-1]
 ON_ONE_LINE = [re.compile(pattern) for pattern in (
     r"(?:\A|(?<=\s)|(?<=</s>))(?P<role>USER|ASSISTANT|SYSTEM):",  # Vicuna
     r"###\s?(?P<role>Human|User|Instruction|Assistant|Response|System):",  # Guanaco, Alpaca
@@ -77,7 +77,7 @@ def style_of(text: str, is_prompt: bool) -> re.Pattern | None:
 
     Of several ways the one is taken that starts the text, and then the one whose assistant speaks first.
     """
-    fitting = [(*_places(text, style), style) for style in (MARKED, *TOKENS, *ON_ONE_LINE, *ON_LINES)
+    fitting = [(*_places(text, style), style) for style in (MARKED, *TOKEN_STYLES, *ON_ONE_LINE, *ON_LINES)
                if _fits(text, style, is_prompt)]
     best = min(fitting, key=lambda each: each[:2], default=None)
     return None if best is None or best[-1] is MARKED else best[-1]
@@ -90,7 +90,7 @@ def _fits(text: str, style: re.Pattern, is_prompt: bool) -> bool:
     has_answer = any(role == "assistant" for role, _ in turns)
     if not is_transcript(turns, starts_marked, is_prompt):
         return False
-    if style in TOKENS:
+    if style in TOKEN_STYLES:
         return starts_marked and (has_answer or style is not LLAMA_2)
     if style in ON_ONE_LINE and not has_answer and LABEL_ON_LINE.search(turns[-1].text):
         return False
@@ -109,7 +109,7 @@ def _places(text: str, style: re.Pattern) -> tuple[bool, int]:
 def _bare(text: str, style: re.Pattern) -> str:
     """The text, line breaks being line feeds, without white space at its ends, nor tokens there in a chat template."""
     bare = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    while style in TOKENS or style in ON_ONE_LINE:
+    while style in TOKEN_STYLES or style in ON_ONE_LINE:
         shorter = bare
         for token in AROUND:
             shorter = shorter.removeprefix(token).removesuffix(token).strip()

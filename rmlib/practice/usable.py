@@ -9,8 +9,6 @@ To be ahead of every rival it has to be ahead of each, which luck with one doesn
 to be below SIGNIFICANT / K (Bonferroni). Either way the interval of the lead, over conversations, has to agree.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 

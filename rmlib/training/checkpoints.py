@@ -1,7 +1,5 @@
 """Checkpoints of a training run: one safetensors file each, put in place by one rename."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """The settings of a training run."""
 
-from __future__ import annotations
-
 import math
 import sys
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a run is and where it runs: a checkpoint is continued only by the same one, and told where the place differs."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict

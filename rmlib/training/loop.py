@@ -1,7 +1,5 @@
 """The loop: one optimizer step after another on Accelerate, with checkpoints from which it resumes bit for bit."""
 
-from __future__ import annotations
-
 import logging
 import math
 import time

@@ -1,7 +1,5 @@
 """`train`: a training run from its first step, or its last checkpoint, to its end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Judging a run while it goes, on pairs that it does not train on; and keeping the weights that were best on them."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Sequence

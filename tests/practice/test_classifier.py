@@ -116,7 +116,7 @@ def test_a_bias_of_the_head_is_taken_too(tmp_path, monkeypatch):
     net.score = torch.nn.Linear(weight.shape[1], 1)
     net.score.weight = weight
     torch.nn.init.constant_(net.score.bias, 0.5)
-    monkeypatch.setattr(classifier, "_load", lambda name: (net, AutoTokenizer.from_pretrained(name)))
+    monkeypatch.setattr(classifier, "load_from_hub", lambda name, *_: (net, AutoTokenizer.from_pretrained(name)))
     np.testing.assert_allclose(score_pairs(from_classifier(directory), PAIRS), before + 0.5, atol=1e-6)
 
 

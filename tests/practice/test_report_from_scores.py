@@ -313,7 +313,7 @@ def of_world(pairs):
 
 
 def test_the_report_of_the_world(room, capsys, drawn, monkeypatch):
-    monkeypatch.setattr(sources, "WORLD_TEST", 150)
+    monkeypatch.setitem(sources.WORLD_PAIRS, "test", 150)
     scored = run(capsys, "score", room / "model", "world")
     raw = replace(of_world(World().pairs(150, "test")), margins=margins_of(scored))
     [figures] = run(capsys, "evaluate", room / "model", "world", "--json", "--report", room / "world.html")

@@ -1,6 +1,7 @@
-"""The command line: `python -m rmlib` train, evaluate, score, export; `accelerate launch -m rmlib` takes the same."""
+"""The command line: `python -m rmlib` train, evaluate, score, export; `accelerate launch -m rmlib` takes the same.
 
-from __future__ import annotations
+Data goes to stdout, talk to stderr.
+"""
 
 import logging
 import os
@@ -19,8 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     from accelerate import PartialState
     from accelerate.utils.memory import should_reduce_batch_size
 
-    from rmlib.practice.command_line.commands import COMMANDS
+    from rmlib.practice.command_line.evaluating import run_evaluate
+    from rmlib.practice.command_line.scoring import run_export, run_score
     from rmlib.practice.command_line.signals import STOPPED
+    from rmlib.practice.command_line.training import run_train
     from rmlib.training import join_processes
 
     try:
@@ -28,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         _log.handlers = [logging.StreamHandler(sys.stderr)]
         _log.setLevel(logging.INFO if PartialState().is_main_process else logging.ERROR)  # from one process of many
         _log.propagate = False
-        code = COMMANDS[options.command](options)
+        commands = {"train": run_train, "evaluate": run_evaluate, "score": run_score, "export": run_export}
+        code = commands[options.command](options)
         sys.stdout.flush()  # here, and not at exit, where a reader that went away could no longer be caught
         PartialState().destroy_process_group()  # or a process that ends first can bring down one that is still leaving
     except BrokenPipeError:

@@ -1,7 +1,5 @@
 """What `python -m rmlib` takes: its commands, their arguments and what may be given for each."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

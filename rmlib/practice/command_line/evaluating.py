@@ -1,7 +1,5 @@
 """`python -m rmlib evaluate`: a saved model's figures, as text, as JSON, as a report."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

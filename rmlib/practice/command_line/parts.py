@@ -1,7 +1,5 @@
 """The three parts of a training on the command line: pairs to train on, pairs held out, pairs for validation."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 from dataclasses import replace

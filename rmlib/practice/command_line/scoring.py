@@ -1,7 +1,5 @@
 """`python -m rmlib score`: a JSON line of rewards for each row; and `export`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

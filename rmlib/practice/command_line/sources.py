@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmlib.pairs import (
-    BadRow,
-    LeftOut,
-    PairSet,
-    PreferencePair,
-)
+from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair
 from rmlib.practice import forms
 from rmlib.practice.candidates import Candidates, iter_to_score
 from rmlib.practice.full_evaluation import Part

@@ -1,7 +1,5 @@
 """`python -m rmlib train`: pairs to a trained model, its figures, its rivals and its card, in one directory."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

@@ -1,7 +1,5 @@
 """The model report: one page that stands alone, for people who do not open notebooks."""
 
-from __future__ import annotations
-
 import os
 
 from rmlib.files import atomic_write_text

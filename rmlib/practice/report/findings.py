@@ -1,7 +1,5 @@
 """What a report tells: a model, the pairs it was evaluated on, and the figures, which the sections put into words."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

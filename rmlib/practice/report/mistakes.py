@@ -1,7 +1,5 @@
 """The pairs on which the model is most surely wrong, behind a warning: real comparisons can be hard to read."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from rmlib.evaluation import confidences

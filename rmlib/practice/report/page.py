@@ -11,26 +11,11 @@ from string import Template
 
 from matplotlib.figure import Figure
 
-from rmlib.practice.report.page_style import PAGE_STYLE
 from rmlib.practice.style import DPI, described, png_bytes
+from rmlib.settings import ASSETS
 
 VOID = ("img",)
 NOT_FOR_PAGES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-SHEET = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-$body
-</body>
-</html>
-""")
 
 
 class Html(str):
@@ -108,4 +93,5 @@ def fold(summary: object, *contents: object) -> Html:
 
 def html_page(title: str, *contents: object) -> str:
     """The whole page: it loads nothing and runs nothing."""
-    return SHEET.substitute(title=markup(title), style=PAGE_STYLE, body=joined(*contents, by="\n"))
+    sheet, style = ((ASSETS / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html", "css"))
+    return Template(sheet).substitute(title=markup(title), style=style, body=joined(*contents, by="\n"))

@@ -1,7 +1,5 @@
 """The parts of the report, in order: each puts some findings into words, a table and a picture."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 

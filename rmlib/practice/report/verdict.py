@@ -1,7 +1,5 @@
 """What the report says first: whether the model can be used, four figures, and a judgement on each question it asks."""
 
-from __future__ import annotations
-
 from rmlib.practice.report.findings import Findings
 from rmlib.practice.report.page import Html, element, joined, number, paragraph, percent
 from rmlib.practice.usable import ENOUGH, NAMES, NO, OPEN, USABLE, hardest

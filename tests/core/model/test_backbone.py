@@ -155,7 +155,7 @@ def test_a_download_is_told_with_its_size_before_it_begins(monkeypatch, capsys):
     def info(name, **_):
         return ModelInfo(id=name, siblings=siblings)
 
-    def load(name, local_files_only):
+    def load(*_, local_files_only):
         loads.append((local_files_only, capsys.readouterr().err))
         if local_files_only:
             raise OSError("not in the cache")

@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from real_parts import hh_file, require
 
+from benchmarks.folds import folds_by_conversation
 from rmlib.pairs import PreferencePair, conversation_keys, iter_rows, read_pairs, split_by_conversation
-from rmlib.practice.folds import folds_by_conversation
 
 SCRATCH = settings(max_examples=150, deadline=None)
 

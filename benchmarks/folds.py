@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from rmlib.pairs import PreferencePair
-from rmlib.pairs.splits import Split, conversation_sizes, parted
+from rmlib.pairs import PreferencePair, conversation_keys
+from rmlib.pairs.splits import Split, shuffled_sizes
 
 
 def folds_by_conversation(pairs: Sequence[PreferencePair], folds: int, seed: int = 0) -> list[Split]:
@@ -14,11 +14,15 @@ def folds_by_conversation(pairs: Sequence[PreferencePair], folds: int, seed: int
     """
     if folds < 2:
         raise ValueError(f"cross-validation needs at least 2 folds, got {folds}")
-    sizes = conversation_sizes(pairs, seed, at_least=folds)
+    keys = conversation_keys(pairs)
+    sizes = shuffled_sizes(keys, seed)
+    if len(sizes) < folds:
+        raise ValueError(f"{len(sizes)} conversations can't be split in {folds} without cutting one")
     members: list[set[str]] = [set() for _ in range(folds)]
     filled = [0] * folds
     for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
         smallest = filled.index(min(filled))
         members[smallest].add(key)
         filled[smallest] += sizes[key]
-    return [parted(pairs, held) for held in members]
+    return [([pair for pair, key in zip(pairs, keys) if key not in held],
+             [pair for pair, key in zip(pairs, keys) if key in held]) for held in members]
