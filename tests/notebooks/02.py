@@ -100,6 +100,11 @@ def test_the_minima_are_where_theory_has_them():
     """Against a target that moves the wrong curve: the slope of the risk is zero at the printed minimum."""
     assert abs(paths["no smoothing"][-1] + math.exp(paths["no smoothing"][-1]) - 2001) < 10
     assert abs(paths["smoothing 0.05"][-1] - math.log(19)) < 1e-9
+    for m in (0.0, 1.0, 2.0, 3.0):
+        c = math.exp(-m)
+        formula = math.log((3 - 1 + math.sqrt((3 - 1) ** 2 + 4 * c**2 * 3)) / (2 * c))  # q = 3/4: κ = 3
+        best_gap = grid[(0.75 * loss(grid - m) + 0.25 * loss(-grid - m)).argmin()]
+        assert abs(formula - best_gap) < 1.01e-4
     for m, told in ((0, 1.10), (1, 1.78), (2, 2.71), (3, 3.69)):
         here = -0.75 / (1 + math.exp(told - m)) + 0.25 / (1 + math.exp(-m - told))
         assert abs(here) < 0.002
