@@ -140,10 +140,12 @@ def window(backbone: PreTrainedModel, max_length: int | None) -> int:
     Raises ValueError where max_length is more than the backbone has positions.
     """
     config = backbone.config
-    rope = getattr(config, "rope_parameters", None) or {}
+    of_layers = getattr(config, "rope_parameters", None) or {}
+    ropes = [of_layers, *(each for each in of_layers.values() if isinstance(each, dict))]  # or one a kind of layer
     limit = getattr(config, "max_position_embeddings", None) or sys.maxsize
-    if rope.get("rope_type") in ("dynamic", "longrope"):  # beyond it all positions change with a batch's longest text
-        limit = min(limit, rope.get("original_max_position_embeddings", limit))
+    for rope in ropes:  # beyond it all positions change with a batch's longest text
+        if rope.get("rope_type") in ("dynamic", "longrope"):
+            limit = min(limit, rope.get("original_max_position_embeddings", limit))
     if limit < 0 or not getattr(config, "position_biased_input", True):  # XLNet, DeBERTa: relative positions alone
         limit = sys.maxsize
     limit -= first_position(backbone)

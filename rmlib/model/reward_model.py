@@ -1,6 +1,7 @@
 """The reward model: a transformer backbone, pooling from the attention mask, one linear head."""
 
 import copy
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,9 @@ class RewardModel(nn.Module):
             tokenizer = found if tokenizer is None else tokenizer
         elif tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
+        if not isinstance(backbone, PreTrainedModel) and not hasattr(backbone, "get_base_model"):
+            raise ValueError(f"the backbone should be a model of transformers, not a {type(backbone).__name__}: wrap "
+                             "or compile what RewardModel makes of it")
         check_kind(backbone.config, model_name, [type(backbone).__name__])
         check_tokenizer(tokenizer, backbone, model_name)
         self.tokenizer = tokenizer
@@ -117,6 +121,9 @@ class RewardModel(nn.Module):
         Raises ValueError where there is no response, or one is no text, or the prompt can't be read.
         """
         encoded = encode_responses(self.tokenizer, read_prompt(prompt), responses, self.encoding)
+        if cut := encoded[0].prompt_cut:
+            ends = ", and a response its end" if any(pair.response_cut for pair in encoded) else ""
+            logging.getLogger("rmlib").warning("the prompt lost its %d oldest tokens%s", cut, ends)
         in_twos = score_encoded(self, encoded)  # (2, pairs)
         return in_twos.T.ravel()[: len(responses)].tolist()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ from rmlib.pairs.pair import shown
 
 if TYPE_CHECKING:
     from rmlib.model.reward_model import RewardModel
-
-_log = logging.getLogger("rmlib")
 
 
 def score_pairs(model: RewardModel, pairs: Sequence[PreferencePair], token_budget: int = 8192) -> np.ndarray:
@@ -78,16 +75,12 @@ def encode_responses(
 
     Raises ValueError where there is no response, or one is no text.
     """
-    if isinstance(responses, str) or not responses:
+    if isinstance(responses, str | Mapping) or not len(responses):
         raise ValueError(f"responses should be a list of texts, at least one, not {shown(responses)}")
     texts = [text_of(each, f"response {number}").strip() for number, each in enumerate(responses)]
     in_twos = zip(texts[::2], [*texts[1::2], texts[-1]])
     pairs = [PreferencePair(turns, one, other) for one, other in in_twos]
-    encoded = encode(tokenizer, pairs, spec, same_cut=True)
-    if cut := max(pair.prompt_cut for pair in encoded):
-        _log.warning("the prompt lost its %d oldest tokens%s", cut, ", and a response its end" if any(
-            pair.response_cut for pair in encoded) else "")
-    return encoded
+    return encode(tokenizer, pairs, spec, same_cut=True)
 
 
 def compute_pairwise_loss(

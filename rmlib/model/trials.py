@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -38,6 +39,8 @@ def trying(model: RewardModel, verdict: str = "can't be a reward model's backbon
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     except Exception as error:  # what fails in a backbone fails in its own way
+        if isinstance(error, OSError | MemoryError) or should_reduce_batch_size(error):
+            raise  # no room, on the disk or in memory, says nothing of the model
         told = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise ValueError(f"{type(model.backbone).__name__} {verdict}: {told}") from error
     finally:
@@ -108,6 +111,8 @@ def freeze_unused(model: RewardModel) -> None:
     """
     (ids, mask), segment = probes(model), model.encoding.segment
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if not trained:
+        raise ValueError("all weights are frozen: there is nothing to train")
     with trying(model, "can't be trained"), torch.enable_grad():
         check_pooled(model.pooled(ids, mask).detach()[:TEXTS], model.pooling)
         rewards = model(input_ids=ids, attention_mask=mask, token_type_ids=mask * segment if segment else None)

@@ -30,23 +30,24 @@ def write_card(directory: str | os.PathLike, model: RewardModel, training: Mappi
                verdict: str) -> None:
     """Write the card of the model saved in `directory`: from what was told of its training, its figures and a verdict.
 
-    training: `settings`, by name; `data`, its name, sha256 and counts; `backbone`, a hub id or a directory. Of what is
-    not there the card says nothing.
+    training: `settings`, by name; `data`, its name, sha256 and counts; `backbone`, a hub id or a directory;
+    `evaluated_on`, the name of pairs that were not held out of the data. Of what is not there the card says nothing.
     """
     directory = Path(directory).resolve()
     data, backbone = training.get("data", {}), training.get("backbone")
     told = {"backbone": Path(backbone).name if backbone else None, **data}
     told = {key.replace("_", " "): value for key, value in told.items() if value is not None}
+    evaluated_on = training.get("evaluated_on") or f"held out of {data.get('name', 'unnamed pairs')}"
     result = EvalResult(
         task_type="text-classification", dataset_type="preference-pairs", metric_type="accuracy",
-        dataset_name=f"held out of {told.get('name', 'unnamed pairs')}", metric_value=round(evaluation.accuracy, 4))
+        dataset_name=evaluated_on, metric_value=round(evaluation.accuracy, 4))
     front = ModelCardData(
         base_model=backbone if backbone and not Path(backbone).exists() else None, tags=["reward-model"],
         library_name="transformers", model_name=directory.name, eval_results=[result])
     page = _filled(
         "model_card.md", name=directory.name, sha256=sha256(directory / WEIGHTS), data=_table(told),
         settings=_table(training.get("settings", {})), rendering=_rendering(model),
-        measured="\n".join(f"- {line}" for line in ["On pairs held out of the data:", *str(evaluation).splitlines(),
+        measured="\n".join(f"- {line}" for line in [f"On {evaluated_on}:", *str(evaluation).splitlines(),
                                                                     *verdict.splitlines()]))
     atomic_write_text(directory / CARD, f"---\n{front.to_yaml()}\n---\n\n{page}")
 
@@ -66,8 +67,9 @@ def write_export_card(directory: Path, name: str, source: Path, model: RewardMod
                  "what `apply_chat_template(messages, tokenize=False)` gives",
         shift=f"All rewards are lower by {facts['shift']:.6g}, the bias of the head, for which the class has no place."
               if facts["shift"] else "",
-        truncation='does the same for two texts, `tokenizer(prompt, response, truncation="only_first")`, and must not '
-                   "truncate a conversation in one text." if of_two else "can't: leave out whole turns before.",
+        truncation='does the same for two texts, `tokenizer(prompt, response, truncation="only_first")`, as long as '
+                   "the response alone fits, and must not truncate a conversation in one text." if of_two else
+                   "can't: leave out whole turns before.",
         head="The head can be trained further." if facts["head"] == "score" else
              "The head writes one linear map through the layers that the class has: for use, not for further training.")
     card = source / CARD

@@ -20,8 +20,19 @@ from rmlib.settings import ASSETS
 TEMPLATE = ASSETS / "chat_template.jinja"
 PROBES = [
     PreferencePair((Turn("system", "Be brief."), Turn("user", "Two lines?")), "One.\nTwo.", '"1", (2) and 3...'),
-    PreferencePair("Is it so?\n\n- yes\n- no", "\nYes: so it is.", "  7 + 5 = 12"),
+    PreferencePair("Is it so?\n\n- yes\n- no", "Yes: so it is.", "7 + 5 = 12"),
 ]
+# What becomes of turns before anything here sees them.
+CLEANED = """\
+{%- set cleaned = namespace(turns=[]) -%}
+{%- for message in messages -%}
+{%- if message.content is string -%}
+{%- set message = dict(message, content=message.content.replace("\\r\\n", "\\n").strip()) -%}
+{%- endif -%}
+{%- if message.role != "system" or message.content -%}{%- set cleaned.turns = cleaned.turns + [message] -%}{%- endif -%}
+{%- endfor -%}
+{%- set messages = cleaned.turns -%}
+"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,8 @@ def templated_tokenizer(model: RewardModel, texts: list[ScoredText], segments: b
         made.add_special_tokens({"pad_token": "<|pad|>"})
     marks = ["".join(text for _, text in part) for part in (prefix, between, suffix)]
     own = [old.chat_template] if spec.rendering == "template" else None
-    for made.chat_template in own or _templates(spec, marks, segments):
+    for written in own or _templates(spec, marks, segments):
+        made.chat_template = CLEANED + written
         if all(text.inputs(made, segments)["input_ids"] == text.tokens for text in texts):
             return made
     raise ValueError("no chat template gives this model's tokens: its tokenizer reads the prompt or the response "

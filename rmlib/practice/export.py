@@ -86,7 +86,7 @@ def classifier_of(model: RewardModel, tokenizer) -> tuple[PreTrainedModel, float
     config._attn_implementation = None
     config.num_labels, config.problem_type = 1, "regression"  # pipelines put a sigmoid on anything else
     config.id2label, config.label2id = {0: "reward"}, {"reward": 0}
-    if config.model_type == "modernbert":
+    if config.model_type == "modernbert" and model.pooling in ("cls", "mean"):
         config.classifier_pooling, config.classifier_activation = model.pooling, "gelu"
     if config.model_type.startswith("deberta"):
         config.pooler_hidden_size, config.pooler_hidden_act = config.hidden_size, "gelu"

@@ -25,20 +25,20 @@ Part = tuple[int, str]  # of some pairs: its place in its group, and its name
 
 def full_evaluation(
     model: RewardModel, pairs: Sequence[PreferencePair], margins: np.ndarray, gold: np.ndarray | None = None,
-    groups: Mapping[str, list[Part]] | None = None, rivals: Rivals | None = None, seen: bool = False,
+    groups: Mapping[str, list[Part]] | None = None, rivals: Rivals | None = None,
     by: str = "subset",
 ) -> dict:
     """The fields of `summarise`, and all that is told of N pairs beside them, for json; margins, gold margins: (N,).
 
     gold: what a known reward makes the margins, where there is one. groups: further ways to part the pairs, each with
-    the part of every pair. rivals, seen: as in `compare`. by: the key that told the subsets of the pairs.
+    the part of every pair. rivals: as in `compare`. by: the key that told the subsets of the pairs.
     interval_low and interval_high are the accuracy's, by `conservative_interval` over conversations, and so are all
     intervals in the parts of the object. Where a part can't be computed, its "reason" says why. Raises ValueError as
     `summarise`.
     """
     conversations = conversation_keys(pairs)
     right, confidence = pair_accuracies(margins), confidences(margins)
-    told = asdict(summarise(margins, pairs)) | compare(margins, pairs, rivals, seen)
+    told = asdict(summarise(margins, pairs)) | compare(margins, pairs, rivals)
     told["confidence"] = {
         "mean": float(confidence.mean()), "perfect_95": float(np.quantile(perfect_model_errors(margins), 0.95)),
         **ends("excess", conservative_interval(confidence - right, conversations, least=-1)),

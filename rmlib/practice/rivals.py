@@ -4,6 +4,7 @@ Each answers as a reward model does, in margins: how much better `chosen` is tho
 were fitted are kept beside the model, in a file of their own.
 """
 
+import hashlib
 import json
 import re
 import zlib
@@ -21,7 +22,7 @@ from rmlib.evaluation import extra_characters
 from rmlib.files import atomic_file
 from rmlib.losses import bradley_terry_loss
 from rmlib.model.saving import MANIFEST, WEIGHTS
-from rmlib.pairs import PreferencePair
+from rmlib.pairs import PreferencePair, conversation_keys
 
 WORD = re.compile(r"\w+(?:'\w+)*")
 BUCKETS = 2**18
@@ -57,10 +58,18 @@ class BagOfWords:
 
 @dataclass(frozen=True, eq=False)
 class Rivals:
-    """The bags of words, by name, that were fitted to so many of the pairs which a model was trained on."""
+    """The bags of words, by name, that were fitted to so many of the pairs which a model was trained on.
+
+    conversations: int64 (C,), hashes of the keys of all conversations that the model has seen.
+    """
 
     bags: dict[str, BagOfWords]
     pairs: int
+    conversations: np.ndarray
+
+    def seen(self, pairs: Sequence[PreferencePair]) -> int:
+        """How many of the pairs are of conversations that the model has seen."""
+        return int(np.isin(_hashes(pairs), self.conversations).sum())
 
     def margins(self, pairs: Sequence[PreferencePair]) -> dict[str, np.ndarray]:
         """Each bag's margins, float64 (N,), by its name."""
@@ -68,13 +77,13 @@ class Rivals:
 
     def save(self, directory: Path) -> None:
         """Write the weights that are not zero beside the saved model of the directory, whose hash goes with them."""
-        parts = {"pairs": np.array([self.pairs])}
+        parts = {"pairs": np.array([self.pairs]), "conversations": self.conversations}
         for name, bag in self.bags.items():
             used = np.flatnonzero(bag.weights)
             parts |= {f"{name}: buckets": used.astype(np.int32), f"{name}: weights": bag.weights[used],
                       f"{name}: gradient norm": np.array([bag.gradient_norm])}
         with atomic_file(directory / KEPT_IN) as temporary:
-            temporary.write_bytes(save(parts, {WEIGHTS: _hash_of_weights(directory)}))
+            temporary.write_bytes(save(parts, {WEIGHTS: hash_of_weights(directory)}))
 
 
 def read_rivals(directory: Path) -> Rivals | None:
@@ -87,7 +96,7 @@ def read_rivals(directory: Path) -> Rivals | None:
         return None
     try:
         with safe_open(path, "numpy") as file:
-            if file.metadata() != {WEIGHTS: _hash_of_weights(directory)}:
+            if file.metadata() != {WEIGHTS: hash_of_weights(directory)}:
                 return None
             parts = {name: file.get_tensor(name) for name in file.keys()}
         bags = {}
@@ -95,26 +104,34 @@ def read_rivals(directory: Path) -> Rivals | None:
             weights = np.zeros(BUCKETS)
             weights[parts[f"{name}: buckets"]] = parts[f"{name}: weights"]
             bags[name] = BagOfWords(weights, with_prompt, float(parts[f"{name}: gradient norm"][0]))
-        return Rivals(bags, int(parts["pairs"][0]))
+        return Rivals(bags, int(parts["pairs"][0]), parts["conversations"])
     except (SafetensorError, LookupError, ValueError, TypeError) as error:
         raise ValueError(f"{path}: does not hold the bags of words of a model: {error!r}; without the file the model "
                          "is evaluated without them") from error
 
 
-def _hash_of_weights(directory: Path) -> str:
+def hash_of_weights(directory: Path) -> str:
+    """sha256 of a saved model's weights, from its manifest."""
     return json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["sha256"][WEIGHTS]
 
 
-def fit_rivals(train: Sequence[PreferencePair]) -> Rivals:
+def _hashes(pairs: Sequence[PreferencePair]) -> np.ndarray:
+    digests = [hashlib.sha256(key.encode(errors="surrogatepass")).digest() for key in conversation_keys(pairs)]
+    return np.array([int.from_bytes(digest[:8], signed=True) for digest in digests], dtype=np.int64)
+
+
+def fit_rivals(train: Sequence[PreferencePair], seen: Sequence[PreferencePair] = ()) -> Rivals:
     """Both bags of words, fitted to the pairs; of more than MOST_FEATURES to as many pairs, drawn from all, as fit.
 
+    seen: further pairs that the model has seen, such as those by which its weights were chosen.
     Raises ValueError where there are no pairs.
     """
     order = np.random.default_rng(0).permutation(len(train))
     sizes = np.array([_most_features(train[i]) for i in order])
     fitting = max(1, int(np.searchsorted(sizes.cumsum(), MOST_FEATURES, side="right")))
     some = [train[i] for i in sorted(order[:fitting])]
-    return Rivals({name: fit_bag_of_words(some, with_prompt) for name, with_prompt in BAGS.items()}, len(some))
+    return Rivals({name: fit_bag_of_words(some, with_prompt) for name, with_prompt in BAGS.items()}, len(some),
+                  np.unique(_hashes([*train, *seen])))
 
 
 def _most_features(pair: PreferencePair) -> int:

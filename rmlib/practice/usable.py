@@ -27,15 +27,16 @@ NO_BAGS = ("no bags of words are kept with these weights; python -m rmlib train 
            "on, and keeps them")
 SIGNIFICANT = 0.05
 ENOUGH = 20  # conversations: of fewer an interval depends too much on how unlike they happen to be
+MOST_SEEN = 0.05  # share of the pairs: some conversations of unlike origin begin alike, with "Hello"
 LEAST_LEAD = 0.02  # a smaller one is hardly worth the cost of a model
 Z_POWER = 0.8416212335729143  # 80% quantile of the normal law
 USABLE, OPEN, NO = "usable", "not shown to be usable", "not usable"
 
 
-def compare(margins: np.ndarray, pairs: Sequence[PreferencePair], rivals: Rivals | None, seen: bool = False) -> dict:
+def compare(margins: np.ndarray, pairs: Sequence[PreferencePair], rivals: Rivals | None) -> dict:
     """Accuracy of margins, (N,), each rival's and the lead over it, and whether the model is usable; for json.
 
-    seen: whether the model may have been trained on these pairs. Raises ValueError as `conservative_interval`.
+    Raises ValueError as `conservative_interval`.
     """
     conversations, right = conversation_keys(pairs), pair_accuracies(margins)
     length, by_rule = extra_characters(pairs), rivals.margins(pairs) if rivals else {}
@@ -45,8 +46,9 @@ def compare(margins: np.ndarray, pairs: Sequence[PreferencePair], rivals: Rivals
         **ends("interval", conservative_interval(right, conversations)),
         "rules": {name: _against(margins, rule, conversations) for name, rule in by_rule.items()},
         "bags": {"reason": NO_BAGS} if rivals is None else {"fitted_to": rivals.pairs},
+        "seen": rivals.seen(pairs) if rivals else None,
     }
-    return found | {"usable": _answer(found, seen)}
+    return found | {"usable": _answer(found)}
 
 
 def ends(name: str, interval: tuple[float, float]) -> dict[str, float]:
@@ -88,7 +90,7 @@ def _against(margins: np.ndarray, rule: np.ndarray, conversations: Sequence[Hash
     }
 
 
-def _answer(found: dict, seen: bool) -> dict:
+def _answer(found: dict) -> dict:
     """The answer, why, and where more pairs would settle it: against which rule, how many in all, for which lead."""
     rules, conversations = found["rules"], found["conversations"]
     ahead = {name: rule for name, rule in rules.items()
@@ -103,9 +105,10 @@ def _answer(found: dict, seen: bool) -> dict:
                                      "what it learned from?"}
     if ahead:
         return {"answer": NO, "why": f"{right}, it is right less often than {_named(hardest(ahead), rules)}."}
-    if seen:
-        return {"answer": OPEN, "why": "the file of these pairs is the one that it learned from. Take pairs that are "
-                                       "new to it, such as held_out.jsonl beside the model."}
+    if (found["seen"] or 0) > MOST_SEEN * found["pairs"]:
+        return {"answer": OPEN, "why": f"{found['seen']:,} of the {found['pairs']:,} pairs are of conversations that "
+                                       "it learned from, or that its weights were chosen by. Take pairs that are new "
+                                       "to it, such as held_out.jsonl beside the model."}
     doubt = _still_open(found, right)
     if "reason" in found["bags"]:
         besides = f"{doubt['why']} Besides, " if doubt else f"{right}, it beats the rules by length, but "
@@ -122,9 +125,10 @@ def _still_open(found: dict, right: str) -> dict:
         return {}
     if not rules:
         return {"answer": OPEN, "why": f"{right}, it is not shown to be better than a coin."}
-    name = hardest(rules)
-    pairs, lead = found["pairs"], rules[name]["lead"]
-    needed, wanted = pairs_needed(pairs, lead, rules[name]["lead_low"])
+    pairs = found["pairs"]
+    needs = {name: pairs_needed(pairs, rule["lead"], rule["lead_low"]) for name, rule in rules.items()}
+    name = max(needs, key=needs.__getitem__)  # the one that needs most
+    (needed, wanted), lead = needs[name], rules[name]["lead"]
     more = f"A lead of {wanted:.0%} would most likely have shown here: if there is one, it is smaller."
     if lead < 0:
         more = ("On these pairs it is behind, though not beyond doubt: try more epochs, more pairs to learn from or "

@@ -11,8 +11,8 @@ import transformers
 from rmlib.encoding import EncodedPair
 from rmlib.training.config import TrainingConfig
 
-# Settings that change no more of a result than its last bits.
-_FREE = {"checkpoint_every", "token_budget"}
+# Settings that may change on the way: the result differs, by its last bits or, after a divergence, for the better.
+_FREE = {"checkpoint_every", "token_budget", "learning_rate"}
 
 
 def identity(config: TrainingConfig, loss, pairs: Sequence[EncodedPair], target_margins: Sequence[float],
@@ -21,15 +21,15 @@ def identity(config: TrainingConfig, loss, pairs: Sequence[EncodedPair], target_
     settings = {name: value for name, value in asdict(config).items() if name not in _FREE}
     name = getattr(loss, "__qualname__", type(loss).__qualname__)
     margins = [target_margins[pair.index] for pair in pairs]
-    return {**settings, "loss": f"{loss.__module__}.{name}", "data": _fingerprint(pairs, margins),
-            "validation": _fingerprint(validation, [0.0] * len(validation)), "model": model}
+    return {**settings, "loss": f"{loss.__module__}.{name}", "model": model, "data": _fingerprint(pairs, margins),
+            "validation": _fingerprint(validation, [0.0] * len(validation))}
 
 
-def environment(accelerator: accelerate.Accelerator, precision: str, token_budget: int) -> dict:
-    """What the last bits of a run depend on beside data and settings."""
+def environment(accelerator: accelerate.Accelerator, precision: str, token_budget: int, learning_rate: float) -> dict:
+    """What a run's result depends on, and may yet differ when it is continued."""
     return {"threads": torch.get_num_threads(), "processes": accelerator.num_processes, "precision": precision,
-            "token_budget": token_budget, "device": accelerator.device.type, "torch": torch.__version__,
-            "transformers": transformers.__version__}
+            "token_budget": token_budget, "learning_rate": learning_rate, "device": accelerator.device.type,
+            "torch": torch.__version__, "transformers": transformers.__version__}
 
 
 def _fingerprint(pairs: Sequence[EncodedPair], margins: Sequence[float]) -> str:

@@ -23,6 +23,7 @@ from rmlib.training import checkpoints
 from rmlib.training.config import TrainingConfig
 from rmlib.training.devices import has_native_bf16, make_accelerator
 from rmlib.training.identity import environment, identity
+from rmlib.training.optimizer import make_optimizer
 from rmlib.training.validation import Validation
 
 _log = logging.getLogger("rmlib")
@@ -70,18 +71,19 @@ class Trainer:
         self.total_steps = config.epochs * self.steps_per_epoch
         freeze_unused(model)
         model.train(config.dropout)  # evaluation mode is what turns dropout off; nothing else in a transformer changes
-        groups = _parameter_groups(model, config.weight_decay, train_bias or config.centring > 0)
-        self.trained = [parameter for group in groups for parameter in group["params"]]
-        optimizer = torch.optim.AdamW(groups, config.learning_rate, fused=True)
+        optimizer = make_optimizer(model, config, train_bias or config.centring > 0)
+        self.trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.checkpoint = Path(checkpoint_dir) / checkpoints.NEWEST if checkpoint_dir else None
-        self.validation = Validation(model, validation, config.patience)
+        self.validation = Validation(model, validation, config.patience, self.token_budget)
         self.result = TrainingResult(validation=self.validation.history, precision="bf16" if self.bf16 else "fp32",
                                      device=str(device))
         self.identity = identity(
             config, loss or smoothed_loss, self.encoded, self.target_margins, self.validation.encoded,
-            f"{model.pooling} pooling, {sum(parameter.numel() for parameter in self.trained):,} trained weights")
-        self.environment = environment(self.accelerator, self.result.precision, self.token_budget)
+            f"{model.pooling} pooling, {model.encoding.max_length} tokens at most, "
+            f"{sum(parameter.numel() for parameter in self.trained):,} trained weights")
+        self.environment = environment(self.accelerator, self.result.precision, self.token_budget,
+                                       config.learning_rate)
 
     def run(self, on_step: Callable[[dict], None] | None = None, should_stop: Callable[[], bool] | None = None,
             progress: bool = True) -> TrainingResult:
@@ -110,6 +112,7 @@ class Trainer:
                     on_step(record)
                 if result.interrupted:
                     break
+        self.check_finite()
         if not result.interrupted:
             self.validation.restore_best()
         self.core.eval()
@@ -150,12 +153,15 @@ class Trainer:
         Raises ValueError, before the step is made, where one of the two is no finite number.
         """
         total = self.backward(batch)
+        for parameter in self.trained:  # a layer that was dropped has none, and a checkpoint needs its moments
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         loss = (self.accelerator.reduce(total, "sum") / len(batch)).item()
         grad_norm = float(self.accelerator.clip_grad_norm_(self.trained, self.config.max_grad_norm))
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             raise ValueError(f"step {self.result.steps + 1} was not made: its loss is {loss} and its gradient's norm "
-                             f"{grad_norm}; an earlier checkpoint stays as it is. Start again with a lower learning "
-                             f"rate{', or with precision fp32' if self.bf16 else ''}")
+                             f"{grad_norm}; {self.kept()} with a lower learning rate"
+                             f"{', or with precision fp32' if self.bf16 else ''}")
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -193,11 +199,18 @@ class Trainer:
         weight = self.config.centring
         return total + centring_penalty(chosen, rejected, weight, "sum") if weight else total
 
+    def check_finite(self) -> None:
+        if not all(parameter.isfinite().all() for parameter in self.trained):
+            raise ValueError(f"after step {self.result.steps} weights are no finite numbers; {self.kept()} with a "
+                             "lower learning rate")
+
+    def kept(self) -> str:
+        is_kept = self.checkpoint is not None and self.checkpoint.exists()
+        return "the last checkpoint is whole: go on from it" if is_kept else "start again"
+
     def save(self, path: Path) -> None:
         """Write a checkpoint of everything the run depends on. Raises ValueError for weights that are not finite."""
-        if not all(parameter.isfinite().all() for parameter in self.trained):
-            raise ValueError(f"after step {self.result.steps} weights are no finite numbers; an earlier checkpoint "
-                             "stays as it is. Start again with a lower learning rate")
+        self.check_finite()
         random_states = gather_object([checkpoints.random_state()])  # one of each process
         if self.accelerator.is_main_process:
             result = asdict(self.result)
@@ -235,12 +248,3 @@ class Trainer:
             self.validation.best = checkpoints.load(self.checkpoint, self.core, self.optimizer)
             checkpoints.set_random_state(random_state)
         _log.info("resumed at step %d of %d", self.result.steps, self.total_steps)
-
-
-def _parameter_groups(model: RewardModel, weight_decay: float, train_bias: bool) -> list[dict]:
-    # The head's bias cancels in every margin: its gradient is rounding noise, and Adam would make steps of that.
-    trained = [p for p in model.parameters() if p.requires_grad and (train_bias or p is not model.head.bias)]
-    return [
-        {"params": [parameter for parameter in trained if parameter.dim() > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trained if parameter.dim() <= 1], "weight_decay": 0.0},
-    ]

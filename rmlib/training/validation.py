@@ -22,8 +22,9 @@ class Validation:
     history: one record an evaluation (step, nll). patience: as in `TrainingConfig`.
     """
 
-    def __init__(self, model: RewardModel, pairs: Sequence[PreferencePair], patience: int | None):
-        self.model, self.patience = model, patience
+    def __init__(self, model: RewardModel, pairs: Sequence[PreferencePair], patience: int | None,
+                 token_budget: int = 8192):
+        self.model, self.patience, self.token_budget = model, patience, token_budget
         self.encoded = encode(model.tokenizer, pairs, model.encoding)
         tell_cuts(self.encoded, len(pairs))
         self.history: list[dict] = []
@@ -34,7 +35,8 @@ class Validation:
 
         Raises ValueError where the likelihood is no finite number.
         """
-        chosen, rejected = torch.from_numpy(score_encoded_distributed(self.model, self.encoded)).double()  # (V,) each
+        chosen, rejected = torch.from_numpy(
+            score_encoded_distributed(self.model, self.encoded, self.token_budget)).double()  # (V,) each
         nll = bradley_terry_loss(chosen, rejected).item()
         if not math.isfinite(nll):
             raise ValueError(f"the validation loss after step {step} is {nll}: the training diverged; lower the "

@@ -18,6 +18,7 @@ from rmlib.model import RewardModel
 from rmlib.pairs import conversation_keys, read_pairs, write_pairs
 from rmlib.practice import command_line as cli
 from rmlib.practice.command_line import evaluating, scoring, sources, training
+from rmlib.practice.rivals import read_rivals
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_ctrl_c_before_the_training_is_no_traceback(train, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "training_data", interrupted)
-    assert train() == (130, "stopped\n")
+    assert train() == (130, "stopped; a training goes on with --resume\n")
 
 
 def test_a_signal_that_was_to_be_ignored_still_is():
@@ -199,8 +200,8 @@ def test_other_errors_of_torch_are_not_taken_for_it(train, monkeypatch):
 def test_a_token_budget_reaches_scoring(room, tmp_path, monkeypatch, command):
     tiny.reward_model("distilbert").save_pretrained(tmp_path / "model")
     seen = []
-    for module in (evaluating, scoring):
-        monkeypatch.setattr(module, "score_pairs_distributed",
+    for module, name in ((evaluating, "score_pairs_distributed"), (scoring, "score_encoded_distributed")):
+        monkeypatch.setattr(module, name,
                             lambda model, pairs, budget: seen.append(budget) or torch.rand(2, len(pairs)).numpy())
     assert cli.main([command, str(tmp_path / "model"), str(room / "pairs.jsonl"), "--token-budget", "77"]) == 0
     assert seen == [77]
@@ -228,3 +229,58 @@ def test_a_card_and_the_facts_of_the_training_stand_beside_the_model(train, tmp_
     assert sha256(tmp_path / "run" / "model.safetensors") in card
     RewardModel.from_pretrained(tmp_path / "run").save_pretrained(tmp_path / "run")
     assert not (tmp_path / "run" / "README.md").exists()
+
+
+def killed_before_its_first_checkpoint(train, tmp_path, monkeypatch):
+    def die(*_, **__):
+        raise ValueError("as if it had been killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "train", die)
+        assert train()[0] == 2
+
+
+def test_parts_of_a_run_that_left_no_checkpoint_are_made_anew(train, tmp_path, monkeypatch):
+    killed_before_its_first_checkpoint(train, tmp_path, monkeypatch)
+    stale = (tmp_path / "run" / "held_out.jsonl").read_text()
+    assert train("--resume", "--seed", 5, "--validation-share", 0)[0] == 0
+    assert (tmp_path / "run" / "held_out.jsonl").read_text() != stale
+    assert not (tmp_path / "run" / "validation.jsonl").exists()
+
+
+@pytest.mark.parametrize("option", [("--held-out", 0.4), ("--validation-share", 0.3), ("--seed", 5)])
+def test_a_run_is_not_resumed_with_other_pairs_put_aside(train, tmp_path, option):
+    train()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    code, err = train("--resume", *option)
+    assert code == 2 and "the run put other pairs aside" in err
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+def test_a_share_that_leaves_nothing_to_train_on(train):
+    code, err = train("--validation-share", 0.9)
+    assert code == 2 and "--validation-share 0.9 leaves nothing to train on" in err
+
+
+def test_a_full_disk_says_to_make_room(train, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training, "train", full)
+    assert "make room there, and start it again; a training goes on with --resume" in train()[1]
+
+
+def test_the_last_look_being_the_best_is_told(train):
+    assert "was the best: more --epochs may do better" in train()[1]
+
+
+def test_pairs_that_were_trained_on_show_nothing(train, room, capsys, tmp_path):
+    code, _ = train("--eval", room / "pairs.jsonl", "--validation-share", 0)
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert code == 0 and "On pairs.jsonl:" in card and "held out of" not in card
+    kept = read_rivals(tmp_path / "run")
+    assert kept.seen(pairs_of(room / "pairs.jsonl")) == 60 and kept.seen(made_up_pairs(70)[60:]) == 0
+    train(out="other")
+    kept = read_rivals(tmp_path / "other")
+    assert kept.seen(pairs_of(tmp_path / "other" / "validation.jsonl")) == 6
+    assert kept.seen(pairs_of(tmp_path / "other" / "held_out.jsonl")) == 0

@@ -37,6 +37,7 @@ from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import PreferencePair, Turn
 from rmlib.practice import command_line as cli
 from rmlib.practice import export as exporting
+from rmlib.practice.chat_template import CLEANED
 from rmlib.practice.export import export
 
 ENCODERS = {
@@ -196,7 +197,7 @@ def test_a_chat_template_of_its_own_is_kept(family, tmp_path):
                          tokenizer=AutoTokenizer.from_pretrained(tmp_path / "out"))
     wanted = torch.tensor(score_pairs(model, PAIRS)) - (0.75 if family == "llama" else 0)
     torch.testing.assert_close(rewards(it, False), wanted, rtol=1e-5, atol=1e-5)
-    assert it.tokenizer.chat_template == TEMPLATE
+    assert it.tokenizer.chat_template == CLEANED + TEMPLATE
     text = it.tokenizer.apply_chat_template(messages(PAIRS[0], "Yes"), tokenize=False)
     assert it.tokenizer(text)["input_ids"] == it.tokenizer(text, add_special_tokens=False)["input_ids"]
 
@@ -326,3 +327,30 @@ def test_trl_renders_and_scores_as_the_model_does(exported):
     with torch.inference_mode():
         found = it.net(**batch).logits[:, 0]
     torch.testing.assert_close(found, torch.tensor(score_pairs(it.model, PAIRS)[0]) - 0.75, rtol=1e-5, atol=1e-5)
+
+
+WHITE = [
+    ([("user", " Who is it?\n")], "Paris.\n"), ([("system", " "), ("user", "Who\r\nis it?")], " Paris."),
+    ([("user", "Who is it?")], "\nYes:\r\nso it is. "), ([("system", " Be brief.\n"), ("user", "Who?")], "A model."),
+]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "distilbert"])
+@pytest.mark.parametrize("templated", [True, False])
+def test_white_space_and_empty_system_turns_are_read_as_score_reads_them(family, templated, tmp_path):
+    backbone, tokenizer = tiny.build(family)
+    tokenizer.add_special_tokens({"bos_token": "[CLS]", "eos_token": "[SEP]"} if family == "distilbert" else {})
+    tokenizer.chat_template = TEMPLATE if templated else None
+    model = draw(RewardModel(family, backbone=backbone, tokenizer=tokenizer))
+    model.save_pretrained(tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "out")
+    net = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    for turns, response in WHITE:
+        chat = [{"role": role, "content": text} for role, text in turns]
+        inputs = tokenizer.apply_chat_template([*chat, {"role": "assistant", "content": response}], return_dict=True,
+                                               return_tensors="pt")
+        [wanted] = model.score(chat, [response])
+        with torch.inference_mode():
+            got = net(**inputs).logits.item()
+        assert got == pytest.approx(wanted - (0.75 if family == "llama" else 0), abs=1e-4), (turns, response)

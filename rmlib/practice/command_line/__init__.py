@@ -10,6 +10,7 @@ import sys
 from rmlib.practice.command_line.arguments import parser
 
 __all__ = ["main"]
+GO_ON = "; a training goes on with --resume"
 _log = logging.getLogger("rmlib")
 
 
@@ -41,15 +42,17 @@ def main(arguments: list[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 2 if options.command == "train" else 0
     except KeyboardInterrupt:
-        _log.error("stopped")
+        _log.error("stopped%s", GO_ON if options.command == "train" else "")
         return STOPPED
     except (ValueError, OSError, ImportError) as error:
-        _log.error("error: %s", error)
+        is_full = isinstance(error, OSError) and "No space left" in str(error)
+        _log.error("error: %s%s", error, "; make room there, and start it again" + GO_ON * (
+            options.command == "train") if is_full else "")
         return 2
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
             raise
-        _log.error("error: out of memory: give --token-budget, half of what it was or less, or in training a smaller "
-                   "--max-length; files are whole, and a training goes on with --resume (%s)", error)
+        _log.error("error: out of memory: give --token-budget, half of what it was or less, with which a training "
+                   "goes on by --resume; or begin a new one with a smaller --max-length (%s)", error)
         return 2
     return code

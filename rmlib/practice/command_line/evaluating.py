@@ -16,7 +16,7 @@ from rmlib.practice.command_line.arguments import check_report
 from rmlib.practice.command_line.parts import warn_of_shared
 from rmlib.practice.command_line.sources import WORLD, gold_margins, gold_parts, read_source
 from rmlib.practice.full_evaluation import full_evaluation
-from rmlib.practice.rivals import Rivals, read_rivals
+from rmlib.practice.rivals import Rivals, hash_of_weights, read_rivals
 from rmlib.practice.usable import compare, told
 
 _log = logging.getLogger("rmlib")
@@ -53,10 +53,9 @@ def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.
               rivals: Rivals | None, training: dict, options: argparse.Namespace) -> None:
     figures: dict = {}
     data = sha256(options.pairs) if Path(options.pairs).is_file() else None
-    seen = data is not None and data == (training.get("data") or {}).get("sha256")
     if options.json or options.report:
         groups = None if gold is None else gold_parts(found.pairs, gold)
-        figures = full_evaluation(model, found.pairs, margins, gold, groups, rivals, seen,
+        figures = full_evaluation(model, found.pairs, margins, gold, groups, rivals,
                                   options.by or "subset") | calibrated
     if options.report:
         from rmlib.practice.report import Findings, write_report
@@ -68,7 +67,7 @@ def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.
     if options.json:
         print(json.dumps(figures))
     else:
-        tell(margins, found.pairs, gold, compare(margins, found.pairs, rivals, seen))
+        tell(margins, found.pairs, gold, compare(margins, found.pairs, rivals))
         if calibrated:
             print(_temperature_line(**calibrated))
 
@@ -97,9 +96,13 @@ def tell(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | No
 
 
 def read_training(directory: Path) -> dict:
-    """What `train` wrote down beside a model; nothing where it did not. Raises ValueError where that is no object."""
+    """What `train` wrote down beside a model; nothing where it did not, or did so beside other weights.
+
+    Raises ValueError where that is no object.
+    """
     path = directory / TRAINING
     try:
-        return dict((json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}).items())
+        written = dict(json.loads(path.read_text(encoding="utf-8")).items()) if path.exists() else {}
+        return written if written and written.get("weights") == hash_of_weights(directory) else {}
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path}: not what train writes beside a model, and it can go: {error}") from error

@@ -29,8 +29,12 @@ def training_data(options: argparse.Namespace) -> tuple[PairSet, PairSet, PairSe
     if not share:
         return training, held_out, replace(held_out, pairs=[])
     total = len(training.pairs) + (0 if options.eval else len(held_out.pairs))
+    wanted = share * total / len(training.pairs)
+    if wanted >= 1:
+        raise ValueError(f"--validation-share {share} leaves nothing to train on: of the {total} pairs "
+                         f"{len(training.pairs)} are not held out")
     try:
-        rest, apart = split_by_conversation(training.pairs, min(share * total / len(training.pairs), 0.5), options.seed)
+        rest, apart = split_by_conversation(training.pairs, wanted, options.seed)
     except ValueError as error:
         raise ValueError(f"for validation: {error}; or do without it, by --validation-share 0") from error
     _log.info("for validation: %d of %d pairs, in whole conversations", len(apart), total)

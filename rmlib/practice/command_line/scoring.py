@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 from accelerate import PartialState
 
-from rmlib.model import RewardModel, score_pairs_distributed
+from rmlib.encoding import EncodedPair
+from rmlib.model import RewardModel
 from rmlib.model.scoring import encode_responses, score_encoded_distributed
 from rmlib.pairs import BadRow, LeftOut, PreferencePair
 from rmlib.practice.candidates import Candidates
@@ -45,20 +46,33 @@ def run_export(options: argparse.Namespace) -> int:
 def _score_rows(
     model: RewardModel, rows: list[PreferencePair | Candidates | BadRow | LeftOut], token_budget: int
 ) -> Iterator[dict]:
-    pairs = [row for row in rows if isinstance(row, PreferencePair)]
-    scores = iter(score_pairs_distributed(model, pairs, token_budget).T.tolist())
-    asked = [encode_responses(model.tokenizer, row.turns, row.responses, model.encoding)
-             for row in rows if isinstance(row, Candidates)]
-    rewards = iter(score_encoded_distributed(model, [pair for each in asked for pair in each], token_budget).T)
-    for row in rows:
-        if isinstance(row, BadRow | LeftOut):
-            yield {"line": row.line, "error": row.message}
+    encoded = [_encoded(model, row) for row in rows]
+    told = [each for each in encoded if isinstance(each, list)]
+    rewards = iter(score_encoded_distributed(model, [pair for each in told for pair in each], token_budget).T)
+    if cut := sum(each[0].prompt_cut > 0 for each in told):
+        _log.warning("%d of %d prompts lost their oldest tokens, %d of these a response its end", cut, len(told),
+                     sum(any(pair.response_cut for pair in each) for each in told))
+    for row, each in zip(rows, encoded):
+        if isinstance(row, BadRow | LeftOut) or not isinstance(each, list):
+            yield {"line": each.line, "error": each.message}  # type: ignore[union-attr]
             continue
+        found = np.concatenate(list(islice(rewards, len(each)))).tolist()  # two in each encoded pair
         name = {} if row.id is None else {"id": row.id}
         if isinstance(row, Candidates):
-            found = np.concatenate(list(islice(rewards, -(-len(row.responses) // 2))))  # two in each encoded pair
-            rewards_of = found[: len(row.responses)].tolist()
-            yield name | {"rewards": rewards_of, "best": rewards_of.index(max(rewards_of))}
+            found = found[: len(row.responses)]
+            yield name | {"rewards": found, "best": found.index(max(found))}
         else:
-            chosen, rejected = next(scores)
-            yield name | {"chosen": chosen, "rejected": rejected}
+            yield name | dict(zip(("chosen", "rejected"), found))
+
+
+def _encoded(
+    model: RewardModel, row: PreferencePair | Candidates | BadRow | LeftOut
+) -> list[EncodedPair] | BadRow | LeftOut:
+    """Two responses in each pair; a row that the model's chat template refuses is a bad one."""
+    if isinstance(row, BadRow | LeftOut):
+        return row
+    responses = row.responses if isinstance(row, Candidates) else [row.chosen, row.rejected]
+    try:
+        return encode_responses(model.tokenizer, row.turns, responses, model.encoding)
+    except ValueError as error:
+        return BadRow(row.line or 0, "can't be used", str(error))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: the training makes its step, saves a checkpoint and ends."""
+"""Ctrl-C, SIGTERM and a terminal that closes as a request: the training makes its step, saves a checkpoint and ends."""
 
 import logging
 import signal
@@ -21,7 +21,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         received.append(number)
 
     # What was started to ignore a signal, as shells start background jobs, goes on ignoring it.
-    ours = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) != signal.SIG_IGN]
+    ours = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
     earlier = {each: signal.signal(each, note) for each in ours}
     try:
         yield lambda: bool(received)

@@ -18,10 +18,10 @@ from rmlib.practice.command_line.evaluating import TRAINING, read_training, tell
 from rmlib.practice.command_line.parts import preflights, training_data
 from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import WORLD, gold_margins
-from rmlib.practice.rivals import fit_rivals
+from rmlib.practice.rivals import fit_rivals, hash_of_weights
 from rmlib.practice.usable import compare, told
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
-from rmlib.training import TrainingConfig, train
+from rmlib.training import NEWEST, TrainingConfig, train
 
 _log = logging.getLogger("rmlib")
 HELD_OUT = "held_out.jsonl"
@@ -34,9 +34,7 @@ def run_train(options: argparse.Namespace) -> int:
     training, held_out, validation = training_data(options)
     start, model = _model(options)
     for name, part in ((HELD_OUT, held_out), ("validation.jsonl", validation)):
-        # Before the training: what can't be written shows now. A run that goes on has these pairs already.
-        if main and part.pairs and not (options.resume and (out / name).exists()):
-            write_pairs(out / name, part.pairs)
+        _put_aside(out, name, part, options.resume)
     data = {"name": training.name, "sha256": sha256(options.pairs) if Path(options.pairs).is_file() else None,
             "pairs": len(training.pairs), "conversations": len(set(conversation_keys(training.pairs))),
             "validation_pairs": len(validation.pairs), "held_out_pairs": len(held_out.pairs)}
@@ -54,19 +52,36 @@ def run_train(options: argparse.Namespace) -> int:
         _log.warning("the last look at the validation pairs was the best: more --epochs may do better")
     if main:
         model.save_pretrained(out)
-        facts = {"backbone": start, "data": data, "settings": asdict(config)}
+        facts = {"weights": hash_of_weights(out), "backbone": start, "data": data, "settings": asdict(config),
+                 "evaluated_on": Path(options.eval).name if options.eval else None}
         atomic_write_text(out / TRAINING, json.dumps(facts | asdict(result)) + "\n")
     _log.info("%d pairs in %.0f s (%s, %s); saved in %s", result.pairs_seen, result.seconds, result.device,
              result.precision, out)
     margins = reward_margins(score_pairs_distributed(model, held_out.pairs, options.token_budget or 8192))  # (N,)
     if main:
-        rivals = fit_rivals(training.pairs)
+        rivals = fit_rivals(training.pairs, validation.pairs)
         rivals.save(out)
         compared = compare(margins, held_out.pairs, rivals)
         write_card(out, model, facts, summarise(margins, held_out.pairs), told(compared))
         from_world = options.pairs == WORLD and not options.eval
         tell(margins, held_out.pairs, gold_margins(held_out.pairs) if from_world else None, compared, "held out: ")
     return 0
+
+
+def _put_aside(out: Path, name: str, part: PairSet, resume: bool) -> None:
+    """Write a part before the training, when what can't be written shows; a run that goes on has it already.
+
+    Raises ValueError where the part there is another: the model has been trained on some of this one.
+    """
+    if resume and (out / "checkpoints" / NEWEST).exists():
+        there = read_pairs(out / name).pairs if (out / name).exists() else []
+        if there != part.pairs:
+            raise ValueError(f"{out / name}: the run put other pairs aside; resume it with its own --seed, --held-out, "
+                             "--eval and --validation, or give another --out")
+    elif PartialState().is_main_process:
+        (out / name).unlink(missing_ok=True)
+        if part.pairs:
+            write_pairs(out / name, part.pairs)
 
 
 def _config(options: argparse.Namespace, start: str) -> TrainingConfig:

@@ -372,3 +372,34 @@ def test_a_tokenizer_of_sentencepiece_alone_says_what_to_install(tmp_path):
     (tmp_path / "spiece.model").write_bytes(b"\n\x0c\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
     with pytest.raises(ValueError, match="sentencepiece file alone: `pip install sentencepiece protobuf`"):
         RewardModel(str(tmp_path))
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: nn.Sequential(net), torch.compile])
+def test_a_wrapped_backbone_is_refused_by_name(wrap):
+    backbone, tokenizer = tiny.build("bert")
+    with pytest.raises(ValueError, match="should be a model of transformers, not a (DataParallel|Sequential|Optimized)"):
+        RewardModel("x", backbone=wrap(backbone), tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(),
+                                   torch.OutOfMemoryError("CUDA out of memory.")])
+def test_no_room_is_no_verdict_on_the_model(error):
+    model = tiny.reward_model("bert")
+    with pytest.raises(type(error)), trials.trying(model):
+        raise error
+
+
+def test_frozen_through_and_through():
+    model = tiny.reward_model("bert").requires_grad_(False)
+    with pytest.raises(ValueError, match="all weights are frozen"):
+        freeze_unused(model)
+
+
+def test_a_window_goes_by_each_kind_of_layer():
+    from rmlib.model.backbone import window
+
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 32}
+    backbone, _ = tiny.build("llama")
+    for found, expected in (({"full_attention": rope, "sliding_attention": {"rope_type": "default"}}, 32), (rope, 32)):
+        backbone.config.rope_parameters = found
+        assert window(backbone, None) == expected

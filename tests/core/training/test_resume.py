@@ -98,7 +98,7 @@ MARGINS = replace(CONFIG, use_target_margin=True)
 
 
 @pytest.mark.parametrize("change, told", [
-    pytest.param({"config": replace(MARGINS, learning_rate=2e-3)}, "learning_rate: 0.001, now 0.002", id="settings"),
+    pytest.param({"config": replace(MARGINS, weight_decay=0.5)}, "weight_decay: 0.01, now 0.5", id="settings"),
     pytest.param({"config": replace(MARGINS, epochs=3)}, "epochs: 2, now 3", id="epochs"),
     pytest.param({"pairs": [replace(PAIRS[0], chosen="yes yes"), *PAIRS[1:]]}, "data: 10 pairs", id="texts"),
     pytest.param({"pairs": [replace(PAIRS[1], target_margin=PAIRS[0].target_margin),

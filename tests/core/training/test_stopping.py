@@ -116,3 +116,47 @@ def test_a_smaller_token_budget_may_resume_and_is_told(tmp_path, caplog):
 def test_no_memory_for_a_checkpoint_does_not_say_to_delete_it(tmp_path):
     with pytest.raises(torch.OutOfMemoryError), checkpoints.explained(tmp_path):
         raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def test_after_a_divergence_the_last_checkpoint_goes_on_with_a_lower_rate(tmp_path, caplog):
+    with pytest.raises(ValueError, match="the last checkpoint is whole: go on from it with a lower learning rate"):
+        run(EVERY, checkpoint_dir=tmp_path, loss=loss_with(math.nan, step=6))
+    _, result = run(replace(EVERY, learning_rate=1e-3), checkpoint_dir=tmp_path, loss=loss_with(math.nan, step=99),
+                    resume=True)
+    assert result.steps == 8 and "another learning_rate: 0.001, was 0.003" in caplog.text
+
+
+def test_without_a_checkpoint_it_says_to_start_again_and_returns_no_broken_weights():
+    with pytest.raises(ValueError, match="start again with a lower learning rate"):
+        run(replace(CONFIG, learning_rate=1e300, warmup=0.0, epochs=1, batch_size=14))
+
+
+def test_weights_of_half_precision_are_not_trained():
+    with pytest.raises(ValueError, match=r"weights of torch.bfloat16 would lose most steps.*train model.float\(\)"):
+        Trainer(tiny_model().to(torch.bfloat16), PAIRS, CONFIG)
+
+
+def test_validation_keeps_to_the_token_budget(monkeypatch):
+    largest = []
+    model = tiny_model()
+    model.register_forward_pre_hook(lambda _, __, inputs: largest.append(inputs["input_ids"].numel()), with_kwargs=True)
+    run(replace(CONFIG, epochs=1), model=model, validation=PAIRS)
+    assert max(largest) <= CONFIG.token_budget
+
+
+def test_a_layer_that_dropout_leaves_out_has_moments_in_the_checkpoint(tmp_path):
+    class Dropped(torch.nn.Module):  # as layerdrop does: in some steps the layer is not run at all
+        def __init__(self, layer):
+            super().__init__()
+            self.layer, self.calls = layer, 0
+
+        def forward(self, hidden, *arguments, **options):
+            self.calls += 1
+            return hidden if self.training else self.layer(hidden, *arguments, **options)
+
+    model = tiny_model()
+    model.backbone.encoder.layer[1] = Dropped(model.backbone.encoder.layer[1])
+    trainer = Trainer(model, PAIRS, replace(EVERY, dropout=True), tmp_path)
+    trainer.step([0, 1], 1e-3)
+    trainer.save(trainer.checkpoint)
+    trainer.resume()
