@@ -12,13 +12,14 @@ from accelerate.utils import set_seed
 from rmlib.evaluation import reward_margins, summarise
 from rmlib.files import atomic_write_text, sha256
 from rmlib.model import RewardModel, score_pairs_distributed
-from rmlib.pairs import PairSet, conversation_keys, read_pairs, write_pairs
+from rmlib.pairs import PairSet, conversation_keys, read_pairs
 from rmlib.practice.card import write_card
 from rmlib.practice.command_line.evaluating import TRAINING, read_training, tell
 from rmlib.practice.command_line.parts import preflights, training_data
 from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import WORLD, gold_margins
 from rmlib.practice.rivals import fit_rivals
+from rmlib.practice.writing import write_pairs
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import TrainingConfig, train
 
