@@ -51,7 +51,7 @@ def read_pairs(source: Source, *, strict: bool = False, limit: int | None = None
     Raises what `iter_rows` raises, and ValueError where no row is good or, if `strict`, at the first bad one.
     """
     ignored: Counter[str] = Counter()
-    return account(iter_rows(source, ignored), name_of(source), ignored, strict, limit)
+    return account(iter_rows(source, ignored), source, ignored, strict, limit)
 
 
 def iter_rows(source: Source, ignored: Counter[str] | None = None) -> Iterator[Item]:
@@ -78,10 +78,11 @@ def iter_rows(source: Source, ignored: Counter[str] | None = None) -> Iterator[I
             yield BadRow(line, fault.reason, str(fault), fault.responses)
 
 
-def account(items: Iterable[Item], where: str, ignored: Counter[str], strict: bool, limit: int | None) -> PairSet:
-    """All items, or as many as hold `limit` pairs. Raises as `read_pairs` does; `where` names the source."""
+def account(items: Iterable[Item], source: Any, ignored: Counter[str], strict: bool, limit: int | None) -> PairSet:
+    """All items of a source, or as many as hold `limit` pairs. Raises as `read_pairs` does."""
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
+    where = os.fspath(source) if isinstance(source, str | os.PathLike) else "rows"
     found = PairSet(pairs=[], bad_rows=[], left_out=[], name=Path(where).name, ignored=ignored)
     shelves: dict[type, list] = {PreferencePair: found.pairs, BadRow: found.bad_rows, LeftOut: found.left_out}
     for item in items:
@@ -96,22 +97,16 @@ def account(items: Iterable[Item], where: str, ignored: Counter[str], strict: bo
     return found
 
 
-def name_of(source: Source) -> str:
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else "rows"
-
-
 def _tally(rows: list[BadRow] | list[LeftOut], fate: str) -> str:
     """How many rows there are, and for each reason how many, with the first three of their lines."""
     lines = defaultdict(list)
     for row in rows:
         lines[row.reason].append(row.line)
-    reasons = ", ".join(f"{reason} {len(at)} ({_places(at)})" for reason, at in lines.items())
-    return f"{_count(len(rows), 'row')} {fate}: {reasons}"
-
-
-def _places(lines: list[int]) -> str:
-    told = ", ".join(map(str, lines[:3])) + (", ..." if len(lines) > 3 else "")
-    return f"line{'' if len(lines) == 1 else 's'} {told}"
+    reasons = []
+    for reason, at in lines.items():
+        first = ", ".join(map(str, at[:3])) + (", ..." if len(at) > 3 else "")
+        reasons.append(f"{reason} {len(at)} (line{'' if len(at) == 1 else 's'} {first})")
+    return f"{_count(len(rows), 'row')} {fate}: {', '.join(reasons)}"
 
 
 def _count(number: int, noun: str) -> str:
