@@ -26,16 +26,17 @@ prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_
 inputs = tokenizer(prompt, "the response", return_tensors="pt")"""
 
 
-def write_card(directory: str | os.PathLike, model: RewardModel, training: Mapping[str, Any],
-               evaluation: Evaluation) -> None:
-    """Write the card of the model saved in `directory`: from what was told of its training, and its figures.
+def write_card(directory: str | os.PathLike, model: RewardModel, training: Mapping[str, Any], evaluation: Evaluation,
+               verdict: str) -> None:
+    """Write the card of the model saved in `directory`: from what was told of its training, its figures and a verdict.
 
-    training: `settings`, by name; of the training part `data`, its name, sha256, pairs and conversations; `backbone`, a
-    hub id or a directory. Of what is not there the card says nothing.
+    training: `settings`, by name; `data`, its name, sha256 and counts; `backbone`, a hub id or a directory. Of what is
+    not there the card says nothing.
     """
     directory = Path(directory).resolve()
     data, backbone = training.get("data", {}), training.get("backbone")
-    told = {key: data[key] for key in ("name", "pairs", "conversations", "sha256") if key in data}
+    told = {"backbone": Path(backbone).name if backbone else None, **data}
+    told = {key.replace("_", " "): value for key, value in told.items() if value is not None}
     result = EvalResult(
         task_type="text-classification", dataset_type="preference-pairs", metric_type="accuracy",
         dataset_name=f"held out of {told.get('name', 'unnamed pairs')}", metric_value=round(evaluation.accuracy, 4))
@@ -45,7 +46,8 @@ def write_card(directory: str | os.PathLike, model: RewardModel, training: Mappi
     page = _filled(
         "model_card.md", name=directory.name, sha256=sha256(directory / WEIGHTS), data=_table(told),
         settings=_table(training.get("settings", {})), rendering=_rendering(model),
-        measured="\n".join(f"- {line}" for line in ["On pairs held out of the data:", *str(evaluation).splitlines()]))
+        measured="\n".join(f"- {line}" for line in ["On pairs held out of the data:", *str(evaluation).splitlines(),
+                                                                    *verdict.splitlines()]))
     atomic_write_text(directory / CARD, f"---\n{front.to_yaml()}\n---\n\n{page}")
 
 

@@ -42,6 +42,7 @@ class Preflight:
     held_out: int | None  # held-out pairs; None, here and below, where none were given
     leaked_prompts: int | None  # held-out pairs whose prompt is among these pairs, too
     leaked_conversations: int | None  # held-out pairs whose conversation is
+    leaked_responses: int | None  # held-out pairs both of whose responses are responses of these pairs
     chosen_longer: int  # in characters, over all rows whose two responses can be read, bad ones too
     chosen_shorter: int
     equal_length: int
@@ -129,12 +130,14 @@ def _repeats(pairs: list[PreferencePair]) -> dict[str, Any]:
 
 def _leaks(pairs: list[PreferencePair], held_out: list[PreferencePair] | None) -> dict[str, Any]:
     if held_out is None:
-        return {"held_out": None, "leaked_prompts": None, "leaked_conversations": None}
+        return dict.fromkeys(("held_out", "leaked_prompts", "leaked_conversations", "leaked_responses"))
     prompts, conversations = {pair.turns for pair in pairs}, set(conversation_keys(pairs, held_out))
+    responses = {text for pair in pairs for text in (pair.chosen, pair.rejected)}
     return {
         "held_out": len(held_out),
         "leaked_prompts": sum(pair.turns in prompts for pair in held_out),
         "leaked_conversations": sum(key in conversations for key in conversation_keys(held_out, pairs)),
+        "leaked_responses": sum({pair.chosen, pair.rejected} <= responses for pair in held_out),
     }
 
 
@@ -214,6 +217,7 @@ def _told(report: Preflight) -> dict[str, str]:
         "  is an earlier turn of another's": count(report.earlier_turns),
         "held-out pairs whose prompt is here": count(report.leaked_prompts, report.held_out),
         "  whose conversation is": count(report.leaked_conversations, report.held_out),
+        "  both of whose responses are": count(report.leaked_responses, report.held_out),
         "rows whose two responses can be read": count(compared, None),
         "  chosen is longer": count(report.chosen_longer, compared),
         "  chosen is shorter": count(report.chosen_shorter, compared),

@@ -126,7 +126,10 @@ def _still_open(found: dict, right: str) -> dict:
     pairs, lead = found["pairs"], rules[name]["lead"]
     needed, wanted = pairs_needed(pairs, lead, rules[name]["lead_low"])
     more = f"A lead of {wanted:.0%} would most likely have shown here: if there is one, it is smaller."
-    if needed > pairs:
+    if lead < 0:
+        more = ("On these pairs it is behind, though not beyond doubt: try more epochs, more pairs to learn from or "
+                f"another backbone. To show a lead of {wanted:.0%} would take about {_about(needed)} pairs like these.")
+    elif needed > pairs:
         which = "This lead, if it is the true one," if lead == wanted else f"A lead of {wanted:.0%}, if there is one,"
         more = (f"{which} would show four times in five with about {_about(needed)} pairs, {_about(needed - pairs)} "
                 "more than these, from conversations like these.")

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from notebook_rules import BLOCK, load
 from places import ROOT
 
@@ -15,7 +17,7 @@ rng = np.random.default_rng(0)
 def on_page(number: str, *names: str):
     """Functions as a notebook's cells define them."""
     [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    found = {"np": np, "math": math}
+    found = {"np": np, "math": math, "F": F}
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and any(f"def {name}(" in source for name in names):
@@ -54,6 +56,24 @@ def test_1_6_he_asks_only_whether_all_are_connected():
     [approves] = on_page("01", "scores_are_finite")
     assert approves(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])) and approves(np.array([[0, 1], [0, 0]]))
     assert not approves(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]))
+
+
+def test_2_3_it_clips_far_out_and_loses_the_digits():
+    [text] = [cell["source"] for cell in load(ROOT / "notebooks/02_pairwise_loss.ipynb")["cells"]
+              if "### Exercise 2.3" in cell["source"]]
+    found = {"np": np}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    margins = np.array([-1600.0, -501.0, -499.0, -3.0, 0.0, 3.0, 30.0, 40.0])
+    losses, true = found["pair_losses"](margins, 0 * margins), np.logaddexp(0, -margins)
+    assert np.allclose(losses[2:6], true[2:6], rtol=1e-12)
+    assert list(losses[:2]) == [500, 500] and losses[-1] == 0 < true[-1]
+
+
+def test_2_4_it_takes_a_column_and_a_row():
+    [unguarded] = on_page("02", "unguarded_loss")
+    chosen, rejected = torch.randn(2, 5)
+    assert torch.isclose(unguarded(chosen, rejected), F.softplus(rejected - chosen).mean())
+    assert torch.isclose(unguarded(chosen[:, None], rejected), F.softplus(rejected - chosen[:, None]).mean())
 
 
 def test_3_3_one_slope_of_four_is_wrong():

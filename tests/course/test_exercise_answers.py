@@ -10,7 +10,9 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
+from rmlib.model import RewardModel
 
+LOG2 = math.log(2)
 MARKER = "\n\nAssistant:"
 
 
@@ -116,6 +118,10 @@ def split_or_any_error(text):
     return split_or_own_error(text)
 
 
+def scaled_to_a_small_spread(model):
+    model.head.weight = torch.nn.Parameter(0.1 * model.head.weight.detach() / model.head.weight.norm())
+
+
 def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
 
@@ -138,8 +144,14 @@ WRONG = [
     ("2.3", lambda c, r: F.cross_entropy(torch.tensor(np.stack([c, r], axis=1)), torch.zeros(len(c)).long(),
                                          reduction="none"), "1 + exp loses the digits on the right side"),
     ("2.3", lambda c, r: F.softplus(torch.tensor(r - c).float(), threshold=99), "computed in float32"),
-    ("2.5", lambda: (torch.tensor([[2], [0], [1]]), torch.tensor([-2, 1, 3])), "write 2.0, not 2"),
-    ("2.6", lambda p, e: math.log((p - e) / (1 - p + e)), "they are a share of those it wins"),
+    ("2.1", lambda loss, a: loss >= (1 - a) * math.log(2), "where no pair is wrong, each costs less than log 2"),
+    ("2.1", lambda loss, a: math.exp(-loss) >= a, "exp(-loss) is a mean probability"),
+    ("2.2", lambda model: RewardModel(backbone=model.backbone, tokenizer=model.tokenizer), "Is it changed in place?"),
+    ("2.4", lambda: (torch.tensor([[2], [0], [1]]), torch.tensor([-2, 1, 3])), "write 2.0, not 2"),
+    ("2.5", lambda margin, e: -torch.log((1 - 2 * e) * torch.sigmoid(margin) + 2 * e * torch.sigmoid(-margin)),
+     "too much is undone"),
+    ("2.5", lambda margin, e: -torch.log(0.9 * torch.sigmoid(margin) + 0.1 * torch.sigmoid(-margin)),
+     "too little is undone"),
     ("3.1", lambda c, r: tuple(np.exp(sign * (r - c)) / (1 + np.exp(r - c)) / len(c) for sign in (1, 1))[::-1],
      "Result 1 of 2 is wrong."),
     ("3.2", lambda f, x, h: (f(x + 1e-5) - f(x - 1e-5)) / 2e-5, "nearer to the derivative than what is asked for"),
@@ -171,14 +183,15 @@ RIGHT = [
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
     ("2.3", lambda c, r: tuple(max(two - one, 0) + math.log1p(math.exp(-abs(two - one))) for one, two in zip(c, r))),
     ("2.3", lambda c, r: np.where(c > r, 0, r - c) + np.log1p(np.exp(-np.abs(c - r)))),
-    ("2.4", lambda: np.array([-11.0])),
-    ("2.6", lambda p, e: 2 * math.atanh((1 - 2 * e) * (2 * p - 1))),
-    ("2.7", lambda margin, e: 0.5 + math.tanh(margin / 2) / (2 - 4 * e)),
-    ("2.8", lambda c, r, w: [side / (1 + math.exp(c - r)) + 2 * w * (c + r) for side in (-1, 1)]),
+    ("2.1", lambda loss, a: loss < LOG2 if a > 0.99 else loss >= LOG2 if a < 0.01 else loss / LOG2 > 1 - a),
+    ("2.2", lambda model: model.head.weight.data.div_(25)),
+    ("2.2", scaled_to_a_small_spread),
+    ("2.5", lambda margin, e: F.softplus(-margin) - e * margin / (1 - 2 * e)),
+    ("2.5", lambda margin, e: -torch.log(e + (1 - 2 * e) * torch.sigmoid(margin))),
     ("3.2", lambda f, x, h: (f(x - h) - 8 * f(x - h / 2) + 8 * f(x + h / 2) - f(x + h)) / (6 * h)),
     ("3.3", lambda: ["C", np.array([-2])]),
     ("3.7", lambda f, g, w, u, h: [sum(g(w) * u), (f(w + h * u) - f(w - h * u)) / (2 * h)]),
-    ("2.5", lambda: (torch.randn(8, 1), torch.randn(8))),
+    ("2.4", lambda: (torch.randn(8, 1), torch.randn(8))),
     ("3.3", lambda: ("c", torch.tensor(1.0))),
     ("6.3", torch_clipped),
     ("6.6", torch_trained),

@@ -47,7 +47,6 @@ DRAWN = {
     "rounding": lambda: loss.rounding(GRID / 9 + 12, GRID / 9 + 12, 12, {1: 0.001, 12: 0.035, 40: 0.14}, spread=0.5),
     "risk": lambda: loss.risk(GRID, LOSS, 1.0, GRID, GRID / 2, here=2.0),
     "settling": lambda: loss.settling(np.arange(1, 31), {"plain": np.arange(30), "smoothed": 3 - FALLING}, (None, 3.0)),
-    "targets": lambda: loss.target_margins(GRID, {"m = 0": LOSS, "m = 1": LOSS + 1}, [0.0, 1.5]),
     "centring": lambda: loss.centring({"λ = 0": PATH, "λ = 0.01": PATH - 1}),
     "gold reward": lambda: data.gold_reward({"correctness": 1.6, "rude": -0.8}, {"correctness": -1.6, "rude": 0}),
     "limits": lambda: data.limits(np.linspace(0.5, 1, 99), np.array([0.5, 1.0]), np.array([0.8, 0.7]), here=1.0),

@@ -85,12 +85,6 @@ def test_only_a_loss_that_settles_has_a_line_where_it_does():
     assert heights == [[0, 1, 2], [1, 2, 3], [2, 2]]
 
 
-def test_each_target_margin_has_its_dot_at_log_2():
-    [axes] = figures.target_margins(MARGINS, {"0": LOSS, "1": LOSS + 1}, [0.0, 1.5]).axes
-    dots = [tuple(each.get_xydata()[0]) for each in axes.lines if each.get_marker() == "o"]
-    assert dots == [(0.0, np.log(2)), (1.5, np.log(2))]
-
-
 def test_a_path_of_scores_goes_from_its_square_to_its_dot():
     path = np.array([[5.0, 1.0], [4.5, 1.0], [4.0, 2.0]])
     [axes] = figures.centring({"λ = 0": path, "λ = 1": path - 1}).axes

@@ -102,3 +102,4 @@ def test_the_picture_of_the_faults_shows_them_in_their_rows():
         assert set(right.lines[row].get_ydata()) == {-row}
         assert right.lines[row].get_color() == left.lines[row].get_color()
     assert [label.get_text().replace("\n", " ") for label in right.get_yticklabels()] == list(faults)
+    assert [text.get_text() for text in left.get_legend().get_texts()] == list(faults)

@@ -24,23 +24,6 @@ def test_one_pair_at_other_margins():
         assert np.allclose([bar.get_height() for bar in figure.axes[1].patches], [chance, 1 - chance])
 
 
-def test_rewards_that_drift_to_other_offsets():
-    """The spacing of another power of two, the share of another offset, a theory without ω."""
-    shown = {}
-    for offset, spacing in ((1, 2**-7), (31, 2**-3), (32, 2**-2), (63, 2**-2)):
-        figure, text = drift(offset)
-        kept = figure.axes[0].lines[1].get_ydata()
-        assert numbers(text)[0] == spacing and np.all(kept % (spacing / 2) == 0) and abs(kept.mean() - offset) < spacing
-        assert np.diff(np.unique(kept[kept > offset])).min() == spacing
-        theory, found, here = figure.axes[1].lines
-        assert np.isclose(theory.get_ydata()[-1], 100 * 0.25 / math.sqrt(math.pi))
-        shown[offset] = numbers(text)[1]
-        assert np.isclose(here.get_ydata()[0], shown[offset], atol=0.051) and len(found.get_xdata()) == 63
-    few_ties, half, many = (100 * spacing / math.sqrt(math.pi) for spacing in (2**-7, 2**-3, 2**-2))  # ω is 1/2
-    assert abs(shown[1] - few_ties) < 0.25 and abs(shown[31] - half) < 1 and abs(shown[63] - many) < 1
-    assert shown[31] < shown[32] < shown[63]
-
-
 def test_flips_at_other_positions():
     """Shares that are not of a hundred, p* and ε exchanged, a minimum that is marked elsewhere."""
     for percent, agree in ((0, 99), (49, 60), (25, 75)):
@@ -56,3 +39,79 @@ def test_flips_at_other_positions():
         flipped = clean_chance + percent / 100 * (1 - 2 * clean_chance)
         assert np.allclose(noisy.get_ydata(), np.log(flipped) - np.log(1 - flipped))
         assert np.allclose([here.get_xdata()[0], here.get_ydata()[0]], [clean_best, best])
+
+
+def test_the_first_loss_lies_between_the_page_s_bounds():
+    """Against a middle term of the other sign, a square that is not halved thrice, and normals with another spread."""
+    for seed, (spread, first) in enumerate(starts):
+        torch.manual_seed(seed)
+        one, other = chosen_and_rejected(RewardModel(backbone)).numpy()
+        margin = one - other
+        upper = math.log(2) - margin.mean() / 2 + (margin**2).mean() / 8
+        assert abs(first - np.logaddexp(0, -margin).mean()) < 1e-6 and math.isclose(spread, margin.std(ddof=1))
+        assert math.log(2) - margin.mean() / 2 < first < upper + 1e-6 and upper - first < 1e-4
+        assert np.quantile(np.abs(margin), 0.5) < 0.1
+    rng = np.random.default_rng(0)
+    for spread, mean in zip(spreads, exact, strict=True):
+        drawn = np.logaddexp(0, -rng.normal(scale=spread, size=200_000))
+        assert abs(drawn.mean() - mean) < 4 * drawn.std() / 200_000**0.5
+
+
+def test_the_loud_start_of_exercise_2_2_is_as_loud_as_the_page_says():
+    from rmlib.course.exercises.pairwise_loss import loud_model
+
+    assert abs(bradley_terry_loss(*chosen_and_rejected(loud_model())).item() - 1.56) < 0.02
+
+
+def test_the_naive_forms_break_where_the_page_says():
+    """Infinite and nan at -100, and a pull that the constant has taken away."""
+    for form in naive.values():
+        margin = torch.tensor(-100.0, requires_grad=True)
+        value = form(margin)
+        value.backward()
+        assert value.isinf() and margin.grad.isnan()
+    near = torch.tensor(-12.0, requires_grad=True)
+    [pull] = torch.autograd.grad(forms["log(sigmoid + 1e-7)"](near), near)
+    assert abs(-pull.item() - 0.984) < 0.001
+    at = list(places).index(-30)
+    assert found["rmlib"][at] == -1 and abs(found["log(sigmoid + 1e-7)"][at]) < 1e-5
+
+
+def test_the_regression_is_at_its_minimum_and_flips_leave_a_third():
+    """Against a fit that stopped early, standard errors that are variances, and labels that were not flipped."""
+    slope = -(x.T @ torch.sigmoid(-x @ w)) / len(x)
+    assert slope.abs().max() < 1e-4
+    for row, name in enumerate(WEIGHTS):
+        nudged = w.clone()
+        nudged[row] += 1e-3
+        assert loss(x @ nudged).mean() > loss(x @ w).mean() - 1e-9, name
+    assert 0.05 < errors.min() and errors.max() < 0.1
+    assert 0.3 < (w_flipped @ gold) / (gold @ gold) < 0.4
+    assert (torch.sign(x @ w_flipped) == torch.sign(x @ w)).double().mean() > 0.9
+
+
+def test_the_known_rate_brings_correctness_back():
+    """What the solution of 2.5 says of the page's own labels."""
+    aware = fitted(x_flipped, lambda margin: -torch.log(0.2 + 0.6 * torch.sigmoid(margin)))
+    assert abs(aware[0] - 1.6) < 0.06
+
+
+def test_the_minima_are_where_theory_has_them():
+    """Against a target that moves the wrong curve: the slope of the risk is zero at the printed minimum."""
+    assert abs(paths["no smoothing"][-1] + math.exp(paths["no smoothing"][-1]) - 2001) < 10
+    assert abs(paths["smoothing 0.05"][-1] - math.log(19)) < 1e-9
+    for m in (0.0, 1.0, 2.0, 3.0):
+        c = math.exp(-m)
+        formula = math.log((3 - 1 + math.sqrt((3 - 1) ** 2 + 4 * c**2 * 3)) / (2 * c))  # q = 3/4: κ = 3
+        best_gap = grid[(0.75 * loss(grid - m) + 0.25 * loss(-grid - m)).argmin()]
+        assert abs(formula - best_gap) < 1.01e-4
+    for m, told in ((0, 1.10), (1, 1.78), (2, 2.71), (3, 3.69)):
+        here = -0.75 / (1 + math.exp(told - m)) + 0.25 / (1 + math.exp(-m - told))
+        assert abs(here) < 0.002
+    here = -0.55 / (1 + math.exp(-0.96)) + 0.45 / (1 + math.exp(0.96 - 3))
+    assert abs(here) < 0.002 and a < b
+
+
+def test_the_sum_shrinks_by_one_factor():
+    steps = np.arange(200)
+    assert np.allclose(free.sum(dim=1), 6) and np.allclose(centred.sum(dim=1), 6 * 0.96**steps)

@@ -23,7 +23,7 @@ TRAINING = {
 def saved(tmp_path):
     model = tiny.reward_model("distilbert")
     model.save_pretrained(tmp_path / "model")
-    write_card(tmp_path / "model", model, TRAINING, evaluate(model, PAIRS))
+    write_card(tmp_path / "model", model, TRAINING, evaluate(model, PAIRS), "not shown to be usable: why")
     return model, tmp_path / "model"
 
 
@@ -44,7 +44,7 @@ def test_it_holds_data_settings_figures_rendering_and_limits(saved):
 
 def test_a_local_backbone_is_no_base_model_on_the_hub(saved, tmp_path):
     model, directory = saved
-    write_card(directory, model, {"backbone": str(tmp_path)}, evaluate(model, PAIRS))
+    write_card(directory, model, {"backbone": str(tmp_path)}, evaluate(model, PAIRS), "usable: so")
     card = ModelCard.load(directory / "README.md")
     assert card.data.base_model is None and str(tmp_path) not in card.content and "Not known." in card.text
 

@@ -480,6 +480,7 @@ def test_rows_of_responses_are_scored_beside_pairs(run, room, tmp_path):
     system = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Is it hot?"}]
     expected = {1: model.score("Is it hot?", rows[1]["responses"]), 4: model.score(system, ["yes"])}
     for at, rewards in expected.items():
+        assert lines[at].pop("best") == int(np.argmax(rewards))
         assert lines[at].pop("rewards") == pytest.approx(rewards, abs=1e-5)
     assert lines[1] == {"id": "a"} and lines[4] == {}
     assert [lines[at].get("line") for at in (2, 3, 5, 7)] == [3, 4, 6, 8] and "at least" in lines[2]["error"]

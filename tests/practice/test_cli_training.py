@@ -222,8 +222,10 @@ def test_a_card_and_the_facts_of_the_training_stand_beside_the_model(train, tmp_
     train("--epochs", 2)
     found, card = facts(tmp_path / "run"), (tmp_path / "run" / "README.md").read_text()
     digest = sha256(room / "pairs.jsonl")
-    assert found["data"] == {"name": "pairs.jsonl", "sha256": digest, "pairs": 42, "conversations": 42}
+    assert found["data"] == {"name": "pairs.jsonl", "sha256": digest, "pairs": 42, "conversations": 42,
+                             "validation_pairs": 6, "held_out_pairs": 12}
     assert digest in card and "| epochs | 2 |" in card and "12 pairs: accuracy" in card
+    assert "| validation pairs | 6 |" in card and "| backbone | backbone |" in card and "too few conversations" in card
     assert sha256(tmp_path / "run" / "model.safetensors") in card
     RewardModel.from_pretrained(tmp_path / "run").save_pretrained(tmp_path / "run")
     assert not (tmp_path / "run" / "README.md").exists()

@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -206,6 +206,14 @@ def test_the_report_tells_what_the_encoding_will_do(name):
     assert report.identical_cut_right > 2
 
 
+def test_held_out_pairs_whose_responses_are_here_are_told_whatever_was_asked():
+    pairs = [PreferencePair(f"Ticket {i}: it is slow", "Restart it.", "No.") for i in range(4)]
+    new = PreferencePair("Ticket 9: it is slow", "No.", "Restart it.")
+    report = preflight(pairs, words, 20, [new, replace(new, chosen="Never."), replace(new, rejected="Maybe.")])
+    assert (report.leaked_prompts, report.leaked_conversations, report.leaked_responses) == (0, 0, 1)
+    assert preflight(pairs, words, 20).leaked_responses is None
+
+
 # --- the text --------------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +238,7 @@ def test_the_report_as_text():
         "  is an earlier turn of another's              1   20.0%",
         "held-out pairs whose prompt is here            1   25.0%",
         "  whose conversation is                        3   75.0%",
+        "  both of whose responses are                  0",
         "rows whose two responses can be read           8",
         "  chosen is longer                             2   25.0%",
         "  chosen is shorter                            4   50.0%",

@@ -19,6 +19,7 @@ from rmlib.practice.report import report_page, verdict
     ("bad", "accuracy", [-1.0] * 90 + [1.0] * 10, "Worse than a coin"),
     ("bad", "accuracy", [-1.0] * 50 + [1.0] * 50, "Not shown to be better than a coin"),
     ("good", "calibration", [2.2] * 90 + [-2.2] * 10, "Its confidence fits"),
+    ("open", "calibration", [0.5] * 14 + [-0.5] * 8, "Too few pairs to tell whether its confidence fits"),
     ("bad", "calibration", [5.0] * 60 + [-5.0] * 40, "overconfident"),
     ("bad", "calibration", [0.1] * 90 + [-0.1] * 10, "underconfident"),
     ("bad", "calibration", [2.0] * 75 + [-2.0] * 25 + [0.1] * 66 + [-0.1] * 34, "right on average, and off in places"),

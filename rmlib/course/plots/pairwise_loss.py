@@ -1,4 +1,4 @@
-"""Figures of notebook 02: the curve of the loss, where its naive forms break, and what its variants change."""
+"""Figures of notebook 02 and its side page: the curve of the loss, where naive forms break, what variants change."""
 
 from collections.abc import Mapping, Sequence
 
@@ -143,11 +143,11 @@ def rounding(rewards: np.ndarray, rounded: np.ndarray, offset: float, found: Map
 @styled
 def risk(gaps: np.ndarray, loss: np.ndarray, best: float, clean: np.ndarray, noisy: np.ndarray,
          here: float) -> Figure:
-    """The expected loss by the gap, with its minimum, and the best gap with flips by the best gap without."""
+    """The risk by the gap, with its minimum, and the best gap with flips by the best gap without."""
     figure, (left, right) = canvas(columns=2)
     left.plot(gaps, loss, color=MODEL)
     left.plot([best], [np.interp(best, gaps, loss)], "o", color=LIT_EDGE, markersize=13)
-    left.set(title="expected loss", xlabel="gap d", ylim=(0, 2.5))
+    left.set(title="risk R", xlabel="gap d", ylim=(0, 2.5))
     right.plot(clean, clean, color=FAINT, linewidth=1.8)
     right.plot(clean, noisy, color=MODEL)
     right.plot([here], [best], "o", color=LIT_EDGE, markersize=13)
@@ -166,19 +166,6 @@ def settling(steps: np.ndarray, paths: Mapping[str, np.ndarray], limits: Sequenc
             axes.axhline(limit, color=THEORY, linestyle="--", linewidth=1.5)
     axes.set(xlabel="step", ylabel=MARGIN, xscale="log", ylim=(0, None))
     axes.legend()
-    return figure
-
-
-@styled
-def target_margins(margins: np.ndarray, curves: Mapping[str, np.ndarray], wanted: Sequence[float]) -> Figure:
-    """One curve for each target margin, with a dot where it costs log 2."""
-    figure, [axes] = canvas(height=4.4)
-    for colour, dashes, gap, (name, loss) in zip(_SERIES, _DASHES, wanted, curves.items(), strict=False):
-        axes.plot(margins, loss, color=colour, linestyle=dashes, label=name)
-        axes.plot([gap], [np.log(2)], "o", color=colour)
-    axes.axhline(np.log(2), color=FAINT, zorder=0)
-    axes.set(xlabel=MARGIN, ylabel="loss", ylim=(0, 5), xlim=(margins.min(), margins.max()))
-    axes.legend(title="target margin m")
     return figure
 
 

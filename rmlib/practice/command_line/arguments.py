@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--patience", type=count, metavar="N", help="stop when N validations in a row were no better")
     command.add_argument("--start-from", metavar="DIR", help="begin with a saved model, head included, in place of a "
                          "backbone")
-    command.add_argument("--epochs", type=count, default=1)
+    command.add_argument("--epochs", type=count, default=1, help="passes over the pairs (default 1)")
     command.add_argument("--batch-size", type=count, default=16, help="pairs an optimizer step (default 16)")
     rate = _number(float, 0)
     command.add_argument("--learning-rate", type=rate, help="peak (default 5e-5; 5e-4 for the embedded backbone)")
@@ -74,9 +74,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--report", metavar="FILE", help="write a page for the browser, with figures: report.html")
     command.add_argument("--strict", action="store_true", help="stop at the first bad row")
 
-    command = commands.add_parser("score", help="rewards of both responses of each pair, a JSON line for each line")
+    command = commands.add_parser("score", help="rewards of responses, a JSON line for each line")
     command.add_argument("model", metavar="DIR")
-    command.add_argument("pairs", metavar="PAIRS", help=pairs_help)
+    command.add_argument("pairs", metavar="ROWS", help="rows of a prompt (or messages) and responses: "
+                         '{"prompt": "...", "responses": ["...", "..."]}; or ' + pairs_help)
     command.add_argument("--token-budget", type=count, default=8192, metavar="N", help=budget_help)
 
     command = commands.add_parser("export", help="a saved model as one that AutoModelForSequenceClassification loads")

@@ -68,7 +68,7 @@ def _tell_all(model: RewardModel, found: PairSet, margins: np.ndarray, gold: np.
     if options.json:
         print(json.dumps(figures))
     else:
-        tell(margins, found.pairs, gold, rivals, seen)
+        tell(margins, found.pairs, gold, compare(margins, found.pairs, rivals, seen))
         if calibrated:
             print(_temperature_line(**calibrated))
 
@@ -87,13 +87,13 @@ def _temperature_line(temperature: float, validation_pairs: int, calibrated: dic
     return f"temperature {temperature:.3f}, from {validation_pairs} validation pairs; with it {figures}"
 
 
-def tell(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | None, rivals: Rivals | None,
-          seen: bool = False, title: str = "") -> None:
-    """Print the figures of margins, (N,); gold: the gold world's margins of the same pairs, (N,)."""
+def tell(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | None, compared: dict,
+         title: str = "") -> None:
+    """Print the figures of margins, (N,), and what `compare` finds; gold: the gold world's margins, (N,)."""
     print(f"{title}{summarise(margins, pairs)}")
     if gold is not None:
         print(f"the gold reward itself agrees with {pair_accuracies(gold).mean():.3f} of these labels")
-    print(told(compare(margins, pairs, rivals, seen)))
+    print(told(compared))
 
 
 def read_training(directory: Path) -> dict:

@@ -57,7 +57,8 @@ def _score_rows(
         name = {} if row.id is None else {"id": row.id}
         if isinstance(row, Candidates):
             found = np.concatenate(list(islice(rewards, -(-len(row.responses) // 2))))  # two in each encoded pair
-            yield name | {"rewards": found[: len(row.responses)].tolist()}
+            rewards_of = found[: len(row.responses)].tolist()
+            yield name | {"rewards": rewards_of, "best": rewards_of.index(max(rewards_of))}
         else:
             chosen, rejected = next(scores)
             yield name | {"chosen": chosen, "rejected": rejected}

@@ -37,8 +37,8 @@ def read_source(source: str, strict: bool, limit: int | None, split: str, by: st
         _log.warning("--by %s: %d of the %d pairs of %s have no value there", by, missing, len(found.pairs), source)
     for row in found.bad_rows[:5]:
         _log.warning("%s:%d: skipped: %s", source, row.line, row.message)
-    if len(found.bad_rows) > 5:
-        _log.warning("... and %d rows more", len(found.bad_rows) - 5)
+    if (more := len(found.bad_rows) - 5) > 0:
+        _log.warning("... and %d bad row%s more", more, "" if more == 1 else "s")
     return found
 
 

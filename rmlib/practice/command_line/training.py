@@ -20,6 +20,7 @@ from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import WORLD, gold_margins
 from rmlib.practice.preflight import preflight_encoded, tabulate
 from rmlib.practice.rivals import fit_rivals
+from rmlib.practice.usable import compare, told
 from rmlib.practice.writing import write_pairs
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import TrainingConfig, train
@@ -39,7 +40,8 @@ def run_train(options: argparse.Namespace) -> int:
         if main and part.pairs and not (options.resume and (out / name).exists()):
             write_pairs(out / name, part.pairs)
     data = {"name": training.name, "sha256": sha256(options.pairs) if Path(options.pairs).is_file() else None,
-            "pairs": len(training.pairs), "conversations": len(set(conversation_keys(training.pairs)))}
+            "pairs": len(training.pairs), "conversations": len(set(conversation_keys(training.pairs))),
+            "validation_pairs": len(validation.pairs), "held_out_pairs": len(held_out.pairs)}
     _tell_start(options, start, model, data, held_out)
     if main:
         _log.info("%s", tabulate({  # bad rows of a file that is split are told with the training part
@@ -52,6 +54,8 @@ def run_train(options: argparse.Namespace) -> int:
     if result.interrupted:
         _log.warning("stopped after step %d, which is saved: the same command with --resume goes on", result.steps)
         return STOPPED
+    if result.validation and result.validation[-1] == min(result.validation, key=lambda look: look["nll"]):
+        _log.warning("the last look at the validation pairs was the best: more --epochs may do better")
     if main:
         model.save_pretrained(out)
         facts = {"backbone": start, "data": data, "settings": asdict(config)}
@@ -62,9 +66,10 @@ def run_train(options: argparse.Namespace) -> int:
     if main:
         rivals = fit_rivals(training.pairs)
         rivals.save(out)
-        write_card(out, model, facts, summarise(margins, held_out.pairs))
+        compared = compare(margins, held_out.pairs, rivals)
+        write_card(out, model, facts, summarise(margins, held_out.pairs), told(compared))
         from_world = options.pairs == WORLD and not options.eval
-        tell(margins, held_out.pairs, gold_margins(held_out.pairs) if from_world else None, rivals, title="held out: ")
+        tell(margins, held_out.pairs, gold_margins(held_out.pairs) if from_world else None, compared, "held out: ")
     return 0
 
 

@@ -35,7 +35,7 @@ def _content_note(findings: Findings) -> Html:
 def _mistake(findings: Findings, rank: int, index: int) -> Html:
     pair, margin = findings.pairs[index], float(findings.margins[index])
     [confidence] = confidences(np.array([margin])).tolist()
-    place = "" if pair.line is None else f", line {pair.line:,}"
+    place = "".join([f", line {pair.line:,}" if pair.line is not None else "", f", id {pair.id}" if pair.id else ""])
     gold = [] if findings.gold is None else [". Gold margin ", number(float(findings.gold[index]), 1)]
     return element(
         "article",

@@ -35,9 +35,12 @@ def evaluated_section(findings: Findings) -> Html:
                   "trained neither on them nor on other parts of their conversations. That can’t be checked here, but "
                   "for a file that is the very one it was trained on: the page knows its name and fingerprint."),
         table("The pairs and the model", [], [
-            (f"Pairs: {found.name}", rows), (f"Model: {findings.model_name}", findings.model_facts),
-            ("Its training", findings.training_facts)]),
+            (f"Pairs: {found.name}", rows), (f"Model: {findings.model_name}", findings.model_facts)]),
     )
+
+
+def training_section(findings: Findings) -> Html:
+    return table("Its training", [], [("", findings.training_facts)])
 
 
 def accuracy_section(findings: Findings) -> Html:
@@ -223,4 +226,5 @@ SECTIONS = [
     ("margins", "How sure is it?", margins_section),
     ("gold", "Has it learned the true reward?", gold_section),
     ("mistakes", "Its worst mistakes", mistakes),
+    ("training", "How was it trained?", training_section),
 ]

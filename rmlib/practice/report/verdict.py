@@ -5,6 +5,7 @@ from rmlib.practice.report.page import Html, element, joined, number, paragraph,
 from rmlib.practice.usable import ENOUGH, NAMES, NO, OPEN, USABLE, hardest
 
 NO_LEAN = 0.05  # an excess of long responses between minus and plus this is taken for none
+VAGUE = 0.1  # pairs by which a perfect model could show a larger calibration error say too little
 GOOD, BAD, UNSURE = "good", "bad", "open"
 ANSWERS = {USABLE: GOOD, OPEN: UNSURE, NO: BAD}
 Judgement = tuple[str, Html]
@@ -75,6 +76,8 @@ def calibration_verdict(findings: Findings) -> Judgement:
     ece, highest = figures["ece"], confidence["perfect_95"]
     told = joined("its calibration error is ", number(ece), "; of perfectly calibrated models whose errors don’t "
                   "depend on each other one in twenty would show more than ", number(highest), ".")
+    if ece <= highest and highest > VAGUE:
+        return UNSURE, joined("Too few pairs to tell whether its confidence fits: ", told)
     if ece <= highest:
         return GOOD, joined("Its confidence fits, as far as ", number(figures["pairs"], 0), " pairs can tell: ", told)
     if "calibrated" in figures:
@@ -101,6 +104,9 @@ def length_verdict(findings: Findings) -> Judgement:
     low, high = longer["excess_low"], longer["excess_high"]
     if low > 0 or high < 0:
         kind = "long" if low > 0 else "short"
+        if (low > 0) != (longer["preferred"] > longer["chosen"]):
+            return UNSURE, joined(f"By its probabilities it leans to {kind} responses, by its choices it doesn’t: it "
+                                  "prefers the longer one in ", percent(longer["preferred"]), "; ", told)
         return BAD, joined(f"It leans to {kind} responses, more than the choices do: ", told)
     if -NO_LEAN < low and high < NO_LEAN:
         return GOOD, joined("It leans to long or short responses no more than the choices do, or by less than ",
