@@ -53,10 +53,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def atomic_write_text(path: str | os.PathLike, text: str) -> None:
-    """Write `text` as UTF-8, line ends untouched; at every moment `path` holds the old text or the new, whole.
-
-    Raises ValueError where `path` is a directory. One writer at a time for each path.
-    """
+    """Write `text` as UTF-8, line ends untouched, by `atomic_file`: whole, or not at all."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(text.encode())
 

@@ -4,22 +4,17 @@ The plain forms a row may have are told in `rows.py`; `rmlib.practice.forms` rea
 PreferencePair, one BadRow that says why it can't be used, or one LeftOut.
 """
 
-import json
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rmlib.files import atomic_write_text, read_lines
+from rmlib.files import read_lines
 from rmlib.pairs.pair import BadRow, LeftOut, PreferencePair, RowError
 from rmlib.pairs.rows import ignored_keys, parse, read_row
-from rmlib.pairs.turns import ROLE_OF
 
-# What `rmlib.practice.forms` may take for the mark of a turn.
-MARKS = re.compile(rf"<\||<start_of_turn>|<extra_id|\[INST\]|(?i:{'|'.join(ROLE_OF)}):")
 Source = str | os.PathLike | Iterable[Mapping[str, Any]]
 Item = PreferencePair | BadRow | LeftOut
 
@@ -56,7 +51,7 @@ def read_pairs(source: Source, *, strict: bool = False, limit: int | None = None
     Raises what `iter_rows` raises, and ValueError where no row is good or, if `strict`, at the first bad one.
     """
     ignored: Counter[str] = Counter()
-    return account(iter_rows(source, ignored), name_of(source), ignored, strict, limit)
+    return account(iter_rows(source, ignored), source, ignored, strict, limit)
 
 
 def iter_rows(source: Source, ignored: Counter[str] | None = None) -> Iterator[Item]:
@@ -83,10 +78,11 @@ def iter_rows(source: Source, ignored: Counter[str] | None = None) -> Iterator[I
             yield BadRow(line, fault.reason, str(fault), fault.responses)
 
 
-def account(items: Iterable[Item], where: str, ignored: Counter[str], strict: bool, limit: int | None) -> PairSet:
-    """All items, or as many as hold `limit` pairs. Raises as `read_pairs` does; `where` names the source."""
+def account(items: Iterable[Item], source: Any, ignored: Counter[str], strict: bool, limit: int | None) -> PairSet:
+    """All items of a source, or as many as hold `limit` pairs. Raises as `read_pairs` does."""
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
+    where = os.fspath(source) if isinstance(source, str | os.PathLike) else "rows"
     found = PairSet(pairs=[], bad_rows=[], left_out=[], name=Path(where).name, ignored=ignored)
     shelves: dict[type, list] = {PreferencePair: found.pairs, BadRow: found.bad_rows, LeftOut: found.left_out}
     for item in items:
@@ -101,49 +97,16 @@ def account(items: Iterable[Item], where: str, ignored: Counter[str], strict: bo
     return found
 
 
-def name_of(source: Source) -> str:
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else "rows"
-
-
-def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> None:
-    """Write JSON lines that `read_pairs` reads back as the same pairs, their responses stripped.
-
-    The file is whole or untouched.
-    """
-    atomic_write_text(path, "".join(json.dumps(_row(pair), ensure_ascii=False) + "\n" for pair in pairs))
-
-
-def _row(pair: PreferencePair) -> dict[str, Any]:
-    """A row that is read as this pair: several turns as messages, one as text, and messages where text would not do."""
-    row: dict[str, Any] = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
-    if len(pair.turns) > 1 or MARKS.search(pair.prompt) or not _is_read_as(row, pair):
-        row["prompt"] = [{"role": role, "content": text} for role, text in pair.turns]
-    if MARKS.search(f"{pair.chosen} {pair.rejected}") or not _is_read_as(row, pair):
-        row |= {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
-    optional = {"margin": pair.target_margin, "id": pair.id, "subset": pair.subset}
-    return row | {key: value for key, value in optional.items() if value is not None}
-
-
-def _is_read_as(row: dict[str, Any], pair: PreferencePair) -> bool:
-    try:
-        found = read_row(row, 0)
-    except RowError:
-        return False
-    return found == replace(pair, target_margin=None, id=None, subset=None)
-
-
 def _tally(rows: list[BadRow] | list[LeftOut], fate: str) -> str:
     """How many rows there are, and for each reason how many, with the first three of their lines."""
     lines = defaultdict(list)
     for row in rows:
         lines[row.reason].append(row.line)
-    reasons = ", ".join(f"{reason} {len(at)} ({_places(at)})" for reason, at in lines.items())
-    return f"{_count(len(rows), 'row')} {fate}: {reasons}"
-
-
-def _places(lines: list[int]) -> str:
-    told = ", ".join(map(str, lines[:3])) + (", ..." if len(lines) > 3 else "")
-    return f"line{'' if len(lines) == 1 else 's'} {told}"
+    reasons = []
+    for reason, at in lines.items():
+        first = ", ".join(map(str, at[:3])) + (", ..." if len(at) > 3 else "")
+        reasons.append(f"{reason} {len(at)} (line{'' if len(at) == 1 else 's'} {first})")
+    return f"{_count(len(rows), 'row')} {fate}: {', '.join(reasons)}"
 
 
 def _count(number: int, noun: str) -> str:

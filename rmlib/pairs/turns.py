@@ -14,12 +14,11 @@ class Turn(NamedTuple):
 
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 MARKERS = {"user": HUMAN, "assistant": ASSISTANT, "system": "\n\nSystem:"}
-ROLES = {
-    "user": ("user", "human", "prompter", "instruction", "inst", "/sys"),
-    "assistant": ("assistant", "model", "gpt", "chatgpt", "ai", "bot", "response", "/inst"),
-    "system": ("system", "developer", "sys"),
+ROLE_OF = {
+    **dict.fromkeys(("user", "human", "prompter", "instruction", "inst", "/sys"), "user"),
+    **dict.fromkeys(("assistant", "model", "gpt", "chatgpt", "ai", "bot", "response", "/inst"), "assistant"),
+    **dict.fromkeys(("system", "developer", "sys"), "system"),
 }
-ROLE_OF = {name: role for role, names in ROLES.items() for name in names}
 MARKED = re.compile(r"(?:\A|\n\n)(?P<role>Human|Assistant|System):")
 OTHER_LABEL = re.compile(r"\n[^\S\n]*[^\s:]{1,20}:(?:\s|\Z)")
 

@@ -13,7 +13,7 @@ from typing import Any
 from rmlib.pairs import BadRow, PairSet, PreferencePair, Turn, read_prompt
 from rmlib.pairs.messages import check_context, messages, plain_value, text_of
 from rmlib.pairs.pair import RowError, demand, shown
-from rmlib.pairs.reading import Item, account, name_of
+from rmlib.pairs.reading import Item, account
 from rmlib.pairs.rows import OTHER_FORMS, ignored_keys, outcome_without_winner, parse, read_row
 from rmlib.practice.form_tables import COMPARISONS, LISTS, QUESTIONS, SYSTEM, is_number
 from rmlib.practice.row_sources import rows_of_file
@@ -31,7 +31,7 @@ def read(source: Any, *, strict: bool = False, limit: int | None = None, by: str
     be read to its end, where no row is good or, if `strict`, at the first bad one.
     """
     ignored: Counter[str] = Counter()
-    return account(iter_items(source, ignored, by), name_of(source), ignored, strict, limit)
+    return account(iter_items(source, ignored, by), source, ignored, strict, limit)
 
 
 def iter_items(source: Any, ignored: Counter[str] | None = None, by: str = "subset") -> Iterator[Item]:

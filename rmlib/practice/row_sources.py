@@ -48,15 +48,11 @@ def rows_of_file(source: str | os.PathLike) -> Iterable[tuple[int, Any]]:
             break
     if start[-1].lstrip().startswith(b"["):
         return enumerate(_array(name, b"".join(chain(start, lines))), start=1)
-    if _opens_object(start[-1]):
+    if start[-1].lstrip().startswith(b"{") and _whole(start[-1]) is None:  # an object begins, and goes on
         start += lines
         if isinstance(_whole(b"".join(start)), dict):
             raise ValueError(f"{name}: one object over several lines: give an array of rows, or one row on each line")
     return enumerate(chain(start, lines), start=1)
-
-
-def _opens_object(line: bytes) -> bool:
-    return line.lstrip().startswith(b"{") and _whole(line) is None
 
 
 def _whole(content: bytes) -> Any:

@@ -6,7 +6,7 @@ Figures are matplotlib.figure.Figure objects: no pyplot, so nothing is kept aliv
 
 import html
 import io
-from typing import Any
+from pathlib import Path
 
 import matplotlib
 from IPython.display import display
@@ -28,30 +28,8 @@ DPI = 100
 PIXELS_PER_DOT = 2  # drawn at twice the size it is shown at, so that type is sharp on fine screens and projectors
 SHORTEST_DESCRIPTION = 30
 
-FIGURE_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 15,
-    "axes.titlesize": 16,
-    "axes.labelsize": 15,
-    "xtick.labelsize": 14,
-    "ytick.labelsize": 14,
-    "legend.fontsize": 14,
-    "legend.frameon": False,
-    "lines.linewidth": 2.8,
-    "lines.markersize": 8,
-    "axes.linewidth": 1.2,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlepad": 12,
-    "axes.titlelocation": "left",
-    "figure.constrained_layout.w_pad": 0.15,
-    "figure.constrained_layout.h_pad": 0.1,
-    "figure.constrained_layout.wspace": 0.05,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "axes.facecolor": "white",
-    "mathtext.fontset": "dejavusans",
-}
+FIGURE_STYLE = matplotlib.rc_params_from_file(Path(__file__).parents[1] / "assets/figures.mplstyle",
+                                              use_default_template=False)
 styled = matplotlib.rc_context(FIGURE_STYLE)
 
 

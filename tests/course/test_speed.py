@@ -13,7 +13,7 @@ from training_parts import CONFIG, PAIRS, made_up_pairs, one_thread, run, save_b
 from rmlib.course import speed as module
 from rmlib.course.speed import Speed, measure_speed
 from rmlib.model import RewardModel
-from rmlib.pairs import write_pairs
+from rmlib.practice.writing import write_pairs
 
 NOTEBOOK = ROOT / "notebooks/06_training.ipynb"
 

@@ -33,10 +33,8 @@ from rmlib.course.world import World
 from rmlib.encoding import encode
 from rmlib.evaluation import evaluate
 from rmlib.model import RewardModel, score_pairs
-from rmlib.pairs import (
-    conversation_keys,
-    write_pairs,
-)
+from rmlib.pairs import conversation_keys
+from rmlib.practice.writing import write_pairs
 from rmlib.settings import EMBEDDED_BACKBONE
 from rmlib.training import train
 

@@ -164,8 +164,6 @@ def test_torch_is_loaded_where_it_is_used(code):
 def test_the_command_line_offers_what_the_core_takes():
     from rmlib.model import POOLINGS
     from rmlib.practice.command_line import arguments
-    from rmlib.rendering import RENDERINGS
     from rmlib.training import PRECISIONS
 
     assert (arguments._POOLINGS, arguments._PRECISIONS) == (POOLINGS, PRECISIONS)
-    assert arguments._RENDERINGS == RENDERINGS

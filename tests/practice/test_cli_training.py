@@ -15,10 +15,11 @@ from training_parts import made_up_pairs, save_backbone
 
 from rmlib.files import sha256
 from rmlib.model import RewardModel
-from rmlib.pairs import conversation_keys, read_pairs, write_pairs
+from rmlib.pairs import conversation_keys, read_pairs
 from rmlib.practice import command_line as cli
 from rmlib.practice.command_line import evaluating, scoring, sources, training
 from rmlib.practice.rivals import read_rivals
+from rmlib.practice.writing import write_pairs
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from rmlib.pairs import BadRow, LeftOut, PreferencePair, Turn, conversation_keys, read_pairs, write_pairs
+from rmlib.pairs import BadRow, LeftOut, PreferencePair, Turn, conversation_keys, read_pairs
 from rmlib.pairs.rows import parse
 from rmlib.practice import forms
 from rmlib.practice.row_sources import rows_of_file
+from rmlib.practice.writing import write_pairs
 
 SAMPLES = Path(__file__).parent / "forms"
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

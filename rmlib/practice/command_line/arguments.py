@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from rmlib.rendering import RENDERINGS
+
 # As in rmlib.model and rmlib.training, which would load torch: --help should not wait for it. A test holds them equal.
 _POOLINGS = ("auto", "cls", "mean", "last")
 _PRECISIONS = ("auto", "fp32", "bf16")
-_RENDERINGS = ("auto", "transcript", "template")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", required=True, metavar="DIR", help="where model, checkpoint and held-out rows go")
     command.add_argument("--backbone", metavar="NAME_OR_DIR", help="hub id or directory (default: see RMLIB_BACKBONE)")
     command.add_argument("--pooling", choices=_POOLINGS, default="auto")
-    command.add_argument("--rendering", choices=_RENDERINGS, default="auto",
+    command.add_argument("--rendering", choices=RENDERINGS, default="auto",
                          help="of conversations: in the tokenizer's chat template (the default where there is one), or "
                               "as marked text")
     command.add_argument("--eval", metavar="PAIRS", help="evaluate on these; default: hold out whole conversations")

@@ -4,10 +4,8 @@ import argparse
 import logging
 from dataclasses import replace
 
-from rmlib.model import RewardModel
 from rmlib.pairs import PairSet, PreferencePair, conversation_keys, split_by_conversation
 from rmlib.practice.command_line.sources import WORLD, read_source
-from rmlib.practice.preflight import preflight_encoded, tabulate
 
 _log = logging.getLogger("rmlib")
 VALIDATION_SHARE = 0.1
@@ -55,15 +53,6 @@ def _held_out(options: argparse.Namespace) -> tuple[PairSet, PairSet]:
     training, rest = split_by_conversation(found.pairs, options.held_out, options.seed)
     _log.info("held out: %d of %d pairs, in whole conversations", len(rest), len(found.pairs))
     return replace(found, pairs=training), PairSet(rest, bad_rows=[], left_out=[], name=found.name)
-
-
-def preflights(model: RewardModel, training: PairSet, held_out: PairSet) -> str:
-    """Both parts' preflight reports, counted by the model's own tokenizer; bad rows of a file that is split are told
-    with the training part."""
-    return tabulate({
-        "training": preflight_encoded(training, model.tokenizer, model.encoding, held_out),
-        "held out": preflight_encoded(held_out, model.tokenizer, model.encoding),
-    })
 
 
 def warn_of_shared(pairs: list[PreferencePair], others: list[PreferencePair], option: str, why: str) -> None:

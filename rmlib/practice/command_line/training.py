@@ -12,14 +12,16 @@ from accelerate.utils import set_seed
 from rmlib.evaluation import reward_margins, summarise
 from rmlib.files import atomic_write_text, sha256
 from rmlib.model import RewardModel, score_pairs_distributed
-from rmlib.pairs import PairSet, conversation_keys, read_pairs, write_pairs
+from rmlib.pairs import PairSet, conversation_keys, read_pairs
 from rmlib.practice.card import write_card
 from rmlib.practice.command_line.evaluating import TRAINING, read_training, tell
-from rmlib.practice.command_line.parts import preflights, training_data
+from rmlib.practice.command_line.parts import training_data
 from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import WORLD, gold_margins
+from rmlib.practice.preflight import preflight_encoded, tabulate
 from rmlib.practice.rivals import fit_rivals, hash_of_weights
 from rmlib.practice.usable import compare, told
+from rmlib.practice.writing import write_pairs
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import NEWEST, TrainingConfig, train
 
@@ -40,7 +42,9 @@ def run_train(options: argparse.Namespace) -> int:
             "validation_pairs": len(validation.pairs), "held_out_pairs": len(held_out.pairs)}
     _tell_start(options, start, model, data, held_out)
     if main:
-        _log.info("%s", preflights(model, training, held_out))
+        _log.info("%s", tabulate({  # bad rows of a file that is split are told with the training part
+            "training": preflight_encoded(training, model.tokenizer, model.encoding, held_out.pairs),
+            "held out": preflight_encoded(held_out, model.tokenizer, model.encoding)}))
     config = _config(options, start)
     with stop_on_signals() as should_stop:
         result = train(model, training.pairs, config, validation=validation.pairs, checkpoint_dir=out / "checkpoints",

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from real_parts import datasets_library, hh_file, require
 
-from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair, Turn, iter_rows, read_pairs, write_pairs
+from rmlib.pairs import BadRow, LeftOut, PairSet, PreferencePair, Turn, iter_rows, read_pairs
 from rmlib.pairs.pair import Reason
+from rmlib.practice.writing import write_pairs
 
 GOOD = {"prompt": "What is the capital of France?", "chosen": "Paris.", "rejected": "London."}
 GOOD_LINE = json.dumps(GOOD).encode()

@@ -28,8 +28,8 @@ from two_processes import BATCHES, gradients
 from rmlib.encoding import micro_batches
 from rmlib.evaluation import evaluate
 from rmlib.model import score_pairs
-from rmlib.pairs import write_pairs
 from rmlib.practice.command_line import main
+from rmlib.practice.writing import write_pairs
 from rmlib.training import Trainer, join_processes
 
 ENVIRONMENT = {

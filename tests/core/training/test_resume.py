@@ -20,7 +20,7 @@ from resume_parts import CONFIG, PAIRS, changed, checkpoint, parts, run
 from safetensors.torch import load_file
 from training_parts import made_up_pairs, one_thread, save_backbone, tiny_model  # noqa: F401
 
-from rmlib.pairs import write_pairs
+from rmlib.practice.writing import write_pairs
 from rmlib.training import NEWEST, Trainer, train
 from rmlib.training.checkpoints import RECORD
 
