@@ -5,14 +5,14 @@
     python benchmarks/over_optimisation.py pairs --json rmlib/assets/studies/direct.json
 
 The judges: the reward model that comes with the course ("shipped"), and models trained on 100 and on 500 pairs and on
-1,000 pairs of annotators who like length ("length-lover"), three seeds each, from the embedded backbone; "mean of 3" is
-the mean of the three of 500 pairs. `choices`: the gold reward of the best of n, exactly, over all ways to draw n of 256
-candidates, from the world's generator and from the policy; of the same candidates tilted by e^{r/β}; and a length
-penalty, chosen on other prompts. `policies`:
-RLOO from the policy that comes with the course, against each judge, with and without KL, three seeds: every 10 steps
-samples of 66 validation prompts are scored by the judge (standardised by its mean and deviation on the start's
-samples), by the gold reward, and by a check, a model of 500 other pairs. `pairs`: DPO on labelled pairs of the world,
-three seeds. A run that is already in the file is not run again. Seeds set the pairs that judges see, prompts, samples.
+1,000 pairs of annotators who like length ("length-lover"), three seeds each, from the embedded backbone; "mean of 3"
+is the mean of the three of 500 pairs. `choices`: the gold reward of the best of n, exactly, over all ways to draw n
+of 256 candidates, from the world's generator and from the policy; of the same candidates tilted by e^{r/β}; and a
+length penalty, chosen on other prompts. `policies`: RLOO from the policy that comes with the course, against each
+judge, with and without KL, three seeds, by small steps and by large ones: every 10 steps samples of 66 validation
+prompts are scored by the judge (standardised by its mean and deviation on the start's samples), by the gold reward,
+and by a check, a model of 500 other pairs. `pairs`: DPO on labelled pairs of the world, three seeds. A run that is
+already in the file is not run again. Seeds set the pairs that judges see, prompts, samples.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -33,6 +32,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from rmlib.course.optimised import Judge, measure, standardised, tilt
 from rmlib.course.policy import (
     Texts,
     chances_of_best,
@@ -53,13 +53,15 @@ from rmlib.training import TrainingConfig, train
 SIZES, CANDIDATES, SEEDS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 256, (0, 1, 2)
 TRAINED = {"100 pairs": (100, Annotator()), "500 pairs": (500, Annotator()),
            "length-lover": (1_000, Annotator(length_bias=2.0))}
-STEPS, EVERY, RATE, BETA = 120, 10, 5e-4, 0.1
-GRID = [(judge, beta, seed) for judge, beta in (("shipped", 0.0), ("shipped", BETA), ("500 pairs", 0.0),
-                                                ("mean of 3", 0.0), ("length-lover", 0.0)) for seed in SEEDS]
+EVERY, BETA = 10, 0.1
+SMALL, LARGE = (5e-4, 120), (3e-3, 40)  # learning rate and steps
+GRID = [(judge, beta, rate, steps, seed) for judge, beta, (rate, steps) in (
+    ("shipped", 0.0, SMALL), ("shipped", 0.0, LARGE), ("shipped", BETA, SMALL), ("shipped", BETA, LARGE),
+    ("length-lover", 0.0, (5e-4, 80)), ("500 pairs", 0.0, (5e-4, 80)), ("mean of 3", 0.0, (5e-4, 80)))
+    for seed in SEEDS]
 DPO = {"pairs": 1_024, "batch": 16, "beta": 0.1, "learning_rate": 2e-4}
 BETAS = (4.0, 2.0, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08)
 PENALTIES = (0.0, 0.02, 0.04, 0.08, 0.16)  # of the reward's deviation, for each token
-Judge = Callable[[Texts], Tensor]
 
 
 @cache
@@ -80,13 +82,6 @@ def models_of(kind: str, seed: int) -> tuple[RewardModel, ...]:
     if kind == "shipped":
         return (RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL),)
     return tuple(trained("500 pairs", each) for each in SEEDS) if kind == "mean of 3" else (trained(kind, seed),)
-
-
-def standardised(models: tuple[RewardModel, ...], start: Texts) -> Judge:
-    """The mean of the models' rewards, each less its mean on the start's samples, divided by its deviation there."""
-    scales = [(scores.mean(), scores.std()) for scores in (start.score(model) for model in models)]
-    return lambda texts: torch.stack([(texts.score(model) - mean) / std
-                                      for model, (mean, std) in zip(models, scales, strict=True)]).mean(0)
 
 
 def judge_rows() -> list[dict]:
@@ -154,7 +149,7 @@ def choices() -> Iterator[dict]:
                    "gold": [float(np.mean(each)) for each in by_prompt],
                    "right": [float(np.mean(each)) for each in picked(rewards, (correct == 1).double())],
                    "tokens": [float(np.mean(each)) for each in picked(rewards, tokens)],
-                   "tilt": [tilt(rewards, gold, beta) for beta in BETAS], "drop": interval(np.array(by_prompt))}
+                   "tilt": [tilted(rewards, gold, beta) for beta in BETAS], "drop": interval(np.array(by_prompt))}
             if kind == "length-lover":
                 best = max(PENALTIES, key=lambda penalty: float(
                     (chances_of_best(other - penalty * other_tokens, 64) * other_gold).sum(1).mean()))
@@ -163,11 +158,10 @@ def choices() -> Iterator[dict]:
             yield row
 
 
-def tilt(rewards: Tensor, gold: Tensor, beta: float) -> list[float]:
+def tilted(rewards: Tensor, gold: Tensor, beta: float) -> list[float]:
     """β, KL and gold reward of the candidates reweighted by e^{r/β}: means over prompts."""
-    log_weights = (rewards / beta).log_softmax(1)
-    kl = (log_weights.exp() * log_weights).sum(1) + math.log(rewards.shape[1])
-    return [beta, kl.mean().item(), (log_weights.exp() * gold).sum(1).mean().item()]
+    weights, kl = tilt(rewards, beta)
+    return [beta, kl, (weights * gold).sum(1).mean().item()]
 
 
 def interval(by_prompt: np.ndarray) -> list[float]:
@@ -188,30 +182,10 @@ def truths(world: World, prompts: list[str], words: list[list[str]], texts: Text
 # Learning
 
 
-def measure(policy, reference, tokenizer, judges: dict[str, Judge], step: int) -> dict:
-    """What samples of the policy to 66 validation prompts, two each, are worth, to judges and in truth."""
-    world = World()
-    prompts = world.prompts("validation")[::3]
-    texts = sample(policy, tokenizer, prompts, 2, seed=step)
-    words, asked = texts.responses(tokenizer), [prompt for prompt in prompts for _ in range(2)]
-    with torch.no_grad():
-        kl = log_probs(policy, texts) - log_probs(reference, texts)
-    features = [world.features(*each) for each in zip(asked, words)]
-    row = {"step": step, **{name: judge(texts).mean().item() for name, judge in judges.items()},
-           "gold": np.mean([world.reward(*each) for each in zip(asked, words)]), "kl": kl.mean().item(),
-           "right": np.mean([each["correctness"] == 1 for each in features]),
-           "wrong": np.mean([each["correctness"] == -1 for each in features]),
-           "hedging": np.mean([each["hedging"] for each in features]),
-           "tokens": texts.lengths.double().mean().item(),
-           "ended": ((texts.input_ids == tokenizer.sep_token_id).sum(1) == 2).double().mean().item()}
-    row = {name: value if name == "step" else round(float(value), 4) for name, value in row.items()}
-    return row | {"texts": [f"{asked[i]} {words[i]}" for i in (0, 40, 80, 120)]}
-
-
 def policies() -> Iterator[dict]:
-    """One row for each judge, β and seed."""
-    for kind, beta, seed in GRID:
-        yield {"judge": kind, "beta": beta, "seed": seed, "learning_rate": RATE, "steps": STEPS}
+    """One row for each judge, β, size of step and seed."""
+    for kind, beta, rate, steps, seed in GRID:
+        yield {"judge": kind, "beta": beta, "seed": seed, "learning_rate": rate, "steps": steps}
 
 
 def run_policy(row: dict) -> dict:

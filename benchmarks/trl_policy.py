@@ -5,8 +5,8 @@
 What changes for large models is the two paths, and where the trainer runs. It prints each step's mean reward, and how
 far TRL's advantages and its first gradient are from this course's own, on TRL's completions. Needs `make bench`.
 
-Prompts are of one length: TRL pads them on the left and gives the model no positions, and GPT-2 has absolute ones, so that
-of a padded prompt its log-probabilities would be another text's. Models with rotary positions don't mind.
+Prompts are of one length: TRL pads them on the left and gives the model no positions, and GPT-2 has absolute ones, so
+that the log-probabilities after a padded prompt would be others. Models with rotary positions do not mind.
 """
 
 from __future__ import annotations
