@@ -26,8 +26,11 @@ export OMP_WAIT_POLICY = PASSIVE
 # In a container one often is root, and JupyterLab then wants to be told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# Optional pages, beside the way.
+SIDE := $(wildcard notebooks/side/*.ipynb)
+
 .DEFAULT_GOAL := help
-.PHONY: help lab run reset test lint map test-real slides html bench gpu-parts gpu test-colab colab wheel pins clean
+.PHONY: help lab run reset test lint map test-real slides student pages html bench gpu-parts gpu test-colab colab wheel pins clean
 
 help:
 	@echo "make lab                     open the course in JupyterLab"
@@ -39,6 +42,8 @@ help:
 	@echo "make test-real               the tests that need a browser, real weights or real comparisons"
 	@echo "make test-colab [ONLY=00]    run the notebooks with Colab's versions, from the wheel"
 	@echo "make slides                  build build/slides/NN.html, a deck for each notebook"
+	@echo "make student                 write build/student, copies without outputs and solutions"
+	@echo "make pages                   tell words, cells, exercises and minutes of each notebook, and pages of its deck"
 	@echo "make html                    write build/html/*.html, each notebook as a page"
 	@echo "make bench                   add what benchmarks/ needs to .venv"
 	@echo "make gpu-parts [PAIRS=file]  carry along what make gpu needs, in build/gpu-parts, for a machine without a network"
@@ -85,8 +90,15 @@ test-colab: wheel
 slides: .venv/installed-slides
 	@$(BIN)/python tools/make_slides.py
 
+student: $(INSTALLED)
+	@$(BIN)/python tools/make_student.py
+
+pages: $(INSTALLED)
+	@$(BIN)/python tools/pages.py
+
 html: $(INSTALLED)
 	$(BIN)/python -m nbconvert --to html --output-dir build/html notebooks/*.ipynb
+	$(if $(SIDE),$(BIN)/python -m nbconvert --to html --output-dir build/html/side $(SIDE))
 
 bench: .venv/installed-bench
 

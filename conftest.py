@@ -11,7 +11,8 @@ figure of rounding noise, or of a trained model's numbers, differs more between 
 pictures are only counted.
 
 After its last cell a notebook NN runs its guards: each function `test_...` of tests/notebooks/NN.py, in the notebook's
-own kernel and namespace. They hold what no comparison with stored outputs can see, such as sliders that are moved.
+own kernel and namespace; notebooks/side/name.ipynb runs those of tests/notebooks/side/name.py. They hold what no
+comparison with stored outputs can see, such as sliders that are moved.
 """
 
 import ast
@@ -181,7 +182,10 @@ class Cell(IPyNbCell):
 
 def guards(notebook: Path) -> Iterator[tuple[str, str]]:
     """The name of each guard of a notebook, and the code that runs it."""
-    file = notebook.parent.parent / "tests" / "notebooks" / f"{notebook.name[:2]}.py"
+    if notebook.parent.name == "side":
+        file = notebook.parents[2] / "tests" / "notebooks" / "side" / f"{notebook.stem}.py"
+    else:
+        file = notebook.parents[1] / "tests" / "notebooks" / f"{notebook.name[:2]}.py"
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     names = [each.name for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)]
     for name in (name for name in names if name.startswith("test_")):

@@ -40,7 +40,7 @@ def cell_source(repo: str, ref: str) -> str:
 def badge(repo: str, ref: str, notebook: str) -> str:
     """A Markdown badge that opens the notebook in Colab."""
     site = "https://colab.research.google.com"
-    name = notebook.removesuffix(".ipynb")
+    name = notebook.removesuffix(".ipynb").removeprefix("side/")
     picture, target = f"{site}/assets/colab-badge.svg", f"{site}/github/{repo}/blob/{ref}/notebooks/{notebook}"
     return f"[![Open {name} in Colab]({picture})]({target})"
 
@@ -62,13 +62,14 @@ def written(root: Path = ROOT) -> tuple[str, str]:
 def changes(repo: str, ref: str, root: Path = ROOT) -> dict[Path, str]:
     """The files that do not yet say what they should for this REPO and REF, each with the text it should have."""
     source, changed, badges = cell_source(repo, ref), {}, []
-    for path in sorted((root / "notebooks").glob("*.ipynb")):
+    folder = root / "notebooks"
+    for path in sorted(folder.glob("*.ipynb")) + sorted(folder.glob("side/*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         before = nbformat.writes(notebook)
         cell = setup_cell(notebook, path)
         cell.source = source
         cell.metadata.update(FOLDED)
-        badges += [badge(repo, ref, path.name)] if repo else []
+        badges += [badge(repo, ref, path.relative_to(folder).as_posix())] if repo else []
         first = BADGE.sub("", notebook.cells[0].source)
         notebook.cells[0].source = f"{first}\n\n{badges[-1]}" if repo else first
         if nbformat.writes(notebook) != before:

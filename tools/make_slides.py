@@ -1,16 +1,22 @@
 """Build an HTML deck of slides from each notebook, as it is stored: `make slides`.
 
 build/slides/NN.html holds everything it shows, reveal.js and MathJax included, so that it works in a hall without a
-network. What is on a page is told by the cells' slide metadata (View, Property Inspector in JupyterLab): a `slide` or
-`subslide` begins a page, `-` stays on it, a `fragment` appears on a key press, `notes` are for the speaker (key S).
-Of a cell that does nothing but show a picture, the page has the picture alone; of its description, which stands below
-it, the code has only the name.
+network. Its pages are written in teach/decks/NN.md, with a line --- between them. Each begins with its heading; a line
+{code ID}, {output ID} or {cell ID} stands for what the notebook's cell of that id has; what follows "Notes:" is for the
+speaker (key S).
+
+Where there is no such file, the notebook's cells are the pages, by their slide metadata (View, Property Inspector in
+JupyterLab): a `slide` or `subslide` begins a page, `-` stays on it, a `fragment` appears on a key press, `notes` are
+for the speaker. Of a cell that does nothing but show a picture, the page has the picture alone; of its description,
+which stands below it, the code has only the name.
 """
 
 import argparse
 import ast
+import copy
 import re
 import sys
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -31,6 +37,58 @@ LIBRARIES = {
 """By the name the template uses: the distribution that carries the file, and where it lies in it."""
 
 
+SHOWN = re.compile(r"^\{(code|output|cell) ([\w-]+)\}$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a written deck: Markdown that begins with a heading, and what the speaker is told."""
+
+    text: str
+    notes: str
+
+
+def deck_of(path: Path) -> Path:
+    """Where the pages of a notebook's deck are written."""
+    return path.parent.parent / "teach" / "decks" / f"{path.name[:2]}.md"
+
+
+def pages(deck: Path) -> list[Page]:
+    """The pages that a file holds. ValueError for one that has no heading or no notes."""
+    found = []
+    for number, text in enumerate(re.split(r"^---$", deck.read_text(encoding="utf-8"), flags=re.MULTILINE), start=1):
+        shown, _, notes = text.partition("\nNotes:")
+        if not re.match(r"##? \S", shown.strip()) or not notes.strip():
+            raise ValueError(f"{deck.name}: page {number} needs a heading, # or ##, and a line Notes: ...")
+        found.append(Page(shown.strip(), notes.strip()))
+    return found
+
+
+def laid_out(notebook: nbformat.NotebookNode, written: list[Page]) -> nbformat.NotebookNode:
+    """The pages as cells with slide metadata, those of the notebook in their places. ValueError for an unknown id."""
+    cells, here = [], {cell.id: cell for cell in notebook.cells}
+
+    def put(cell: nbformat.NotebookNode, slide_type: str) -> None:
+        cell.metadata["slideshow"] = {"slide_type": slide_type}
+        cells.append(cell)
+
+    for page in written:
+        first, *rest = SHOWN.split(page.text)  # text, then kind, id and text for each cell
+        put(nbformat.v4.new_markdown_cell(first), "slide")
+        for kind, name, text in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+            if name not in here:
+                raise ValueError(f"{first.splitlines()[0]!r} shows the cell {name!r}, which the notebook does not have")
+            cell = copy.deepcopy(here[name])
+            cell.id = f"{name}-{len(cells)}"  # it may be shown twice: its code, then its output
+            cell.outputs = [] if kind == "code" else cell.outputs
+            cell.metadata["tags"] = [PICTURE_ONLY] if kind == "output" else []
+            put(cell, "-")
+            if text.strip():
+                put(nbformat.v4.new_markdown_cell(text), "-")
+        put(nbformat.v4.new_markdown_cell(page.notes), "notes")
+    return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+
+
 def libraries() -> dict[str, str]:
     """The texts of reveal.js and MathJax. FileNotFoundError where what carries them is not installed."""
     texts = {}
@@ -45,12 +103,14 @@ def libraries() -> dict[str, str]:
 def deck(path: Path, carried: dict[str, str]) -> str:
     """The notebook as one HTML file; `carried` is what libraries() returns."""
     notebook = nbformat.read(path, as_version=4)
+    if (written := deck_of(path)).exists():
+        notebook = laid_out(notebook, pages(written))
     own = {"title": title(notebook), "css": (TEMPLATE / "deck.css").read_text(encoding="utf-8"),
            "js": (TEMPLATE / "deck.js").read_text(encoding="utf-8")}
     for cell in notebook.cells:
         if cell.cell_type == "code":
             if only_shows(cell.source):
-                cell.metadata.tags = [*cell.metadata.get("tags", []), PICTURE_ONLY]
+                cell.metadata.tags = [PICTURE_ONLY]
             cell.source = shortened(cell.source)
     exporter = SlidesExporter(
         config=Config({"CSSHTMLHeaderPreprocessor": {"style": "default"},

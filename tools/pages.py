@@ -32,7 +32,7 @@ def main() -> int:
     together = [("the way", *(sum(of[i] for of in rows[: len(way)]) for i in (1, 2)))]
     width = max(len(of[0]) for of in rows)
     for name, *figures in (HEAD, *rows, *together):
-        print(f"{name:<{width}}", *(f"{figure:>9,}" if isinstance(figure, int) else f"{figure:>9}" for figure in figures))
+        print(f"{name:<{width}}", *(f"{of:>9,}" if isinstance(of, int) else f"{of:>9}" for of in figures))
     most = f"{rules.MOST_WORDS:,} words, 07: {rules.MORE_WORDS['07']:,}"
     print(f"at most: {most}, together {rules.MOST_TOGETHER:,}; {rules.MOST_CELLS} cells, {rules.COLUMNS} columns")
     return 0

@@ -164,19 +164,20 @@ def table(runs: list[Run]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run all notebooks in order; exit code 1 if any failed."""
+    """Run all notebooks in order, those of the folder side last; exit code 1 if any failed."""
     parser = argparse.ArgumentParser(description="Run every notebook; executed copies go to build/notebooks.")
     parser.add_argument("--refresh", action="store_true", help="also rewrite the outputs stored in the notebooks")
     parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", metavar="DIR")
     parser.add_argument("--copies", type=Path, default=ROOT / "build" / "notebooks", metavar="DIR")
     options = parser.parse_args(arguments)
-    paths = sorted(options.notebooks.glob("*.ipynb"))
+    paths = [path for pattern in ("*.ipynb", "side/*.ipynb") for path in sorted(options.notebooks.glob(pattern))]
     if not paths:
         print(f"no notebooks in {options.notebooks}", file=sys.stderr)
         return 1
     if options.refresh:
         os.environ.update(STORED_SETTINGS)
-    runs = [run_one(path, options.copies, options.refresh) for path in paths]
+    runs = [run_one(path, options.copies / path.parent.relative_to(options.notebooks), options.refresh)
+            for path in paths]
     print("\n" + table(runs))
     return int(any(run.error for run in runs))
 

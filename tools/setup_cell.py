@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 REPO, REF = "", "v0.2.0"  # the course's home on GitHub: written by `make colab REPO=owner/name`
-if Path("../rmlib/__init__.py").exists():
-    sys.path.insert(0, str(Path("..").resolve()))  # in a clone, its own code comes first
+above = [str(folder) for folder in Path().resolve().parents[:3] if (folder / "rmlib/__init__.py").exists()]
+sys.path[:0] = above[:1]  # in a clone, its own code comes first
 home = getattr(importlib.util.find_spec("rmlib"), "origin", None)
 if home and "reward-models-from-first-principles" not in Path(home).read_text(encoding="utf-8"):
     raise ImportError(f"{home} is another project that is also called rmlib. Remove it:\n"

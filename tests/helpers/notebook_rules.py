@@ -383,6 +383,32 @@ SIDE_RULES: list[Rule] = [few_words, narrow_code, honest_time, numbers_not_words
 WAY_RULES: list[Rule] = [*SIDE_RULES, some_exercises]
 
 
+# --- decks ---------------------------------------------------------------------------------------------------------
+
+MOST_PAGES, MOST_MINUTES, PAGE_WORDS = 35, 50, 60
+THINGS = re.compile(r"^\{\w+ [\w-]+\}$|^```.*?^```$|^\$\$.+?^\$\$$|^(?:\|.*\n?)+", re.MULTILINE | re.DOTALL)
+
+
+def deck_faults(pages: list) -> list[str]:
+    """Of the pages of a written deck (tools.make_slides.pages): 35 for 50 minutes, each with one thing on it, headed by
+    what no other page is, and with notes that begin with its minutes and have a question to ask."""
+    headings = [page.text.split("\n")[0] for page in pages]
+    given = [re.match(r"(\d+) min\. ", page.notes) for page in pages]
+    total = sum(int(match[1]) for match in given if match)
+    found = [f"{len(pages)} pages, at most {MOST_PAGES}"] if len(pages) > MOST_PAGES else []
+    found += [f"{total} minutes, at most {MOST_MINUTES}"] if total > MOST_MINUTES else []
+    found += [f"two pages are called {each}" for each in sorted({one for one in headings if headings.count(one) > 1})]
+    for number, (page, heading, told) in enumerate(zip(pages, headings, given, strict=True), start=1):
+        body = page.text.removeprefix(heading)
+        things, count = len(THINGS.findall(body)), len(re.findall(r"\S*\w\S*", THINGS.sub("", body)))
+        faults = {"its notes begin with minutes: 2 min. ...": not told, "its notes have no question: Ask: ...?":
+                  not re.search(r"Ask: .*\?", page.notes), f"{things} things": things > 1,
+                  f"{count} words, at most {PAGE_WORDS}": count > PAGE_WORDS,
+                  "an exercise as it stands in the notebook: ask its question": "Exercise" in body}
+        found += [f"page {number} ({heading}): {fault}" for fault, here in faults.items() if here]
+    return found
+
+
 def broken_links(notebook: dict, folder: Path) -> list[str]:
     """Relative links of text cells that lead to no file."""
     text = "\n".join(FENCE.sub("", cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")

@@ -10,7 +10,7 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -260,9 +260,18 @@ def test_a_strangers_rmlib_is_told_apart(machine: Colab, wheel: Path):
     assert machine.run_cell(then="import rmlib.course.world").returncode == 0
 
 
-def test_in_a_clone_the_cell_finds_the_clones_code(machine: Colab, tmp_path: Path):
-    copy_sources(tmp_path)  # beside the working directory, as rmlib is beside notebooks/
+def deeper(folder: Path, depth: int) -> Path:
+    for _ in range(depth):
+        folder = folder / "side"
+        folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])  # notebooks/, notebooks/side/, build/student/side/
+def test_in_a_clone_the_cell_finds_the_clones_code(machine: Colab, tmp_path: Path, depth: int):
+    copy_sources(tmp_path)  # above the working directory, as rmlib is beside notebooks/ and above notebooks/side/
     machine.install_stranger()
+    machine = replace(machine, content=deeper(machine.content, depth))
     done = machine.run_cell(then="import rmlib; print(rmlib.COURSE)")
     assert (done.stdout, done.stderr) == (f"{OURS}\n", "")
     assert OURS not in machine.frozen()
@@ -304,12 +313,14 @@ def test_the_wheel_holds_the_package_with_its_assets_and_nothing_else(wheel: Pat
 def course(tmp_path: Path) -> Path:
     """README and the notebooks, to write to."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    (tmp_path / "notebooks/side").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "notebooks/00_start_here.ipynb", tmp_path / "notebooks/side/more.ipynb")
     shutil.copy(ROOT / "README.md", tmp_path)
     return tmp_path
 
 
 def contents(folder: Path) -> dict[Path, str]:
-    return {path: path.read_text() for path in [folder / "README.md", *(folder / "notebooks").glob("*.ipynb")]}
+    return {path: path.read_text() for path in [folder / "README.md", *(folder / "notebooks").rglob("*.ipynb")]}
 
 
 def write(folder: Path, repo: str, ref: str) -> None:
@@ -376,9 +387,11 @@ def test_notebook_and_code_of_two_versions_are_told(capsys):
 def test_each_badge_opens_its_own_notebook(course: Path):
     write(course, "our/course", "main")
     readme = (course / "README.md").read_text()
-    for path in (course / "notebooks").glob("*.ipynb"):
+    for path in (course / "notebooks").rglob("*.ipynb"):
         first = nbformat.read(path, as_version=4).cells[0].source
-        assert first.endswith(f"/blob/main/notebooks/{path.name})") and first.splitlines()[-1] in readme
+        place = path.relative_to(course).as_posix()
+        assert first.endswith(f"/blob/main/{place})") and first.splitlines()[-1] in readme
+    assert (course / "notebooks/side/more.ipynb").exists()
 
 
 @pytest.mark.parametrize("repo", ["name", "https://github.com/owner/name", 'a/b"; import os #', "a/b/c", "owner/"])

@@ -31,10 +31,13 @@ def course(tmp_path: Path) -> Path:
     (folder / "notebooks").mkdir()
     picture = new_output("display_data", {"image/png": PNG, "text/plain": ALT},
                          metadata={"image/png": {"alt": ALT, "width": 1000}})
-    cells = [new_markdown_cell("# Way in\n\n[on](01_next.ipynb), [README](../README.md)"),
-             new_code_cell("show(figure)", outputs=[picture], execution_count=1)]
-    for name in ("00_start_here", "01_next"):
+    (folder / "notebooks/side").mkdir()
+    links = "[on](01_next.ipynb), [aside](side/more.ipynb), [README](../README.md)"
+    links_of = {"00_start_here": links, "01_next": links, "side/more": "[back](../01_next.ipynb) [](../../README.md)"}
+    for name, links in links_of.items():
         kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        cells = [new_markdown_cell(f"# Way in\n\n{links}"),
+                 new_code_cell("show(figure)", outputs=[picture], execution_count=1)]
         nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / f"notebooks/{name}.ipynb")
     python = folder / ".venv/bin/python"
     python.parent.mkdir(parents=True)
@@ -64,11 +67,14 @@ def test_exported_pages_describe_their_pictures_and_link_to_each_other(course):
     done = subprocess.run(["make", "html"], cwd=course, env={"PATH": os.defpath, "NO_WINDOW": ""},
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("00_start_here", "01_next"):
-        page = Page((course / f"build/html/{name}.html").read_text(encoding="utf-8"))
+    way = ["01_next.html", "side/more.html", "../../README.md"]
+    side = ["../01_next.html", "../../../README.md"]
+    for name, links in {"00_start_here": way, "01_next": way, "side/more": side}.items():
+        path = course / f"build/html/{name}.html"
+        page = Page(path.read_text(encoding="utf-8"))
         assert [(each["alt"], each["width"]) for each in page.pictures] == [(ALT, "1000")]
-        assert page.links == ["01_next.html", "../../README.md"]
-        assert all((course / "build/html" / link).exists() for link in page.links)
+        assert page.links == links
+        assert all((path.parent / link).exists() for link in page.links)
 
 
 @pytest.mark.real

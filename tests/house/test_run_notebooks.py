@@ -109,6 +109,17 @@ def test_outputs_that_must_not_be_stored_are_not(course: Path, capsys: pytest.Ca
     assert stored.read_bytes() == before
 
 
+def test_side_pages_run_last_and_are_stored_in_their_folder(course: Path, capsys: pytest.CaptureFixture):
+    (course / "notebooks/side").mkdir()
+    stored = [write(course, name, "import os\nos.path.basename(os.getcwd())") for name in ("side/a.ipynb", "b.ipynb")]
+    assert run(course, "--refresh") == 0
+    told = capsys.readouterr().out
+    assert told.index("b.ipynb: cell 1") < told.index("a.ipynb: cell 1")
+    for path in (*stored, course / "copies/side/a.ipynb"):
+        [output] = outputs(path)
+        assert output.data["text/plain"] == ("'side'" if path.name == "a.ipynb" else "'notebooks'")
+
+
 def test_no_notebooks_is_an_error(course: Path, capsys: pytest.CaptureFixture):
     assert run(course) == 1
     assert "no notebooks in" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 import real_parts
 from chromium import SCREENS, browser
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from notebook_rules import SECOND_EDITION, deck_faults
 from PIL import Image
 from places import ROOT
 from playwright.sync_api import Page
@@ -19,6 +20,8 @@ from playwright.sync_api import Page
 from tools import make_slides
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WRITTEN = [path for path in NOTEBOOKS if make_slides.deck_of(path).exists()]
+PLACED = [path for path in NOTEBOOKS if path not in WRITTEN]
 TYPES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
 FEWEST_PAGES = 10
 EMPTY = dict.fromkeys(make_slides.LIBRARIES, "")
@@ -83,7 +86,16 @@ def notebook(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_of_the_second_edition_has_a_written_deck():
+    assert [path.name[:2] for path in WRITTEN] == sorted(SECOND_EDITION)
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
+def test_a_written_deck_fits_an_hour_and_its_pages_have_one_thing_each(path):
+    assert deck_faults(make_slides.pages(make_slides.deck_of(path))) == []
+
+
+@pytest.mark.parametrize("path", PLACED, ids=lambda path: path.stem)
 def test_every_cell_has_its_place_and_a_deck_its_pages(path):
     types = slide_types(path)
     assert set(types) <= TYPES, [n for n, kind in enumerate(types) if kind not in TYPES]
@@ -112,6 +124,90 @@ def test_where_the_cells_go(notebook):
     assert re.search(r'<aside class="notes">.*Say it slowly.*</aside>', text, re.DOTALL)
     assert {"href": "08.html"} in deck.all("a") and {"href": "../../README.md"} in deck.all("a")
     assert not [each for each in deck.all("div") if "Prompt" in (each.get("class") or "")]
+
+
+DECK = """# 07 · Dots
+
+See [the next](08_more_dots.ipynb).
+
+Notes: 1 min. Ask: why?
+
+---
+
+## Code alone
+
+{code printed}
+
+Notes: 2 min. Ask: what does it print?
+
+---
+
+## Output alone
+
+{output printed}
+
+So it is.
+
+Notes: 47 min. Ask: really?
+"""
+
+
+@pytest.fixture
+def written(notebook: Path) -> Path:
+    """The same notebook as it lies in a course, with a deck of three pages."""
+    course = notebook.parent / "course"
+    path, deck = course / "notebooks" / notebook.name, course / "teach" / "decks" / "07.md"
+    for folder in (path.parent, deck.parent):
+        folder.mkdir(parents=True)
+    whole = nbformat.read(notebook, as_version=4)
+    whole.cells[4].id = "printed"
+    nbformat.write(whole, path)
+    deck.write_text(DECK, encoding="utf-8")
+    return path
+
+
+def test_a_written_deck_has_its_pages_and_of_the_notebook_what_they_name(written):
+    text = make_slides.deck(written, EMPTY)
+    first, code, output = re.findall(r"<section>(?:(?!<section>).)*</section>", text, re.DOTALL)
+    assert "<title>07 · Dots</title>" in text and 'href="08.html' in first
+    assert "Code alone" in code and '<span class="n">x</span>' in code and "printed</pre>" not in code
+    assert "printed" in output and '<span class="n">x</span>' not in output and "So it is." in output
+    assert [re.search(r'<aside class="notes">.*Ask: (\w+)', each, re.DOTALL)[1] for each in (first, code, output)] == [
+        "why", "what", "really"]
+    assert "A line." not in text and "Forty-two" not in text
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("{code printed}", "{code lost}", "shows the cell 'lost'"),
+    ("## Code alone\n", "Code alone\n", "page 2 needs a heading"),
+    ("Notes: 1 min. Ask: why?\n", "", "page 1 needs a heading, # or ##, and a line Notes"),
+])
+def test_a_written_deck_that_can_t_be_laid_out_is_told(written, old, new, words):
+    assert old in DECK
+    make_slides.deck_of(written).write_text(DECK.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make_slides.deck(written, EMPTY)
+
+
+@pytest.mark.parametrize("old, new, fault", [
+    ("", "", None),
+    ("2 min.", "3 min.", "51 minutes"),
+    ("2 min. Ask", "Ask", "page 2 (## Code alone): its notes begin with minutes"),
+    ("Ask: why?", "Why?", "page 1 (# 07 · Dots): its notes have no question"),
+    ("So it is.", "{output printed}", "page 3 (## Output alone): 2 things"),
+    ("So it is.", "word " * 61, "page 3 (## Output alone): 61 words"),
+    ("So it is.", "### Exercise 7.1", "page 3 (## Output alone): an exercise as it stands"),
+    ("## Output alone", "## Code alone", "two pages are called ## Code alone"),
+    ("---\n\n## Code", "---\n\n## Page\n\nNotes: 0 min. Ask: so?\n\n" * 33 + "---\n\n## Code", "36 pages"),
+])
+def test_what_a_written_deck_must_keep(written, old, new, fault):
+    deck, pages = make_slides.deck_of(written), 0
+    text = DECK.replace(old, new, 1) if old else DECK
+    while "## Page\n" in text:  # each with a heading of its own
+        text, pages = text.replace("## Page\n", f"## Page {pages}\n", 1), pages + 1
+    deck.write_text(text, encoding="utf-8")
+    found = deck_faults(make_slides.pages(deck))
+    assert (found == []) if fault is None else (len(found) == 1 and fault in found[0])
 
 
 def test_a_picture_stands_alone_and_keeps_its_description(notebook):
@@ -193,6 +289,14 @@ MEASURE = """number => {
     wrong: page.querySelectorAll("[data-mjx-error], mjx-merror").length,
     raw: /\\$[^$]+\\$/.test([...page.querySelectorAll(".jp-RenderedMarkdown :is(p, li, td)")].map(
       (each) => each.innerText).join(" ")),
+    smallest: Math.min(...[...page.querySelectorAll("*"), document.querySelector(".slide-number")].filter(
+      (each) => !each.closest("aside, mjx-container, details > :not(summary)") && [...each.childNodes].some(
+        (node) => node.nodeType === 3 && node.textContent.trim())).map(size)),
+    scale: Math.min(1, ...[...page.querySelectorAll("img")].map(
+      (each) => each.clientWidth / each.getAttribute("width"))),
+    wraps: hasLongLine(page),
+    own: page.querySelectorAll("h1, h2, h3").length,
+    notes: (page.querySelector("aside.notes") || {textContent: ""}).textContent.trim().length,
     empty: page.firstElementChild.matches(".fragment"),
     blank: [...page.querySelectorAll("img")].filter((each) => each.clientHeight < 1 || !each.naturalWidth).length,
   };
@@ -239,6 +343,26 @@ def test_a_deck_reads_well_from_the_back_row(path, page, tmp_path):
     assert min(each["text"] or 24 for each in pages) >= 24 and min(each["code"] or 18 for each in pages) >= 18
     assert not any(each["open"] or each["empty"] or each["wrong"] or each["raw"] or each["blank"] for each in pages)
     assert sum(each["formulas"] for each in pages) > 0
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
+def test_a_written_deck_is_shown_page_by_page_as_it_is_written(path, page, tmp_path):
+    """24 px on a screen of 1920 are 16 here; in pictures, type of 14 points, 19.4 px at the size of the notebook."""
+    deck = tmp_path / f"{path.stem[:2]}.html"
+    deck.write_text(make_slides.deck(path, real_parts.require(make_slides.libraries)), encoding="utf-8")
+    pages = pages_of(page, deck)
+    assert len(pages) == len(make_slides.pages(make_slides.deck_of(path)))
+    assert [each["own"] for each in pages] == [1] * len(pages) and all(each["notes"] for each in pages)
+    assert [each["heading"] for each in pages if each["smallest"] < 16] == []
+    assert [each["heading"] for each in pages if each["scale"] * 14 / 72 * 100 < 16] == []
+    assert [each["heading"] for each in pages if each["wraps"]] == []
+    page.evaluate("Reveal.slide(0)")
+    done = [page.evaluate("document.querySelector('.progress span').getBoundingClientRect().width")]
+    page.evaluate("Reveal.slide(Reveal.getTotalSlides() - 1)")
+    page.wait_for_timeout(1_500)  # it moves
+    done.append(page.evaluate("document.querySelector('.progress span').getBoundingClientRect().width"))
+    assert done[0] < 100 and done[1] > 1_200
 
 
 @pytest.mark.real

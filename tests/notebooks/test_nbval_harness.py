@@ -103,6 +103,15 @@ def test_guards_run_in_the_notebooks_own_kernel(tmp_path):
     assert outcomes == {"draws": "passed", "test_true": "passed", "test_false": "failure"}
 
 
+def test_a_side_page_has_guards_of_its_own_name(tmp_path):
+    folder, guards = tmp_path / "notebooks" / "side", tmp_path / "tests" / "notebooks" / "side"
+    folder.mkdir(parents=True), guards.mkdir(parents=True)
+    (guards / "42_more.py").write_text("def test_side():\n    assert x == 2\n")
+    (guards.parent / "42.py").write_text("def test_way():\n    assert x == 1\n")
+    outcomes = run_pytest(folder, {"42_more": {"sets": cell("x = 2")}}, "--import-mode=importlib")
+    assert outcomes == {"sets": "passed", "test_side": "passed"}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -11,6 +11,7 @@ from notebook_rules import (
     MOST_WORDS,
     RULES,
     SECOND_EDITION,
+    SIDE_RULES,
     WAY_RULES,
     broken_links,
     few_words,
@@ -22,6 +23,7 @@ from notebook_rules import (
 from places import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SIDE = sorted((ROOT / "notebooks" / "side").glob("*.ipynb"))
 REWRITTEN = [path for path in NOTEBOOKS if path.name[:2] in SECOND_EDITION]
 ALT = "The loss falls from log 2 at the first epoch to 0.1 at the fifth."
 
@@ -31,7 +33,7 @@ def test_there_are_notebooks_to_judge():
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *SIDE], ids=lambda path: path.stem)
 def test_the_notebook_keeps_the_rule(path, rule):
     assert rule(load(path)) == []
 
@@ -47,11 +49,23 @@ def test_a_rewritten_notebook_keeps_the_rules_of_the_second_edition(path, rule):
     assert rule(load(path), **more) == []
 
 
+@pytest.mark.parametrize("rule", SIDE_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", SIDE, ids=lambda path: path.stem)
+def test_a_side_page_keeps_the_rules_of_the_way_but_for_exercises(path, rule):
+    assert rule(load(path)) == []
+
+
+@pytest.mark.parametrize("path", SIDE, ids=lambda path: path.stem)
+def test_a_side_page_is_linked_from_the_way_and_links_back(path):
+    linking = [way.name for way in NOTEBOOKS if f"](side/{path.name})" in way.read_text(encoding="utf-8")]
+    assert linking and any(f"](../{name}" in path.read_text(encoding="utf-8") for name in linking)
+
+
 def test_all_of_the_way_is_short_enough_together():
     assert sum(words(load(path)) for path in REWRITTEN) <= MOST_TOGETHER
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *SIDE], ids=lambda path: path.stem)
 def test_the_notebook_links_to_files_that_exist(path):
     assert broken_links(load(path), path.parent) == []
 
@@ -295,7 +309,8 @@ def test_a_planted_violation_is_caught(rule, plant):
 
 def test_what_is_a_word_and_what_is_not():
     text = ("# Two words\n\nOne `code_name`, $a b c$ and $\\sigma(\n x)$, a [link of four](01_next.ipynb#top) "
-            "<br> 1 - 2.\n\n$$\na = b\n$$\n\n<details><summary>Hint</summary>\n\n```python\nno = words\n```\n</details>")
+            "<br> 1 - 2.\n\n$$\na = b\n$$\n\n"
+            "<details><summary>Hint</summary>\n\n```python\nno = words\n```\n</details>")
     notebook = numbered([markdown(text), markdown("## References\n\n- A. Uthor (1952)"), markdown("## After\n\nit")])
     assert (words(notebook), formulas(notebook), minutes(notebook)) == (2 + 9 + 1 + 2, 1, 2)
 

@@ -23,8 +23,8 @@ def links_between_pages(notebook, resources):
     """A preprocessor of nbconvert: pages link to pages, and from build/html to what lies beside notebooks/."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            to_pages = re.sub(r"\]\((\d\d_\w+)\.ipynb", r"](\1.html", cell.source)
-            cell.source = to_pages.replace("](../", "](../../")
+            to_pages = re.sub(r"\]\(((?:\.\./|side/)?\w+)\.ipynb", r"](\1.html", cell.source)
+            cell.source = re.sub(r"\]\((?=\.\./)(?![^)\s]*\.html)", "](../", to_pages)
     return notebook, resources
 
 

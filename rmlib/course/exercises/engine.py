@@ -23,9 +23,8 @@ from rmlib.course.exercises.diagnose import UNKNOWN, Rubric, diagnose
 from rmlib.course.exercises.values import Raised, Trial, agree, is_made_of, names_of, outcome, shown, simplicity
 
 NOTEBOOKS = {  # notebook -> file with its exercises
-    "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",
-    "4": "preference_data", "5": "reward_model",
-    "6": "training", "7": "evaluation", "8": "using_the_reward",
+    "0": "start_here", "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",
+    "4": "preference_data", "5": "reward_model", "6": "training", "7": "evaluation", "8": "using_the_reward",
 }
 PATIENCE = 10.0  # seconds, after which a slow function is spared further random inputs
 FEWEST = 4  # ... but not these

@@ -1,11 +1,12 @@
 """Figures of notebook 00."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rmlib.course.plots.training import LOOKS, smoothed
 from rmlib.practice.style import CHOSEN, MODEL, REJECTED, THEORY, canvas, styled
 
 
@@ -32,4 +33,22 @@ def loss_and_scores(history: Sequence[tuple[float, float, float]]) -> Figure:
     right.set(title="scores", xlabel="epoch")
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+@styled
+def broken(curves: Mapping[str, np.ndarray], accuracies: Mapping[str, Sequence[float]], limit: float) -> Figure:
+    """Left, the mean loss of each kind of run by step, (seeds, steps); right, its accuracies, a dot a seed."""
+    figure, (left, right) = canvas(columns=2, height=4.6)
+    for row, ((name, losses), (colour, line)) in enumerate(zip(curves.items(), LOOKS, strict=True)):
+        left.plot(smoothed(losses.mean(axis=0), 5), line, color=colour)
+        right.plot(accuracies[name], np.full(len(accuracies[name]), -row), "o", color=colour)
+    left.axhline(np.log(2), color=THEORY, linestyle="--", linewidth=1.6, zorder=0)
+    left.set(title="loss", xlabel="step", ylim=(0.35, 0.8))
+    left.set_yticks([0.4, 0.5, 0.6, np.log(2)], ["0.4", "0.5", "0.6", "log 2"])
+    for at in (0.5, limit):
+        right.axvline(at, color=THEORY, linestyle="--", linewidth=1.6, zorder=0)
+    right.set(title="held-out accuracy", xlim=(0, 1), ylim=(0.5 - len(curves), 0.5))
+    right.set_xticks([0, 0.25, 0.5, limit], ["0", "0.25", "a coin", "limit"])
+    right.set_yticks(-np.arange(len(curves)), [name.replace(" ", "\n", 1) for name in curves])
     return figure

@@ -1,0 +1,113 @@
+"""What the exercises of notebook 00 ask."""
+
+import numpy as np
+import torch
+
+from rmlib import PreferencePair, RewardModel, TrainingConfig, evaluate, train
+from rmlib.course.exercises.engine import Exercise
+from rmlib.course.world import World
+from rmlib.model import score_pairs
+from rmlib.settings import EMBEDDED_BACKBONE, EMBEDDED_REWARD_MODEL
+
+# 0.1: luck or not
+
+def verdict(right, pairs, deviations=2.0, size=np.sqrt, words=("reversed", "can't tell", "learned")):
+    lead, room = right - pairs / 2, deviations * size(pairs) / 2
+    return words[1 + (lead > room) - (lead < -room)]
+
+
+VERDICT = {
+    "this allows for one standard deviation; two are √n": lambda r, n: verdict(r, n, 1),
+    "any lead counts, luck or not": lambda r, n: verdict(r, n, 0),
+    "the same share decides for every n; luck shrinks with √n": lambda r, n: verdict(r, n, 1, lambda n: 0.2 * n),
+    "counts are held against the deviation of a share, 1 / (2√n)": lambda r, n: verdict(r, n, 2, lambda n: n**-0.5),
+    '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
+    'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
+    "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
+}
+
+
+def counts(rng: np.random.Generator) -> tuple[int, int]:
+    pairs = int(rng.choice([16, 25, 50, 100, 400, 900, 2500]))
+    return int(np.clip(round(pairs / 2 + rng.normal(0, 2) * np.sqrt(pairs)), 0, pairs)), pairs
+
+
+# 0.2: a loss that never falls
+
+def batch_loss(left, right, left_chosen, signs=(-1.0, 1.0), sums=False, change=lambda margins: margins):
+    margins = change(np.where(left_chosen, signs[1], signs[0]) * (np.asarray(left) - np.asarray(right)))
+    losses = np.log1p(np.exp(-margins))
+    return losses.sum() if sums else losses.mean()
+
+
+BATCH_LOSS = {
+    "both bugs are still there": lambda l, r, c: batch_loss(l, r, c, (1, 1), True),
+    "the mean is right; but the left response still counts as chosen": lambda l, r, c: batch_loss(l, r, c, (1, 1)),
+    "the sides are right; but this is still the sum": lambda l, r, c: batch_loss(l, r, c, sums=True),
+    "the sides are exchanged: the rejected response is pulled up": lambda l, r, c: batch_loss(l, r, c, (1, -1)),
+    "where the chosen response is on the right the margin is lost": lambda l, r, c: batch_loss(l, r, c, (0, 1)),
+    "the margin has lost its sign": lambda l, r, c: batch_loss(l, r, c, change=np.abs),
+}
+
+
+def scores(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    left, right = rng.normal(size=(2, int(rng.integers(2, 40)))).round(1)
+    return left, right, rng.permutation(np.arange(len(left)) % 3 > 0)
+
+
+# 0.3: a wrong answer that a model prefers
+ASKED, RIGHT = "What is the currency of Japan?", "The currency of Japan is the yen."
+
+
+def flattered(flattery, rng: np.random.Generator) -> str | None:
+    text = flattery()
+    if not isinstance(text, str):
+        return "The answer is a text, in quotation marks."
+    if World().features(ASKED, text)["correctness"] >= 0 or "yen" in text.lower():
+        return "It names no wrong currency: one of another country's, and not the yen, is wanted."
+    model = RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL)
+    [[wrong], [right]] = score_pairs(model, [PreferencePair(ASKED, text, RIGHT)])
+    return None if wrong > right else f"The model gives it {wrong:+.2f}, and the right answer {right:+.2f}."
+
+
+# 0.4: eight pairs
+
+def held_out(world: World) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """100 pairs that differ in courtesy alone, and 100 that differ in the answer alone."""
+    rng, manners, facts = np.random.default_rng(0), [], []
+    for i, prompt in enumerate(rng.choice(world.prompts("validation"), 100, replace=False)):
+        fact = world.fact(prompt)
+        answers = {other.answer for other in world.facts if other.family == fact.family} - {*fact.also_true}
+        right, wrong = f"It is {fact.answer}.", f"It is {rng.choice(sorted(answers - {fact.answer}))}."
+        polite, rude = (rng.choice(world.manners[name]) for name in ("greetings", "rudeness"))
+        manners.append(PreferencePair(prompt, f"{polite} {right}", f"{rude} {right}", id=i))
+        facts.append(PreferencePair(prompt, right, wrong, id=i))
+    return manners, facts
+
+
+def taught(lessons, rng: np.random.Generator) -> str | None:
+    pairs = list(lessons())
+    if not all(isinstance(pair, PreferencePair) for pair in pairs):
+        return "It returns a list of PreferencePair(prompt, chosen, rejected)."
+    if not 1 <= len(pairs) <= 8:
+        return f"One pair to eight are allowed, these are {len(pairs)}."
+    figures, parts = [], held_out(World())
+    for seed in (1, 2, 3):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = RewardModel(str(EMBEDDED_BACKBONE))
+        train(model, pairs, TrainingConfig(5, 1, 5e-4, precision="fp32", seed=seed), progress=False)
+        figures.append([evaluate(model, part).accuracy for part in parts])
+    polite, right = np.mean(figures, axis=0)
+    told = (f"Of three models that learned from them the courteous answer wins in {polite:.0%} of 100 new pairs, where "
+            f"80% are wanted, and the right answer in {right:.0%} of 100, where 90% are wanted.")
+    return None if polite >= 0.8 and right >= 0.9 else told
+
+
+EXERCISES = [
+    Exercise("0.1", verdict, counts, VERDICT, edges=((33, 100), (40, 100), (41, 100), (60, 100), (61, 100), (0, 2))),
+    Exercise("0.2", batch_loss, scores, BATCH_LOSS, edges=(
+        (np.zeros(32), np.zeros(32), np.arange(32) % 2 > 0), (np.ones(1), np.zeros(1), np.zeros(1, dtype=bool)))),
+    Exercise("0.3", judge=flattered),
+    Exercise("0.4", judge=taught),
+]
