@@ -80,11 +80,12 @@ def gradients(clouds: Mapping[str, np.ndarray], exact: np.ndarray) -> Figure:
 
 @styled
 def at_equal_kl(methods: Mapping[str, Curve], most: float) -> Figure:
-    """Gold reward against KL by method: lines where there are many points, dots where there are few."""
+    """Gold reward against KL by method: a line where KL only grows, else dots, of several runs."""
     figure, (axes,) = canvas(height=4.6)
     for (name, (kl, gold)), (colour, line, marker) in zip(methods.items(), LOOKS, strict=False):
-        axes.plot(kl, gold, line if len(kl) > 9 else "", marker="" if len(kl) > 9 else marker, color=colour,
-                  markersize=10, label=name)
+        grows = list(kl) == sorted(kl)
+        axes.plot(kl, gold, linestyle=line if grows else "none", marker="" if grows else marker, color=colour,
+                  markersize=7, label=name)
     axes.set(title="gold reward", xlabel="KL from the start, nats", xlim=(-0.1, most))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.legend(loc="lower right")
@@ -105,4 +106,18 @@ def remedies(rows: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
              yticklabels=list(rows), ylim=(-0.6, len(rows) - 0.4))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    return figure
+
+
+@styled
+def estimates(values: Mapping[str, np.ndarray]) -> Figure:
+    """Histograms of estimates of a KL, (N,) each, one above the other, on one axis; a line at each mean."""
+    figure, (axes,) = canvas(height=4.0)
+    edges = np.linspace(min(each.min() for each in values.values()),
+                        max(np.quantile(each, 0.99) for each in values.values()), 50)
+    for (name, each), (colour, *_) in zip(values.items(), LOOKS, strict=False):
+        axes.hist(each, edges, histtype="step", linewidth=2.4, color=colour, label=name)
+        axes.axvline(each.mean(), color=colour, linewidth=1.4, linestyle=":")
+    axes.set(title="responses", xlabel="estimate of KL, nats")
+    axes.legend(loc="upper right")
     return figure
