@@ -123,7 +123,7 @@ def chances_of_best(rewards: Tensor, n: int) -> Tensor:
     """
     most = rewards.shape[1]
     by_rank = torch.tensor([math.comb(i, n - 1) / math.comb(most, n) for i in range(most)], dtype=torch.float64)
-    return by_rank[rewards.argsort(1, stable=True).argsort(1)]
+    return by_rank[rewards.argsort(dim=1, stable=True).argsort(dim=1)]
 
 
 def kl_terms(log_policy: Tensor, log_reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,8 +2,9 @@
 
 import copy
 import math
-from itertools import product
+from itertools import combinations, product
 
+import numpy as np
 import pytest
 import torch
 from tiny import TOKENIZERS
@@ -11,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from rmlib.course.policy import (
     Texts,
+    chances_of_best,
     dpo_loss,
     encode_responses,
     kl_terms,
@@ -125,6 +127,15 @@ def test_what_the_policy_writes_is_the_reward_models_own_input():
     assert torch.allclose(again.score(model), texts.score(model).repeat(2), atol=1e-4)
     assert torch.equal(again.lengths, texts.lengths.repeat(2))
     assert torch.allclose(log_probs(policy, again), log_probs(policy, texts).repeat(2), atol=1e-3)
+
+
+def test_chances_of_best_by_enumeration_of_all_draws():
+    rewards = torch.tensor([[0.3, -1.0, 2.0, 0.5, 0.4], [1.0, 1.0, 1.0, 0.0, 2.0]], dtype=torch.float64)
+    for n in (1, 2, 4, 5):
+        draws = list(combinations(range(5), n))
+        for row, found in zip(rewards.tolist(), chances_of_best(rewards, n)):
+            best = [max(draw, key=lambda i: (row[i], i)) for draw in draws]  # of equal ones the later
+            assert np.allclose(found, np.bincount(best, minlength=5) / len(draws), atol=1e-12)
 
 
 def test_kl_terms_against_the_exact_divergence_of_two_coins():

@@ -204,8 +204,9 @@ def dpo(policy: np.ndarray, reference: np.ndarray, beta: float) -> tuple[float, 
 
 
 def _log_probs(rng: np.random.Generator) -> tuple:
-    reference = -rng.exponential(20, size=(2, int(rng.integers(3, 7))))
-    policy = reference + rng.normal(0, 4, reference.shape)
+    # Eighths, so that a tie is one whatever the order of subtractions.
+    reference = -rng.integers(1, 400, size=(2, int(rng.integers(3, 7)))) / 8
+    policy = reference + rng.integers(-40, 40, size=reference.shape) / 8
     policy[:, 0] = reference[:, 0] - 1.0  # one pair is a tie
     return policy, reference, float(rng.choice([0.05, 0.1, 0.5]))
 
@@ -226,7 +227,7 @@ DIRECT = {
     "β is outside of the loss: it belongs to the reward, inside": lambda p, q, beta:
         (beta * dpo(p, q, 1.0)[0], dpo(p, q, 1.0)[1]),
     "a tie counts one half, and here it is wrong": lambda p, q, beta:
-        (dpo(p, q, beta)[0], float(((p[0] - q[0]) > (p[1] - q[1]) + 1e-9).mean())),
+        (dpo(p, q, beta)[0], float(((p[0] - q[0]) > (p[1] - q[1])).mean())),
     "the accuracy is that of log π alone; the implicit reward is β log π/π₀": lambda p, q, beta:
         (dpo(p, q, beta)[0], float((p[0] > p[1]).mean())),
 }

@@ -2,9 +2,8 @@
 
 MUTANTS = {
     "8.1": [
-        ("chosen * np.log(chosen / share)", "np.log(n) - (n - 1) / n + 0 * chosen / len(chosen) if False else "
-         "(np.log(n) - (n - 1) / n) * chosen", "here it is only a bound"),
-        ("np.unique(rewards)", "np.unique(rewards + np.arange(len(rewards)) * 1e-9)", "broken by the order"),
+        ("chosen * np.log(chosen / share)", "(np.log(n) - (n - 1) / n) * chosen", "here it is only a bound"),
+        ("    levels", "    rewards = rewards + np.arange(len(rewards)) * 1e-9\n    levels", "broken by the order"),
         ("chosen * np.log(chosen / share)", "share * np.log(share / chosen)", "the two are exchanged"),
         ("chosen * np.log(chosen / share)", "share * np.log(chosen / share)", "the mean is over p here"),
         ("chosen * np.log(chosen / share)", "-chosen * np.log(chosen)", "the entropy of the pick"),
