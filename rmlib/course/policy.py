@@ -19,8 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from rmlib.encoding import collate, encode
 from rmlib.losses import bradley_terry_loss
-from rmlib.model import RewardModel
-from rmlib.model.reward_model import position_ids
+from rmlib.model import RewardModel, position_ids
 from rmlib.pairs import PreferencePair
 
 POLICY = Path(__file__).parents[1] / "assets" / "policy"
