@@ -118,8 +118,9 @@ def main(arguments: list[str] | None = None) -> int:
     python = environment(VERSIONS.read_text(encoding="utf-8"))
     shutil.copy(options.wheel, content)
     for number in options.notebooks or [""]:
-        for path in (ROOT / "notebooks").glob(f"{number}*.ipynb"):
-            shutil.copy(path, content)
+        for pattern in (f"{number}*.ipynb", f"side/{number}*.ipynb"):
+            for path in (ROOT / "notebooks").glob(pattern):
+                shutil.copy(path, content)
     notebooks = sorted(content.glob("*.ipynb"))
     if len(notebooks) < max(1, len(options.notebooks)):
         parser.error(f"no such notebook among {' '.join(options.notebooks)}")

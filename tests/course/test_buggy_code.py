@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from notebook_rules import BLOCK, load
 from places import ROOT
 
 rng = np.random.default_rng(0)
@@ -26,6 +27,18 @@ def on_page(number: str, *names: str):
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
+
+
+def test_0_2_it_sums_and_never_asks_which_side_was_chosen():
+    [text] = [cell["source"] for cell in load(ROOT / "notebooks/00_start_here.ipynb")["cells"]
+              if "### Exercise 0.2" in cell["source"]]
+    found = {"np": np}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    left, right = rng.normal(size=(2, 7))
+    for chosen in (np.ones(7, dtype=bool), np.zeros(7, dtype=bool)):
+        assert np.isclose(found["batch_loss"](left, right, chosen), np.log1p(np.exp(right - left)).sum())
+    first = found["batch_loss"](np.zeros(32), np.zeros(32), chosen)
+    assert f"{first:.2f}" in text and f"{first:.1f}." in text
 
 
 def test_1_4_the_fit_forgets_the_losses_of_the_others():

@@ -121,6 +121,9 @@ def default_softplus(chosen, rejected):
 
 
 WRONG = [
+    ("0.1", lambda r, n: "learned" if r / n > 0.55 else "reversed" if r / n < 0.45 else "can't tell",
+     "the same share decides for every n"),
+    ("0.2", lambda l, r, c: np.logaddexp(0, r - l).mean(), "the left response still counts as chosen"),
     ("1.2", lambda r, t: softmax(r / t - r.max()), "before it divides by the temperature"),
     ("1.2", lambda r, t: softmax((r - r.max()) / t**2), "divides by the temperature twice"),
     ("1.3", counted, "give it minlength"),
@@ -157,6 +160,9 @@ def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, func
 
 
 RIGHT = [
+    ("0.1", lambda r, n: "can't tell" if (2 * r - n)**2 <= 4 * n else ("reversed", "learned")[2 * r > n]),
+    ("0.2", lambda l, r, c: F.binary_cross_entropy_with_logits(torch.tensor(l - r), torch.tensor(c).double())),
+    ("0.3", lambda: "Thank you for asking. It is the peso. Every exchange office has it. You are welcome."),
     ("1.3", lambda r, w, l: counted(r, w, l, len(r))),
     ("1.2", lambda r, t: [1 / sum(math.exp((rival - own) / t) if rival - own < 700 * t else math.inf for rival in r)
                           for own in r]),

@@ -83,9 +83,10 @@ def test_the_faults_are_the_ones_that_are_told():
 
 def test_accuracies_are_where_the_page_says():
     """Against rows that are exchanged, and seeds that are one run three times."""
+    assert 0.05 < by_5000 - by_500 and by_5000 < limit_manners + 0.02
     assert all(0.65 < each < limit for each in accuracies["honest"])
     assert all(each < 0.35 for each in accuracies["labels flipped"])
-    assert np.ptp(accuracies["sides shuffled"]) > 0.06  # twice what 500 pairs explain
+    assert np.ptp(accuracies["sides shuffled"]) > 0.08  # 3.6 standard deviations: 500 pairs alone rarely do
     assert all(0.52 < each < 0.65 for each in accuracies["prompt taken away"])
     assert abs(late["prompt taken away"] - math.log(2)) < 0.06 and late["honest"] < 0.6
     assert all(len({*map(tuple, curve)}) == 3 and curve.shape == (3, 32) for curve in curves.values())

@@ -1,6 +1,6 @@
 // Typesets, fits type and pictures to their pages, breaks pages that are still too long, and then starts reveal.js.
 // Type in pixels, of text and of code: the largest that its page has room for.
-const TYPE = [[44, 30], [40, 26], [36, 24], [32, 22], [30, 22], [30, 20], [30, 18], [27, 18], [24, 18]];
+const TYPE = [[40, 28], [36, 24], [32, 22], [30, 22], [30, 20], [30, 18], [27, 18], [24, 18]];
 // A picture is as large as its page allows, within these shares of the size it has in the notebook. At the smallest,
 // type of 14 points is still 14 px high on a page of 720.
 const LARGEST = 1.16, SMALLEST = 0.7;

@@ -3,11 +3,13 @@
 import numpy as np
 import torch
 
-from rmlib import PreferencePair, RewardModel, TrainingConfig, evaluate, train
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.world import World
-from rmlib.model import score_pairs
+from rmlib.evaluation import evaluate
+from rmlib.model import RewardModel, score_pairs
+from rmlib.pairs import PreferencePair
 from rmlib.settings import EMBEDDED_BACKBONE, EMBEDDED_REWARD_MODEL
+from rmlib.training import TrainingConfig, train
 
 # 0.1: luck or not
 
@@ -18,9 +20,8 @@ def verdict(right, pairs, deviations=2.0, size=np.sqrt, words=("reversed", "can'
 
 VERDICT = {
     "this allows for one standard deviation; two are √n": lambda r, n: verdict(r, n, 1),
-    "any lead counts, luck or not": lambda r, n: verdict(r, n, 0),
-    "the same share decides for every n; luck shrinks with √n": lambda r, n: verdict(r, n, 1, lambda n: 0.2 * n),
-    "counts are held against the deviation of a share, 1 / (2√n)": lambda r, n: verdict(r, n, 2, lambda n: n**-0.5),
+    "any lead counts, luck or not; √n pairs are still luck": lambda r, n: verdict(r, n, 0),
+    "the same share decides for every n; luck shrinks with √n": lambda r, n: verdict(r, n, 1, lambda n: 0.1 * n),
     '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
     "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
@@ -61,10 +62,8 @@ ASKED, RIGHT = "What is the currency of Japan?", "The currency of Japan is the y
 
 def flattered(flattery, rng: np.random.Generator) -> str | None:
     text = flattery()
-    if not isinstance(text, str):
-        return "The answer is a text, in quotation marks."
-    if World().features(ASKED, text)["correctness"] >= 0 or "yen" in text.lower():
-        return "It names no wrong currency: one of another country's, and not the yen, is wanted."
+    if not isinstance(text, str) or World().features(ASKED, text)["correctness"] >= 0 or "yen" in text.lower():
+        return "It names no wrong currency: wanted is a text with one of another country's, and without the yen."
     model = RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL)
     [[wrong], [right]] = score_pairs(model, [PreferencePair(ASKED, text, RIGHT)])
     return None if wrong > right else f"The model gives it {wrong:+.2f}, and the right answer {right:+.2f}."
@@ -105,9 +104,8 @@ def taught(lessons, rng: np.random.Generator) -> str | None:
 
 
 EXERCISES = [
-    Exercise("0.1", verdict, counts, VERDICT, edges=((33, 100), (40, 100), (41, 100), (60, 100), (61, 100), (0, 2))),
-    Exercise("0.2", batch_loss, scores, BATCH_LOSS, edges=(
-        (np.zeros(32), np.zeros(32), np.arange(32) % 2 > 0), (np.ones(1), np.zeros(1), np.zeros(1, dtype=bool)))),
+    Exercise("0.1", verdict, counts, VERDICT, edges=((40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (0, 2))),
+    Exercise("0.2", batch_loss, scores, BATCH_LOSS, edges=((np.zeros(32), np.zeros(32), np.arange(32) % 2 > 0),)),
     Exercise("0.3", judge=flattered),
     Exercise("0.4", judge=taught),
 ]

@@ -4,8 +4,8 @@ MUTANTS = {
     "0.1": [
         ("pairs**0.5", "pairs**0.5 / 2", "one standard deviation"),
         ("<= pairs**0.5", "< pairs**0.5", "two standard deviations are still luck"),
-        ("<= pairs**0.5", "<= 0.1 * pairs", "the same share decides for every n"),
-        ("<= pairs**0.5", "<= pairs**-0.5", "the deviation of a share"),
+        ("<= pairs**0.5", "<= 0.05 * pairs", "the same share decides for every n"),
+        ("<= pairs**0.5", "<= pairs**-0.5", "any lead counts"),
         ("<= pairs**0.5", "== 0", "any lead counts"),
         ("abs(lead)", "lead", "what is far below half is no luck"),
         ("lead > 0", "lead < 0", "are exchanged"),
@@ -23,7 +23,7 @@ MUTANTS = {
         ("shekel", "yen", "names no wrong currency"),
         ("The currency of Japan is the shekel. ", "", "names no wrong currency"),
         ("With pleasure. ", "Silly question. ", "The model gives it"),
-        ("return (", "return None, (", "is a text"),
+        ("return (", "return None, (", "wanted is a text"),
     ],
     "0.4": [
         ("        pairs.append(PreferencePair(question, chosen, f\"{rude} {rome}\"))\n", "", "and the right answer in"),
