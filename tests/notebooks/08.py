@@ -43,7 +43,8 @@ def test_curves_stand_under_their_own_names():
     assert [[row["gold"] for row in curve] for curve in curves] == [
         [row["gold"] for row in run["curve"]] for run in policies["runs"]
         if (run["judge"], run["beta"], run["learning_rate"]) == ("shipped", 0.0, 5e-4)]
-    assert len(curves) == len(with_kl) == len(dpo_curves) == 3 and [run["beta"] for run in broken] == [0] * 3 + [0.1] * 3
+    assert len(curves) == len(with_kl) == len(dpo_curves) == 3
+    assert [run["beta"] for run in broken] == [0] * 3 + [0.1] * 3
     for name, three in (("RLOO", curves), ("RLOO, β = 0.1", with_kl), ("DPO", dpo_curves)):
         kl, rewards_of = methods[name]
         assert kl == [row["kl"] for curve in three for row in curve]
