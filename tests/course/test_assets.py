@@ -12,11 +12,13 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from rmlib.course.policy import POLICY, load_policy
 from rmlib.course.world import World
 from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import PreferencePair
 from rmlib.settings import EMBEDDED_BACKBONE, EMBEDDED_REWARD_MODEL
 from rmlib.training import TrainingConfig, train
+from tools.build_policy import GATES, measure
 from tools.build_reward_model import build
 
 BACKBONE = Path(os.environ.get("RMLIB_BACKBONE_UNDER_TEST") or EMBEDDED_BACKBONE)
@@ -32,7 +34,7 @@ def test_the_assets_are_small():
     files = [file for file in EMBEDDED_BACKBONE.parent.rglob("*") if file.is_file()]
     trained = [file for file in files if file.is_relative_to(EMBEDDED_REWARD_MODEL)]
     assert sum(file.stat().st_size for file in trained) <= 3_000_000
-    assert sum(file.stat().st_size for file in files) <= 4_500_000
+    assert sum(file.stat().st_size for file in files) <= 6_200_000
     assert {"facts.json", "config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"} <= {
         file.name for file in files}
 
@@ -122,3 +124,18 @@ def test_the_reward_model_on_trial_is_what_its_command_makes():
                      for model in (RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL), build()))
     # Another number of threads gives a correlation of 1 - 2e-11, another seed for head and order 0.94.
     assert np.corrcoef(shipped, anew)[0, 1] > 0.99
+
+
+def test_the_policy_met_its_gates_and_is_stored_in_half_precision():
+    record = json.loads((POLICY / "build.json").read_text(encoding="utf-8"))
+    assert {"seed", "seconds", "threads", "versions", "right", "steps"} <= set(record)
+    assert all(record["samples"][name] >= least for name, least in GATES.items()) and GATES["well_formed"] >= 0.85
+    assert sum(file.stat().st_size for file in POLICY.iterdir()) <= 1_500_000
+    with safe_open(POLICY / "model.safetensors", "pt") as weights:
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.float16}
+
+
+def test_the_policys_samples_are_what_its_record_says():
+    policy, tokenizer = load_policy()
+    found, told = measure(policy, tokenizer, WORLD), json.loads((POLICY / "build.json").read_text())["samples"]
+    assert all(abs(found[name] - told[name]) < 0.04 for name in ("well_formed", "ended", "right", "wrong"))

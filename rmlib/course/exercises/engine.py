@@ -24,7 +24,7 @@ from rmlib.course.exercises.values import Raised, Trial, agree, is_made_of, name
 
 NOTEBOOKS = {  # notebook -> file with its exercises
     "0": "start_here", "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",
-    "4": "preference_data", "5": "reward_model", "6": "training", "7": "evaluation",
+    "4": "preference_data", "5": "reward_model", "6": "training", "7": "evaluation", "8": "using_the_reward",
 }
 PATIENCE = 10.0  # seconds, after which a slow function is spared further random inputs
 FEWEST = 4  # ... but not these

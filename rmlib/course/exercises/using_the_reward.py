@@ -1,0 +1,242 @@
+"""What the exercises of notebook 08 ask: the price of choosing, a budget, a step's bugs, when to stop, DPO."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rmlib.course.exercises.engine import Exercise
+
+# 8.1: KL of best-of-n where responses tie
+
+
+def _level_chances(p: np.ndarray, rewards: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each level of reward its probability, and that of the best of n being on it."""
+    levels = np.unique(rewards)
+    share = np.array([p[rewards == level].sum() for level in levels])
+    upto = np.cumsum(share).clip(max=1.0)
+    return share, upto**n - np.r_[0, upto[:-1]] ** n
+
+
+def best_of_n_kl(p: np.ndarray, rewards: np.ndarray, n: int) -> float:
+    share, chosen = _level_chances(p, rewards, n)
+    return float((chosen * np.log(chosen / share)).sum())
+
+
+def _in_order(p: np.ndarray, rewards: np.ndarray, n: int) -> float:
+    order = np.argsort(rewards, kind="stable")
+    return best_of_n_kl(p[order], np.arange(len(p)), n)
+
+
+def _even_among_ties(p: np.ndarray, rewards: np.ndarray, n: int) -> float:
+    levels, counts = np.unique(rewards, return_counts=True)
+    _, chosen = _level_chances(p, rewards, n)
+    q = (chosen / counts)[np.searchsorted(levels, rewards)]
+    return float((q * np.log(q / p)).sum())
+
+
+def _of_levels(formula: Callable) -> Callable:
+    return lambda p, rewards, n: float(formula(*_level_chances(p, rewards, n)).sum())
+
+
+def _candidates(rng: np.random.Generator) -> tuple:
+    size = int(rng.integers(3, 8))
+    p = rng.uniform(0.05, 1, size)
+    return p / p.sum(), rng.integers(-2, 3, size).astype(float), int(rng.integers(2, 9))
+
+
+TIES = {
+    "this is log n − (n − 1)/n, exact without ties; here it is only a bound": lambda p, rewards, n:
+        float(np.log(n) - (n - 1) / n),
+    "ties are broken by the order in the list; equal rewards are one level, and share its probability": _in_order,
+    "among tied responses the pick is as likely as the draw: p decides, they are not all alike": _even_among_ties,
+    "the two are exchanged: this is KL(p ‖ q), and the pick's distribution q comes first":
+        _of_levels(lambda share, chosen: share * np.log(share / chosen)),
+    "the mean is over p here, and KL(q ‖ p) is a mean over what is picked":
+        _of_levels(lambda share, chosen: share * np.log(chosen / share)),
+    "this is the entropy of the pick; what is missing is p": _of_levels(lambda _, chosen: -chosen * np.log(chosen)),
+    "the logarithm has the base 2: nats are wanted": _of_levels(lambda share, chosen: chosen * np.log2(chosen / share)),
+}
+
+# 8.2: the β that meets a budget
+
+
+def kl_of_tilt(rewards: np.ndarray, beta: float) -> float:
+    weights = np.exp((rewards - rewards.max()) / beta)
+    weights /= weights.sum()
+    return float((weights * np.log(np.maximum(weights, 1e-300) * len(rewards))).sum())
+
+
+def _solved(kl: Callable, rewards: np.ndarray, budget: float) -> float:
+    low, high = 1e-3, 1e3
+    for _ in range(100):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if kl(rewards, middle) > budget else (low, middle)
+    return middle
+
+
+def beta_for(rewards: np.ndarray, budget: float) -> float:
+    return _solved(kl_of_tilt, rewards, budget)
+
+
+def _reverse(rewards: np.ndarray, beta: float) -> float:
+    scaled = rewards / beta
+    return float(np.log(np.exp(scaled - scaled.max()).mean()) + scaled.max() - scaled.mean())
+
+
+def _budget(rng: np.random.Generator) -> tuple:
+    rewards = rng.normal(0, rng.uniform(0.5, 3), size=int(rng.integers(20, 60)))
+    return rewards, float(rng.uniform(0.2, 1.5))
+
+
+BUDGET = {
+    "this is 1/β": lambda rewards, budget: 1 / beta_for(rewards, budget),
+    "this meets KL(π₀ ‖ π); the budget is for KL(π ‖ π₀)": lambda rewards, budget: _solved(_reverse, rewards, budget),
+    "the budget is in nats, and here it is taken for bits": lambda rewards, budget:
+        beta_for(rewards, budget * np.log(2)),
+    "this is β = standard deviation/√(2 KL), which holds for normal rewards and not for these": lambda rewards, budget:
+        float(rewards.std() / np.sqrt(2 * budget)),
+}
+
+# 8.3: the bugs of an RLOO step
+
+
+def loss_of_step(log_policy: Tensor, log_reference: Tensor, mask: Tensor, rewards: Tensor, beta: float, *,
+                 penalty_has_gradient: bool = False, across: bool = False, own: bool = False, shift: bool = False,
+                 mean_of_tokens: bool = False, sign: float = 1.0, plain: bool = False) -> Tensor:
+    """The right loss, or one with a bug. log_policy, log_reference, mask: (P, k, T); rewards: (P, k)."""
+    mask = torch.roll(mask, 1, 2) if shift else mask
+    log_p, log_q = ((each * mask).sum(2) for each in (log_policy, log_reference))  # (P, k)
+    if mean_of_tokens:
+        log_p, log_q = log_p / mask.sum(2), log_q / mask.sum(2)
+    worth = rewards - sign * beta * ((log_p if penalty_has_gradient else log_p.detach()) - log_q)
+    k = worth.shape[1]
+    others = (worth.sum(1, keepdim=True) - worth) / (k - 1)
+    baseline = worth.mean() if across else worth.mean(1, keepdim=True) if own else 0 if plain else others
+    return -((worth - baseline) * log_p).mean()
+
+
+BUGS: dict[str, dict] = {
+    "The penalty still carries a gradient: it is a number here, so the log-probability in it has to be detached.":
+        {"penalty_has_gradient": True},
+    "The baseline is a mean over all prompts: a sample is held against the others of its own prompt.":
+        {"across": True},
+    "The baseline holds the sample's own reward: that shrinks the step by (k − 1)/k; leave it out.": {"own": True},
+    "The mask is off by one: it marks other tokens than those of the response.": {"shift": True},
+    "Log-probabilities are averaged over tokens: log π(y|x) is their sum.": {"mean_of_tokens": True},
+    "The penalty has the wrong sign: it pays for moving away from the reference.": {"sign": -1.0},
+    "There is no baseline.": {"plain": True},
+    "Two bugs are left: the penalty carries a gradient, and the baseline is a mean over all prompts.":
+        {"penalty_has_gradient": True, "across": True},
+    "Two bugs are left: the baseline is a mean over all prompts, and the mask is off by one.":
+        {"across": True, "shift": True},
+    "Two bugs are left: the penalty carries a gradient, and the mask is off by one.":
+        {"penalty_has_gradient": True, "shift": True},
+    "All three bugs are there.": {"penalty_has_gradient": True, "across": True, "shift": True},
+}
+
+
+def _step(rng: np.random.Generator) -> tuple:
+    """Arguments of a step: responses of unequal lengths that begin after two tokens of the prompt."""
+    lengths = rng.integers(1, 5, size=(2, 3))
+    at = np.arange(8)
+    mask = torch.tensor((at >= 2) & (at < 2 + lengths[..., None]))
+    one, other = (torch.tensor(-rng.exponential(2.0, size=mask.shape)) for _ in range(2))
+    return one, other, mask, torch.tensor(rng.normal(0, 2, size=(2, 3))), float(rng.choice([0.1, 0.5, 1.0]))
+
+
+def _gradient(function: Callable, arguments: tuple, **bug) -> Tensor:
+    leaf = arguments[0].clone().requires_grad_()
+    loss = function(leaf, *arguments[1:], **bug)
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        raise TypeError(f"return the loss, one number as a tensor, not {type(loss).__name__}")
+    return torch.autograd.grad(loss, leaf)[0] if loss.requires_grad else torch.zeros_like(leaf)
+
+
+def _judged_step(function: Callable, rng: np.random.Generator) -> str | None:
+    trials = [_step(rng) for _ in range(6)]
+    try:
+        got = [_gradient(function, trial) for trial in trials]
+    except TypeError as error:
+        return f"{str(error)[0].upper()}{str(error)[1:]}."
+
+    def agrees(**bug: object) -> bool:
+        wanted = [_gradient(loss_of_step, trial, **bug) for trial in trials]
+        return all(torch.allclose(one, other, rtol=1e-9, atol=1e-12) for one, other in zip(got, wanted, strict=True))
+
+    if agrees():
+        return None
+    if not any(each.any() for each in got):
+        return "The loss has no gradient: log_policy must stay in it, undetached, beside the advantage."
+    if all(torch.allclose(-one, _gradient(loss_of_step, trial)) for one, trial in zip(got, trials, strict=True)):
+        return "The sign is turned round: an optimiser makes a loss smaller, and a reward is to grow."
+    return next((name for name, bug in BUGS.items() if agrees(**bug)), "The gradient is another one than wanted.")
+
+
+# 8.4: which run is over-optimised, and where to stop
+
+RUN, STOP = "B", 40
+
+
+def _stopped(function: Callable, rng: np.random.Generator) -> str | None:
+    answer = function()
+    if not (isinstance(answer, tuple | list) and len(answer) == 2 and answer[0] in ("A", "B", "C")
+            and isinstance(answer[1], int | np.integer) and not isinstance(answer[1], bool)):
+        return f'Return the run\'s letter and a step of the table, such as ("A", 80), not {answer!r:.60}.'
+    if answer[0] == "A":
+        return "In A the check follows the proxy to the end: it has learned, and may go on."
+    if answer[0] == "C":
+        return "In C the proxy doesn't rise: nothing is optimised there, over or not; the step is too large."
+    if answer[1] not in range(0, 121, 20):
+        return f"The table has no step {answer[1]}."
+    if answer[1] == 120:
+        return "At 120 the proxy is highest, but the proxy is what is being exploited: look at the check."
+    return None if answer[1] == STOP else f"At step {answer[1]} the check is not at its highest."
+
+
+# 8.5: DPO from the pairwise loss
+
+
+def dpo(policy: np.ndarray, reference: np.ndarray, beta: float) -> tuple[float, float]:
+    margin = beta * ((policy[0] - reference[0]) - (policy[1] - reference[1]))
+    return float(np.logaddexp(0, -margin).mean()), float(((np.sign(margin) + 1) / 2).mean())
+
+
+def _log_probs(rng: np.random.Generator) -> tuple:
+    # Eighths, so that a tie is one whatever the order of subtractions.
+    reference = -rng.integers(1, 400, size=(2, int(rng.integers(3, 7)))) / 8
+    policy = reference + rng.integers(-40, 40, size=reference.shape) / 8
+    policy[:, 0] = reference[:, 0] - 1.0  # one pair is a tie
+    return policy, reference, float(rng.choice([0.05, 0.1, 0.5]))
+
+
+def _margins(change: Callable) -> Callable:
+    def wrong(policy: np.ndarray, reference: np.ndarray, beta: float) -> tuple[float, float]:
+        margin = change(policy, reference, beta)
+        return float(np.logaddexp(0, -margin).mean()), float(((np.sign(margin) + 1) / 2).mean())
+    return wrong
+
+
+DIRECT = {
+    "the reference is missing: the reward is β log π/π₀, not β log π":
+        _margins(lambda p, q, beta: beta * (p[0] - p[1])),
+    "chosen and rejected are exchanged": _margins(lambda p, q, beta: beta * ((p[1] - q[1]) - (p[0] - q[0]))),
+    "β is missing": _margins(lambda p, q, beta: (p[0] - q[0]) - (p[1] - q[1])),
+    "the margin is divided by β, not multiplied": _margins(lambda p, q, beta: ((p[0] - q[0]) - (p[1] - q[1])) / beta),
+    "β is outside of the loss: it belongs to the reward, inside": lambda p, q, beta:
+        (beta * dpo(p, q, 1.0)[0], dpo(p, q, 1.0)[1]),
+    "a tie counts one half, and here it is wrong": lambda p, q, beta:
+        (dpo(p, q, beta)[0], float(((p[0] - q[0]) > (p[1] - q[1])).mean())),
+    "the accuracy is that of log π alone; the implicit reward is β log π/π₀": lambda p, q, beta:
+        (dpo(p, q, beta)[0], float((p[0] > p[1]).mean())),
+}
+
+EXERCISES = [
+    Exercise("8.1", answer=best_of_n_kl, draw=_candidates, mistakes=TIES,
+             edges=((np.array([0.5, 0.3, 0.2]), np.zeros(3), 4), (np.array([0.5, 0.3, 0.2]), np.arange(3.0), 1))),
+    Exercise("8.2", answer=beta_for, draw=_budget, mistakes=BUDGET, rtol=1e-3, trials=6),
+    Exercise("8.3", judge=_judged_step),
+    Exercise("8.4", judge=_stopped),
+    Exercise("8.5", answer=dpo, draw=_log_probs, mistakes=DIRECT),
+]

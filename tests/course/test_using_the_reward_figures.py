@@ -1,0 +1,89 @@
+"""Figures of notebook 08: they can be read, and what they draw is what they were given, under its own name."""
+
+import numpy as np
+import pytest
+from figure_rules import assert_readable
+
+from rmlib.course.plots import using_the_reward as figures
+
+SIZES, RISING = [1, 4, 16, 64], [0.1, 0.9, 1.4, 1.5]
+CURVE = ([0, 1, 2], [0.2, 0.8, 0.5])
+REWARDS = np.random.default_rng(0).normal(size=64)
+CLOUD = np.random.default_rng(1).normal(size=(50, 3))
+DRAWN = {
+    "curves": lambda: figures.curves({"proxy": {"no penalty": [CURVE, CURVE], "β = 0.1": [CURVE]},
+                                      "share right": {"no penalty": [CURVE]}}, "√KL"),
+    "best of n": lambda: figures.best_of_n(SIZES, {"gold": [RISING], "length-lover": [RISING, RISING[::-1]]}),
+    "tilted": lambda: figures.tilted(REWARDS, REWARDS / 2, np.full(64, 1 / 64)),
+    "gradients": lambda: figures.gradients({"rewards": CLOUD, "rewards + 5": 5 * CLOUD}, np.array([0.1, 0.2, 0.3])),
+    "equal KL": lambda: figures.at_equal_kl({"best of n": CURVE, "RLOO": ([0, 2, 0, 1], [0, 1, 0, 1])}, most=8),
+    "remedies": lambda: figures.remedies({"course's model": [(0.6, 1.3)] * 3, "length-lover": [(0.1, 0.4)] * 3}),
+    "estimates": lambda: figures.estimates({"k1": REWARDS, "vocabulary": np.abs(REWARDS)}),
+}
+
+
+def lines(axes) -> dict:
+    return {line.get_label(): np.array(line.get_data(), dtype=float) for line in axes.lines}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_word_is_at_least_14_points_and_inside_the_picture(name: str):
+    assert_readable(DRAWN[name]())
+
+
+def test_no_figure_is_left_out():
+    public = [function for function in vars(figures).values() if hasattr(function, "__wrapped__")
+              and function.__module__ == figures.__name__]
+    assert len(public) == len(DRAWN)
+
+
+def test_curves_have_their_names_and_seeds_of_one_name_its_colour():
+    left, right = DRAWN["curves"]().axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["no penalty", "β = 0.1"]
+    assert right.get_legend() is None and left.get_title("left") == "proxy"
+    colours = [line.get_color() for line in left.lines]
+    assert colours[0] == colours[1] != colours[2]
+    assert np.array_equal(lines(left)["β = 0.1"], CURVE)
+
+
+def test_a_shared_legend_stands_in_the_first_panel_alone():
+    panels = {"a": {"one": [CURVE], "two": [CURVE]}, "b": {"one": [CURVE], "two": [CURVE]}}
+    first, second = figures.curves(panels, "step", shared=True).axes
+    assert first.get_legend() and not second.get_legend()
+
+
+def test_best_of_n_draws_each_judges_curve():
+    [axes] = DRAWN["best of n"]().axes
+    assert np.array_equal(lines(axes)["gold"][1], RISING) and np.array_equal(lines(axes)["length-lover"][0], SIZES)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "4", "16", "64"]
+
+
+def test_the_tilts_dots_are_as_large_as_its_weights():
+    weights = np.arange(64) / np.arange(64).sum()
+    left, right = figures.tilted(REWARDS, REWARDS / 2, weights).axes
+    assert np.allclose(left.collections[1].get_sizes(), 600 * weights)
+    assert np.allclose(left.lines[0].get_ydata(), weights @ REWARDS / 2)
+    assert right.get_title("left") == "probability"
+
+
+def test_gradients_mark_the_exact_one_and_the_mean():
+    left, right = DRAWN["gradients"]().axes
+    assert np.allclose(lines(left)["exact"].ravel(), [0.1, 0.2])
+    assert np.allclose(lines(right)["mean"].ravel(), 5 * CLOUD.mean(0)[:2])
+
+
+def test_a_remedy_shows_the_end_and_the_best_of_each_seed():
+    [axes] = DRAWN["remedies"]().axes
+    spots = {marker: [line.get_xdata()[0] for line in axes.lines if line.get_marker() == marker] for marker in "o|"}
+    assert spots == {"o": [0.6] * 3 + [0.1] * 3, "|": [1.3] * 3 + [0.4] * 3}
+
+
+def test_a_curve_is_a_line_and_several_runs_are_dots():
+    [axes] = DRAWN["equal KL"]().axes
+    assert [(line.get_linestyle(), line.get_marker()) for line in axes.lines] == [("-", ""), ("None", "s")]
+    assert np.array_equal(lines(axes)["RLOO"], [[0, 2, 0, 1], [0, 1, 0, 1]])
+
+
+def test_estimates_have_a_line_at_each_mean():
+    [axes] = DRAWN["estimates"]().axes
+    assert np.allclose([line.get_xdata()[0] for line in axes.lines], [REWARDS.mean(), np.abs(REWARDS).mean()])
