@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from transformers import DistilBertConfig, DistilBertForMaskedLM, PreTrainedTokenizerFast
 
 from rmlib.course.world import Fact, World
-from rmlib.files import atomic_directory, atomic_write_text
+from rmlib.files import atomic_write_text
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 POSITIONS = 512
@@ -211,13 +211,12 @@ def answer_accuracy(model: Pretraining, tokenizer, world: World, split: str) -> 
 
 
 def save(model: Pretraining, tokenizer, record: dict, out: Path) -> None:
-    """Write encoder (float16 safetensors), tokenizer and the record of the run, all of it or nothing."""
-    with atomic_directory(out) as directory:
-        model.encoder.half().save_pretrained(directory)
-        tokenizer.save_pretrained(directory)
-        atomic_write_text(directory / "build.json", json.dumps(record, indent=2) + "\n")
-        for file in directory.iterdir():
-            file.chmod(0o644)  # safetensors writes for the owner only, and a package is for all
+    """Write encoder (float16 safetensors), tokenizer and the record of the run."""
+    model.encoder.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    atomic_write_text(out / "build.json", json.dumps(record, indent=2) + "\n")
+    for file in out.iterdir():
+        file.chmod(0o644)  # safetensors writes for the owner only, and a package is for all
 
 
 def main() -> None:

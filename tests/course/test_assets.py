@@ -4,6 +4,7 @@ reward model that notebook 07 puts on trial, against one that is trained anew.
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import PreferencePair
 from rmlib.settings import EMBEDDED_BACKBONE, EMBEDDED_REWARD_MODEL
 from rmlib.training import TrainingConfig, train
+from tools import build_backbone
 from tools.build_policy import GATES, measure
 from tools.build_reward_model import build
 
@@ -48,6 +50,16 @@ def test_every_weight_has_its_place_and_nothing_is_left_over():
 def test_weights_are_stored_in_half_precision():
     with safe_open(BACKBONE / "model.safetensors", "pt") as weights:
         assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.float16}
+
+
+def test_the_command_that_builds_the_backbone_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["build_backbone.py", "--steps", "1", "--out", str(tmp_path / "backbone")])
+    build_backbone.main()
+    shipped = {file.name for file in EMBEDDED_BACKBONE.iterdir()}
+    assert {file.name for file in (tmp_path / "backbone").iterdir()} == shipped
+    RewardModel(str(tmp_path / "backbone"))
+    # The tokenizer needs no training, and is the shipped one.
+    assert (tmp_path / "backbone/tokenizer.json").read_text() == (EMBEDDED_BACKBONE / "tokenizer.json").read_text()
 
 
 def test_the_record_of_the_build_is_there_and_meets_the_gate():

@@ -91,10 +91,15 @@ def _put_aside(out: Path, name: str, part: PairSet, resume: bool) -> None:
 def _config(options: argparse.Namespace, start: str) -> TrainingConfig:
     return TrainingConfig(
         epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
-        learning_rate=options.learning_rate or learning_rate_for(start), label_smoothing=options.label_smoothing,
-        centring=options.centring, use_target_margin=options.use_target_margin, token_budget=options.token_budget,
+        learning_rate=options.learning_rate or learning_rate_for(_origin(options, start)),
+        label_smoothing=options.label_smoothing, centring=options.centring, use_target_margin=options.use_target_margin, token_budget=options.token_budget,
         checkpoint_every=options.checkpoint_every, validate_every=options.validate_every, patience=options.patience,
     )
+
+
+def _origin(options: argparse.Namespace, start: str) -> str:
+    """The backbone that a model grew from, as far as it is written down."""
+    return read_training(Path(start)).get("backbone", start) if options.start_from else start
 
 
 def _tell_start(options: argparse.Namespace, start: str, model: RewardModel, data: dict, held_out: PairSet) -> None:
