@@ -21,7 +21,7 @@ LAYERS = {**dict.fromkeys(CORE, "core"), "practice": "practice", "course": "cour
 ROOMS = ["rmlib.pairs", "rmlib.model", "rmlib.training", "rmlib.evaluation", "rmlib.practice.report",
          "rmlib.practice.command_line"]
 DOOR = "practice.command_line"  # which alone may import from course, for the word `world`
-MOST_LINES = {"core": 3_400, "practice": 3_750, "course": 8_600}
+MOST_LINES = {"core": 3_420, "practice": 3_750, "course": 8_600}
 
 
 def module(path: Path) -> str:
