@@ -93,7 +93,8 @@ def _config(options: argparse.Namespace, start: str) -> TrainingConfig:
         epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
         learning_rate=options.learning_rate or learning_rate_for(_origin(options, start)),
         label_smoothing=options.label_smoothing, centring=options.centring, token_budget=options.token_budget,
-        use_target_margin=options.use_target_margin, checkpoint_every=options.checkpoint_every, validate_every=options.validate_every, patience=options.patience,
+        use_target_margin=options.use_target_margin, checkpoint_every=options.checkpoint_every,
+        validate_every=options.validate_every, patience=options.patience,
     )
 
 
