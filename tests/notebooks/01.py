@@ -61,6 +61,7 @@ def test_the_gaps_grow_by_the_logarithm_of_the_steps_and_their_ratio_goes_to_one
     by_steps = np.array([-np.diff(path[steps]) for steps in (1000, 10_000, 100_000)])
     assert np.abs(np.diff(by_steps, axis=0) - math.log(10)).max() < 0.1
     assert (np.diff(by_steps[:, 0] / by_steps[:, 1]) < 0).all()
+    assert abs(by_steps[-1, 0] - by_steps[-1, 1] - math.log(30)) < 0.01
 
 
 def test_the_picture_of_the_run_away_names_its_lines():

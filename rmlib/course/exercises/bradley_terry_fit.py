@@ -8,6 +8,7 @@ import numpy as np
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import sigmoid
 
+
 def _table_of_votes(rng: np.random.Generator) -> tuple:
     size = int(rng.integers(2, 6))
     wins = rng.integers(1, 10, size=(size, size)).astype(float)

@@ -115,7 +115,7 @@ def islands(wins: np.ndarray, apart: np.ndarray, joined: np.ndarray) -> Figure:
 
 @styled
 def runaway(free: np.ndarray, held: np.ndarray) -> Figure:
-    """The gaps of A over B and of B over C by steps of a climb, without and with a prior: scores (steps + 1, 3) each."""
+    """The gaps of A over B and of B over C by steps of a climb; scores, (steps + 1, 3), without and with a prior."""
     figure, (axes,) = canvas()
     steps = np.arange(1, len(free))
     for path, style, told in ((free, "-", "votes alone"), (held, "--", "with a prior")):
