@@ -43,7 +43,7 @@ def test_0_2_it_sums_and_never_asks_which_side_was_chosen():
     assert f"{first:.2f}" in text and f"{first:.1f}." in text
 
 
-def test_1_4_the_fit_forgets_the_losses_of_the_others():
+def test_1_1_the_fit_forgets_the_losses_of_the_others():
     """Its bug: w_ij where n_ij = w_ij + w_ji belongs, in one sweep of two responses."""
     [fit] = on_page("01", "broken_fit")
     first = 3 / (3 / 2)
@@ -52,7 +52,7 @@ def test_1_4_the_fit_forgets_the_losses_of_the_others():
     assert np.allclose(fit(np.array([[0, 3], [1, 0]]), 1), logs - logs.mean())
 
 
-def test_1_6_he_asks_only_whether_all_are_connected():
+def test_1_3_he_asks_only_whether_all_are_connected():
     [approves] = on_page("01", "scores_are_finite")
     assert approves(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])) and approves(np.array([[0, 1], [0, 0]]))
     assert not approves(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]))

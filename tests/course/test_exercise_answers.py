@@ -1,5 +1,6 @@
 """Answers as readers write them: right ones in other words are accepted, wrong ones that look right are named."""
 
+import itertools
 import math
 import re
 
@@ -21,28 +22,8 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMLIB_STRICT_EXERCISES", "1")
 
 
-def softmax(exponents):
-    return np.exp(exponents) / np.exp(exponents).sum()
-
-
 def pushes(rewards, winners, losers):
     return 1 / (1 + np.exp(rewards[winners] - rewards[losers]))
-
-
-def counted(rewards, winners, losers, minlength=0):
-    push = pushes(rewards, winners, losers)
-    return np.bincount(winners, push, minlength) - np.bincount(losers, push, minlength)
-
-
-def as_long_as_the_votes(rewards, winners, losers):
-    return counted(rewards, winners, losers, max(winners.max(), losers.max()) + 1)
-
-
-def winners_added_losers_overwritten(rewards, winners, losers):
-    push = pushes(rewards, winners, losers)
-    total = np.bincount(winners, push, len(rewards))
-    total[losers] -= push
-    return total
 
 
 def fit_without_centring(wins, sweeps):
@@ -63,13 +44,45 @@ def all_at_once_unrepaired(wins, sweeps):
     return np.log(strengths)
 
 
-def expected(lead):
-    return 1 / (1 + 10 ** (-lead / 400))
+def variances(fisher, rewards, i, j):
+    """Of the gap between i and j after one more vote on each pair, with the last score held at zero."""
+    unit, found = np.eye(len(rewards))[:, :-1], {}
+    for a, b in itertools.combinations(range(len(rewards)), 2):
+        x, rate = unit[a] - unit[b], 1 / (2 + 2 * math.cosh(rewards[a] - rewards[b]))
+        after = fisher[:-1, :-1] + rate * np.outer(x, x)
+        found[a, b] = (unit[i] - unit[j]) @ np.linalg.solve(after, unit[i] - unit[j])
+    return found
 
 
-def one_after_the_other(i, j, y, k):
-    i = i + k * (y - expected(i - j))
-    return i, j + k * (1 - y - expected(j - i))
+def by_solving(fisher, rewards, i, j):
+    found = variances(fisher, rewards, i, j)
+    return [pair for pair in found if found[pair] == min(found.values())][0]
+
+
+def least_certain(fisher, rewards, i, j):
+    pairs = itertools.combinations(range(len(rewards)), 2)
+    inverse = np.linalg.pinv(fisher, rcond=1e-10, hermitian=True)
+    return max(pairs, key=lambda pair: np.diff(np.diff(inverse[np.ix_(pair, pair)], axis=0)).item())
+
+
+def rigged_by_search(order):
+    for counts in itertools.product((1, 9), repeat=3):
+        wins = np.zeros((3, 3))
+        for k, votes in enumerate(counts):
+            wins[k, (k + 1) % 3], wins[(k + 1) % 3, k] = 0.9 * votes, 0.1 * votes
+        scores = fit_without_centring(wins, 99)
+        if [*np.argsort(-scores)] == ["ABC".index(name) for name in order] and np.diff(np.sort(scores)).min() > 0.01:
+            return counts
+    return None
+
+
+def in_circles(*counts, room=lambda *c: math.sqrt(sum(4 / w + 4 / l for w, l in c))):
+    total = math.log(math.prod(w for w, _ in counts) / math.prod(l for _, l in counts))
+    return "no scores fit" if total > room(*counts) or total < -room(*counts) else "can't tell"
+
+
+def three_majorities(*counts):
+    return "no scores fit" if len({won > lost for won, lost in counts}) == 1 else "can't tell"
 
 
 def off(loss_fn, chosen, rejected):
@@ -130,16 +143,12 @@ WRONG = [
     ("0.1", lambda r, n: "learned" if r / n > 0.55 else "reversed" if r / n < 0.45 else "can't tell",
      "the same share decides for every n"),
     ("0.2", lambda l, r, c: np.logaddexp(0, r - l).mean(), "the left response still counts as chosen"),
-    ("1.2", lambda r, t: softmax(r / t - r.max()), "before it divides by the temperature"),
-    ("1.2", lambda r, t: softmax((r - r.max()) / t**2), "divides by the temperature twice"),
-    ("1.3", counted, "give it minlength"),
-    ("1.3", as_long_as_the_votes, "its length comes from the votes"),
-    ("1.3", winners_added_losers_overwritten, "keeps only its last push down"),
-    ("1.4", fit_without_centring, "the mean is not subtracted"),
-    ("1.4", all_at_once_unrepaired, "all strengths are updated at once"),
-    ("1.9", lambda i, j, y, k: (i + k * (y - expected(i - j)), j + k * (y - expected(j - i))), "j's own is 1 minus it"),
-    ("1.9", one_after_the_other, "both changes come from the old ratings"),
-    ("1.9", lambda i, j, y, k: (i + 32 * (y - expected(i - j)), j - 32 * (y - expected(i - j))), "K is fixed at 32"),
+    ("1.1", fit_without_centring, "the mean is not subtracted"),
+    ("1.1", all_at_once_unrepaired, "all strengths are updated at once"),
+    ("1.2", least_certain, "whose own gap is least certain"),
+    ("1.5", three_majorities, "three majorities go round"),
+    ("1.5", lambda ab, bc, ca: in_circles(ab, bc, ca, room=lambda *c: 2 * sum(math.sqrt(1 / w + 1 / l) for w, l in c)),
+     "it is variances that add"),
     ("2.3", default_softplus, "a straight line already at -20.5"),
     ("2.3", lambda c, r: F.cross_entropy(torch.tensor(np.stack([c, r], axis=1)), torch.zeros(len(c)).long(),
                                          reduction="none"), "1 + exp loses the digits on the right side"),
@@ -175,10 +184,11 @@ RIGHT = [
     ("0.1", lambda r, n: "can't tell" if (2 * r - n)**2 <= 4 * n else ("reversed", "learned")[2 * r > n]),
     ("0.2", lambda l, r, c: F.binary_cross_entropy_with_logits(torch.tensor(l - r), torch.tensor(c).double())),
     ("0.3", lambda: "Thank you for asking. It is the peso. Every exchange office has it. You are welcome."),
-    ("1.3", lambda r, w, l: counted(r, w, l, len(r))),
-    ("1.2", lambda r, t: [1 / sum(math.exp((rival - own) / t) if rival - own < 700 * t else math.inf for rival in r)
-                          for own in r]),
-    ("1.4", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
+    ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
+    ("1.2", lambda fisher, rewards, i, j: list(by_solving(fisher, rewards, i, j))),
+    ("1.3", lambda: [[0, 1, 0], [1, 0, 1], [0, 0, 0]]),
+    ("1.4", rigged_by_search),
+    ("1.5", in_circles),
     ("2.3", lambda c, r: -F.logsigmoid(torch.as_tensor(c - r))),
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
     ("2.3", lambda c, r: tuple(max(two - one, 0) + math.log1p(math.exp(-abs(two - one))) for one, two in zip(c, r))),

@@ -17,7 +17,7 @@ def test_the_slider_counts_and_draws_the_votes_of_its_gap():
     for gap in (-5.0, -1.3, 0.0, 0.7, 5.0):
         figure, line = a_thousand_votes(gap)
         wanted = sum(number < probability(gap) for number in draws)
-        shown, votes = re.fullmatch(r"probability (\S+); (\d+) of these 1,000 votes go to the first .*", line).groups()
+        shown, votes = re.fullmatch(r"probability (\S+); votes (\d+) of 1,000", line).groups()
         assert abs(float(shown) - probability(gap)) < 6e-4 and int(votes) == wanted
         left, right = figure.axes
         dot, squares = left.lines[-1], right.collections[0]
@@ -26,20 +26,54 @@ def test_the_slider_counts_and_draws_the_votes_of_its_gap():
         assert sum(blue) == wanted
 
 
-def test_the_likelihood_by_a_loop_over_votes():
-    """Against a sum over half of the pairs, or of the other side."""
-    pairs_of = list(itertools.permutations(range(5), 2))
+def test_the_likelihood_and_its_slope_by_a_loop_over_votes():
+    """Against a sum over half of the pairs, or of the other side; against a slope that is not the likelihood's."""
+    somewhere, h = np.array([0.3, -0.1, 0.5, 0.0, -1.0]), 1e-5
     for rewards in (gold, fitted, somewhere):
-        by_hand = sum(wins[i, j] * math.log(probability(rewards[i] - rewards[j])) for i, j in pairs_of)
+        by_hand = sum(wins[i, j] * math.log(probability(rewards[i] - rewards[j]))
+                      for i, j in itertools.permutations(range(5), 2))
         assert abs(by_hand - log_likelihood(wins, rewards)) < 1e-8
+        rises = [log_likelihood(wins, rewards + step) - log_likelihood(wins, rewards - step) for step in h * np.eye(5)]
+        assert np.abs(np.array(rises) / (2 * h) - slope(wins, rewards)).max() < 1e-6
     for i in range(5):
         won = sum(60 * probability(fitted[i] - fitted[j]) for j in range(5) if j != i)
         assert abs(won - wins[i].sum()) < 1e-4
+    assert log_likelihood(wins, fitted) > log_likelihood(wins, gold)
+
+
+def test_the_rows_are_the_votes():
+    """Against a row whose winner and loser are exchanged, and a vote that is counted once for many."""
+    counted = np.zeros((5, 5))
+    for row in rows:
+        counted[row.argmax(), row.argmin()] += 1
+    assert (counted == wins).all() and (rows.sum(axis=1) == 0).all()
+
+
+def test_a_climb_with_a_penalty_ends_where_its_slope_is_zero():
+    """Against a penalty of another weight, and a path that is still under way."""
+    for path_of, weight in ((held, 0.1), (looser, 0.05)):
+        assert np.abs(slope(chain, path_of[-1]) - 2 * weight * path_of[-1]).max() < 1e-9
+    assert (np.diff([log_likelihood(chain, each) for each in path[::100]]) > 0).all()
+
+
+def test_the_gaps_grow_by_the_logarithm_of_the_steps_and_their_ratio_goes_to_one():
+    """Against what the text says of the run-away."""
+    by_steps = np.array([-np.diff(path[steps]) for steps in (1000, 10_000, 100_000)])
+    assert np.abs(np.diff(by_steps, axis=0) - math.log(10)).max() < 0.1
+    assert (np.diff(by_steps[:, 0] / by_steps[:, 1]) < 0).all()
+    assert abs(by_steps[-1, 0] - by_steps[-1, 1] - math.log(30)) < 0.01
+
+
+def test_the_picture_of_the_run_away_names_its_lines():
+    """Against the other pair's gap, or the other path's, under a name."""
+    drawn = {line.get_label(): line.get_ydata()[-1] for line in figures.runaway(path, held).axes[0].lines}
+    for told, scores in (("votes alone", path[-1]), ("with a prior", held[-1])):
+        assert [drawn[f"{pair}, {told}"] for pair in ("A over B", "B over C")] == [*(scores[:2] - scores[1:])]
 
 
 def test_strong_connection_by_splits():
     """Against a check of comparisons for one of wins."""
-    for table in (wins, few, subtle, islands, bridged):
+    for table in (wins, chain, subtle, islands, bridged):
         size = len(table)
         splits = [set(group) for k in range(1, size) for group in itertools.combinations(range(size), k)]
         ford = all(any(table[i, j] for i in group for j in set(range(size)) - group) for group in splits)
@@ -52,56 +86,66 @@ def test_the_errors_by_a_fixed_rival():
     full = np.zeros((5, 5))
     full[1:, 1:] = rest
     centring = np.eye(5) - 1 / 5
-    assert np.allclose(np.sqrt(np.diag(centring @ full @ centring)), predicted_errors)
+    assert np.allclose(np.sqrt(np.diag(centring @ full @ centring)), errors)
 
 
-def test_lead_and_log_likelihood_of_the_runaway():
-    """Against a lead over another response than the next best."""
-    for n, lead, height in zip(checkpoints, leads, [-8.9807, -8.4741, -8.4295, -8.4251], strict=True):
-        best = sorted(path[n])
-        assert path[n][3] == best[-1] and abs(best[-1] - best[-2] - lead) < 1e-12
-        assert abs(log_likelihood(few, path[n]) - height) < 1e-3
+def test_moods_leave_each_pair_s_probability_as_it_was():
+    """Against votes of a person that are drawn one by one, and against another noise."""
+    many = votes_by_person(np.random.default_rng(3), people=40_000)
+    for i, j in itertools.combinations(range(5), 2):
+        p = probability(gold[i] - gold[j])
+        assert abs(many[:, i, j].mean() - p) < 4 * math.sqrt(p * (1 - p) / 40_000)
+        assert (many[:, i, j] + many[:, j, i] == 1).all()
+    assert (many.sum(axis=2).argsort(axis=1).argsort(axis=1) == many.sum(axis=2)).all()  # each person ranks
 
 
-def test_circles_and_agreement_by_loops():
-    """Against a step of the circle that is walked backwards, and an agreement that counts one outcome."""
+def test_errors_by_person_with_a_person_for_each_vote_are_those_of_the_information():
+    """Against a filling of other slopes: scattered over many persons, votes give the plain errors."""
+    rng = np.random.default_rng(4)
+    lone = []
+    for i, j in itertools.combinations(range(5), 2):
+        for won in rng.random(600) < probability(gold[i] - gold[j]):
+            vote = np.zeros((5, 5))
+            vote[(i, j) if won else (j, i)] = 1
+            lone.append(vote)
+    plain = np.sqrt(np.diag(covariance(information(np.sum(lone, axis=0), gold))))
+    assert np.abs(errors_by_person(np.array(lone)) / plain - 1).max() < 0.1
+
+
+def test_circles_by_loops():
+    """Against a step of the circle that is walked backwards, and crowds that are no Bradley-Terry models."""
     def odds(table, i, j):
         return math.log(table[i, j] / table[j, i])
     for table in (*crowds, mixture, everyone):
         triples = itertools.permutations(range(len(table)), 3)
         worst = max(abs(odds(table, i, j) + odds(table, j, k) + odds(table, k, i)) for i, j, k in triples)
         assert abs(worst - worst_circle(table)) < 1e-9
-    for value, tables in ((same_crowd, crowds), (any_two, [mixture]), (believed, [pooled_chances])):
-        twice = [table[i, j] ** 2 + table[j, i] ** 2 for table in tables for i in range(5) for j in range(i)]
-        assert abs(np.mean(twice) - value) < 1e-12
+    assert max(map(worst_circle, crowds)) < 1e-9 and worst_circle(mixture) > 2 and worst_circle(everyone) > 1
+    assert np.ptp(everyone[[0, 1, 2], [1, 2, 0]]) < 1e-12
 
 
-def test_the_mixture_s_slope_by_mean_and_variance():
-    """Against the formula of the text."""
-    p = np.array([[probability(d + bias), probability(d - bias)] for d in (-3.0, 0.0, 1.0)])
-    inside = (p * (1 - p)).mean(axis=1)
-    assert np.allclose(inside / (inside + p.var(axis=1)), np.interp((-3.0, 0.0, 1.0), gaps, slopes), atol=2e-3)
+def test_the_pooled_fit_is_the_nearest_model():
+    """Against a fit that has not arrived, and a distance that is not the mean loss less the entropy."""
+    assert np.abs(slope(np.where(np.eye(5), 0, mixture), pooled)).max() < 1e-9
+    rng = np.random.default_rng(5)
+    for scores in pooled + 0.1 * rng.normal(size=(50, 5)):
+        assert divergence(mixture, sigmoid(scores[:, None] - scores)) > legs[0]
+    upper = mixture[np.triu_indices(5, 1)]
+    entropy = -np.mean(upper * np.log(upper) + (1 - upper) * np.log(1 - upper))
+    loss = -log_likelihood(np.where(np.eye(5), 0, mixture), pooled) / 10
+    assert abs(loss - entropy - legs[0]) < 1e-12
+    surer = [row[0] for row in compared if row[3] < min(row[1:3])]
+    assert surer == ["C over A", "D over B"]
 
 
 def test_the_crowds_picture_names_what_it_draws():
     """Against exchanged names of the crowds or of the responses in a pair."""
-    left, right = more_figures.two_crowds(gaps, mixed, bias, rows).axes
-    drawn = {line.get_label(): line.get_ydata() for line in left.lines}
-    assert (drawn["one crowd"] > drawn["mixture"]).all() and (drawn["the other"] < drawn["mixture"]).all()
+    right = more_figures.crowds(compared).axes[0]
     marks = {line.get_label(): line.get_xdata() for line in right.lines}
     labels = [text.get_text() for text in right.get_yticklabels()]
     drawn = (labels, marks["likes long"], marks["likes short"], marks["pooled fit"])
     for label, one, two, fit in zip(*drawn, strict=True):
         i, j = names.index(label[0]), names.index(label[-1])
-        assert (one, two, fit) == (crowds[0][i, j], crowds[1][i, j], pooled_chances[i, j])
+        assert (one, two, fit) == (crowds[0][i, j], crowds[1][i, j], nearest[i, j])
         assert (one > two) == (words[i] > words[j]) or words[i] == words[j]
-    assert sum(min(row[1:3]) < 0.5 < max(row[1:3]) for row in rows) == 5  # as the description says
-
-
-def test_exact_power_by_whole_numbers():
-    """Against a bound that is one vote off, and against one side of the test."""
-    def tail(n, bound, p):
-        return sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1) if abs(2 * k - n) >= 2 * bound)
-    for size in (194, *sizes[::9]):
-        bound = next(b / 2 for b in range(size % 2, 2 * size, 2) if tail(size, b / 2, 0.5) <= 0.05)
-        assert abs(tail(size, bound, 0.6) - powers[size - sizes[0]]) < 1e-9
+    assert sum(min(row[1:3]) < 0.5 < max(row[1:3]) for row in compared) == 5  # as the description says

@@ -2,192 +2,206 @@
 
 import math
 from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 
-from rmlib.course.exercises.bradley_terry_fit import FIT, GAP_ERROR
-from rmlib.course.exercises.bradley_terry_limits import CIRCLE, COUNTEREXAMPLE, ELO, VOTES
+from rmlib.course.exercises.bradley_terry_fit import FIT, newton
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import logit, sigmoid
 
-# 1.1: the third probability
+# 1.2: the next vote
 
 
-def _two_probabilities(rng: np.random.Generator) -> tuple:
-    return tuple(float(p) for p in rng.uniform(0.05, 0.95, 2))
+def _covariance(fisher: np.ndarray) -> np.ndarray:
+    """The pseudo-inverse of a connected graph's Laplacian, in closed form."""
+    constant = np.full(fisher.shape, 1 / len(fisher))
+    return np.linalg.inv(fisher + constant) - constant
 
 
-THIRD = Exercise(
-    "1.1",
-    answer=lambda p, q: float(sigmoid(logit(p) + logit(q))),
-    draw=_two_probabilities,
-    edges=((0.5, 0.5), (0.75, 2 / 3)),
-    mistakes={
-        "it multiplies the probabilities; it is the odds p / (1 - p) that multiply": lambda p, q: p * q,
-        "it adds the odds; multiply them": lambda p, q: 1 - 1 / (1 + p / (1 - p) + q / (1 - q)),
-        "it stops at the log-odds; their sigmoid is the probability": lambda p, q: logit(p) + logit(q),
-        "it adds up the two ways in which the outcomes can agree; a chain of scores adds log-odds":
-            lambda p, q: p * q + (1 - p) * (1 - q),
-        "it averages the two probabilities; better than something better has to give more than either":
-            lambda p, q: (p + q) / 2,
-        "it adds what the probabilities have above one half; that can leave the range from 0 to 1":
-            lambda p, q: p + q - 0.5,
-        "it stops at the odds; turn them back into a probability by o / (1 + o)":
-            lambda p, q: p / (1 - p) * q / (1 - q),
-        "it divides the odds: that is j against k turned round": lambda p, q: float(sigmoid(logit(p) - logit(q))),
-        "it averages the log-odds; they add": lambda p, q: float(sigmoid((logit(p) + logit(q)) / 2)),
-        "it takes the sigmoid of the odds; odds become a probability by o / (1 + o)":
-            lambda p, q: float(sigmoid(p / (1 - p) * q / (1 - q))),
-        "it divides the odds by 1 - o; odds become a probability by o / (1 + o)":
-            lambda p, q: 1 / ((1 - p) / p * (1 - q) / q - 1),
-        "it multiplies the probabilities and turns the product into odds; turn each into odds, then multiply":
-            lambda p, q: p * q / (1 - p * q),
-        "it takes the probabilities for odds": lambda p, q: p * q / (1 + p * q),
-        "it is the chance that at least one of two independent votes goes well": lambda p, q: 1 - (1 - p) * (1 - q),
-    },
-)
+def _information(rewards: np.ndarray, a: int, b: int) -> float:
+    return float(sigmoid(rewards[a] - rewards[b]) * sigmoid(rewards[b] - rewards[a]))
 
 
-# 1.2: the first of many
+def _best(worth: Callable) -> Callable:
+    """What asks the pair (a, b) of the largest worth(fisher, rewards, i, j, a, b)."""
+    def ask(fisher: np.ndarray, rewards: np.ndarray, i: int, j: int) -> tuple[int, int]:
+        pairs = [(a, b) for a in range(len(rewards)) for b in range(a + 1, len(rewards))]
+        return max(pairs, key=lambda pair: worth(fisher, rewards, i, j, *pair))
+    return ask
 
 
-def _rewards_and_temperature(rng: np.random.Generator) -> tuple:
-    return rng.normal(size=rng.integers(3, 7)) * 2, float(rng.choice([0.4, 0.7, 1.6, 2.5]))
+def _saved(fisher: np.ndarray, rewards: np.ndarray, i: int, j: int, a: int, b: int,
+           weigh: Callable = _information, of: Callable = lambda unit, i, j: unit[i] - unit[j]) -> float:
+    """By how much a vote lowers the variance of gᵀr: w (gᵀCx)² / (1 + w xᵀCx) (Sherman and Morrison 1950)."""
+    unit, vote = np.eye(len(rewards)), weigh(rewards, a, b)
+    x, moved = unit[a] - unit[b], _covariance(fisher) @ (unit[a] - unit[b])
+    return vote * float(((of(unit, i, j) @ moved) ** 2).sum()) / (1 + vote * float(x @ moved))
 
 
-def _softmax(rewards: np.ndarray, temperature: float) -> np.ndarray:
-    gaps = (rewards[None, :] - rewards[:, None]) / temperature  # (K, K): rival minus own
-    return np.exp(-np.logaddexp.reduce(gaps, axis=1))
+def _far(fisher: np.ndarray, rewards: np.ndarray, i: int, j: int, a: int, b: int) -> float:
+    c = _covariance(fisher)
+    return c[a, a] + c[b, b] - 2 * c[a, b]
 
 
-def _pairwise(rewards: np.ndarray, temperature: float) -> np.ndarray:
-    """P(i beats j), (K, K), with ones on the diagonal."""
-    chances = sigmoid((rewards[:, None] - rewards[None, :]) / temperature)
-    np.fill_diagonal(chances, 1.0)
-    return chances
+NEXT = {
+    "it asks i and j themselves, whatever is known; a vote on the way between them can teach more":
+        lambda f, r, i, j: (min(i, j), max(i, j)),
+    "every vote counts alike; between far apart ones it adds little: σ(1 - σ)":
+        _best(lambda *given: _saved(*given, weigh=lambda r, a, b: 1.0)),
+    "it takes the σ of a vote for its information, σ(1 - σ)":
+        _best(lambda *given: _saved(*given, weigh=lambda r, a, b: float(sigmoid(r[a] - r[b])))),
+    "it lowers the variance of all the scores together; asked is one gap":
+        _best(lambda *given: _saved(*given, of=lambda unit, i, j: unit)),
+    "it lowers the variance of i's score; asked is the gap":
+        _best(lambda *given: _saved(*given, of=lambda unit, i, j: unit[i])),
+    "it leaves the sign out: the gap is e_i - e_j":
+        _best(lambda *given: _saved(*given, of=lambda unit, i, j: unit[i] + unit[j])),
+    "it asks the pair with the most even chances, whatever is known of it":
+        _best(lambda f, r, i, j, a, b: _information(r, a, b)),
+    "it asks the pair whose own gap is least certain; asked is the gap between i and j": _best(_far),
+    "it asks the pair about which the direct votes say least": _best(lambda f, r, i, j, a, b: f[a, b]),
+    "the pair is the other way round: a < b": lambda *given: _best(_saved)(*given)[::-1],
+}
 
 
-def _normalised(weights: np.ndarray) -> np.ndarray:
-    return weights / weights.sum()
+def _study(rng: np.random.Generator) -> tuple:
+    """A connected graph in which one vote is clearly the best, by a tenth of what it saves."""
+    while True:
+        size = int(rng.integers(4, 7))
+        rewards, votes = rng.normal(size=size) * 2, np.triu(rng.choice([0, 0, 5, 20, 60], size=(size, size)), 1)
+        votes[range(size - 1), range(1, size)] += 5
+        weights = (votes + votes.T) * sigmoid(rewards[:, None] - rewards) * sigmoid(rewards - rewards[:, None])
+        fisher, (i, j) = np.diag(weights.sum(axis=1)) - weights, (int(k) for k in rng.choice(size, 2, replace=False))
+        saved = sorted(_saved(fisher, rewards, i, j, a, b) for a in range(size) for b in range(a + 1, size))
+        if saved[-2] < 0.9 * saved[-1]:
+            return fisher, rewards, i, j
 
 
-FIRST = Exercise(
-    "1.2",
-    answer=_softmax,
-    draw=_rewards_and_temperature,
-    edges=((np.array([1.0, 1.0]), 2.0), (np.array([900.0, 0.0, -900.0]), 1.0),
-           (np.array([10.0, 0.0]), 0.01), (np.array([900.0, 898.0, 0.0]), 1.0), (np.array([900.0, 0.0]), 600.0)),
-    mistakes={
-        "it multiplies the pairwise probabilities, as if 'i beats j' and 'i beats k' were independent; they share i's "
-        "mood": lambda r, t: _pairwise(r, t).prod(axis=1),
-        "it multiplies the pairwise probabilities and rescales; they share i's mood, so products don't give the answer":
-            lambda r, t: _normalised(_pairwise(r, t).prod(axis=1)),
-        "it averages the pairwise probabilities; that is the chance against one random rival":
-            lambda r, t: (_pairwise(r, t).sum(axis=1) - 1) / (len(r) - 1),
-        "it multiplies the rewards by the temperature; divide": lambda r, t: _softmax(r * t, 1.0),
-        "it subtracts the largest reward before it divides by the temperature, so that exp can still overflow: divide "
-        "first": lambda r, t: _normalised(np.exp(r / t - r.max())),
-        "exp overflows: subtract the largest exponent first": lambda r, t: _normalised(np.exp(r / t)),
-        "it puts 0 for the nan of an overflow; subtract the largest exponent first":
-            lambda r, t: np.nan_to_num(_normalised(np.exp(r / t))),
-        "it clips the exponents, so that all rewards beyond the bound become equal; subtract the largest instead":
-            lambda r, t: _normalised(np.exp(np.clip(r / t, -700, 700))),
-        "it takes the softmax first and a power 1/τ of it then; what was 0 to rounding stays 0: divide before exp":
-            lambda r, t: _normalised(_softmax(r, 1.0) ** (1 / t)),
-        "it divides by the root of the temperature": lambda r, t: _softmax(r, math.sqrt(t)),
-        "it averages the pairwise probabilities and rescales; beating one rival is not beating all":
-            lambda r, t: _normalised(_pairwise(r, t).sum(axis=1) - 1),
-        "it divides by the temperature twice": lambda r, t: _softmax(r, t**2),
-        "it takes the sigmoid of each reward alone; the shares have to sum to 1": lambda r, t: sigmoid(r / t),
-        "the shares don't sum to 1: divide by their sum": lambda r, t: np.exp((r - r.max()) / t),
-        "it divides the probabilities by the temperature; the rewards have to be divided, before exp":
-            lambda r, t: _softmax(r, 1.0) / t,
-        "it takes powers of 2; the strengths are powers of e": lambda r, t: _softmax(r * math.log(2), t),
-        "it leaves out the temperature": lambda r, t: _softmax(r, 1.0),
-        "it always picks the largest reward, as if there were no moods":
-            lambda r, t: _normalised((r == r.max()).astype(float)),
-        "it leaves out the exponential: shares of rewards are not shares of strengths":
-            lambda r, t: _normalised(np.asarray(r) / t),
-    },
-)
+# 1.3: a table of votes that fools the check for finite scores
 
 
-# 1.3: the gradient from a list of votes
+def _reaches_all(arrows: np.ndarray) -> bool:
+    """Whether one can walk along the arrows, bool (K, K), from every response to every other one."""
+    for start in range(len(arrows)):
+        seen, ahead = {start}, [start]
+        while ahead:
+            found = set(np.flatnonzero(arrows[ahead.pop()]).tolist()) - seen
+            seen |= found
+            ahead += found
+        if len(seen) < len(arrows):
+            return False
+    return True
 
 
-def _list_of_votes(rng: np.random.Generator) -> tuple:
-    size, votes = int(rng.integers(3, 7)), int(rng.integers(15, 40))
-    winners = rng.integers(size, size=votes)
-    losers = (winners + rng.integers(1, size, size=votes)) % size
-    return rng.normal(size=size), winners, losers
+def _approved(counterexample: Callable, rng: np.random.Generator) -> str | None:
+    try:
+        wins = np.asarray(counterexample(), dtype=float)
+    except (TypeError, ValueError) as error:
+        return f"Return a square table of numbers ({error})."
+    if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or len(wins) < 2:
+        return f"Return a square table with a row and a column for each response; this has the shape {wins.shape}."
+    if not (np.isfinite(wins).all() and (wins >= 0).all() and (wins == np.round(wins)).all()):
+        return "The entries count votes: whole numbers, none below zero."
+    if np.diag(wins).any():
+        return "The diagonal has to be zero: no response is compared with itself."
+    if not _reaches_all(wins + wins.T > 0):
+        return "His function refuses this table, and rightly: comparisons don't tie all the responses together."
+    if _reaches_all(wins > 0):
+        return ("Here the scores are finite, so his function is right to approve: every group of responses has won a "
+                "vote against the rest. Look for a table in which some group never won one.")
+    return None
 
 
-def _pushes(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, push: Callable = lambda m: sigmoid(-m),
-            loser: float = -1.0) -> np.ndarray:
-    push_of = push(rewards[winners] - rewards[losers])
-    one_hot = np.eye(len(rewards))
-    return push_of @ (one_hot[winners] + loser * one_hot[losers])
+COUNTEREXAMPLE = Exercise("1.3", judge=_approved)
 
 
-def _without_repeats(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray, of_losers: bool = False
-                     ) -> np.ndarray:
-    """The last push of each response alone; with `of_losers`, all that it got by winning, and the last by losing."""
-    push = sigmoid(rewards[losers] - rewards[winners])
-    total = np.zeros(len(rewards))
-    if of_losers:
-        np.add.at(total, winners, push)
-    else:
-        total[winners] += push
-    total[losers] -= push
-    return total
+# 1.4: a ranking to order
+
+CIRCLE = ((0, 1), (1, 2), (2, 0))
 
 
-def _overwritten(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
-    push, total = sigmoid(rewards[losers] - rewards[winners]), np.zeros(len(rewards))
-    total[winners], total[losers] = push, -push
-    return total
+def _rigged(rig: Callable, rng: np.random.Generator) -> str | None:
+    for order in map("".join, permutations("ABC")):
+        given = rig(order)
+        counts = np.asarray(given, dtype=float)
+        if counts.shape != (3,) or (counts != counts.round()).any() or (counts < 1).any() or (counts > 100).any():
+            return f"It returns three whole numbers from 1 to 100: A and B, B and C, C and A. For {order!r}: {given!r}."
+        wins = np.zeros((3, 3))
+        for (winner, loser), votes in zip(CIRCLE, counts, strict=True):
+            wins[winner, loser], wins[loser, winner] = 0.9 * votes, 0.1 * votes
+        scores = newton(wins)
+        came = "".join(sorted("ABC", key=lambda name: -scores["ABC".index(name)]))
+        told = f"For {order!r} the scores are " + ", ".join(f"{n} {s:+.2f}" for n, s in zip("ABC", scores, strict=True))
+        if np.diff(np.sort(scores)).min() < 1e-6:
+            return f"{told}: two are equal. Where counts are alike, the circle keeps its balance."
+        if came == order[::-1]:
+            return f"{told}: that is the order from behind. Who beats whom among its neighbours?"
+        if came != order:
+            return f"{told}, which is {came}. A pair with many votes gets its own way; which pairs should?"
+    return None
 
 
-def _by_counting(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
-    push = sigmoid(rewards[losers] - rewards[winners])
-    return np.bincount(winners, push) - np.bincount(losers, push)
+# 1.5: a circle, or luck
 
 
-def _as_long_as_the_votes(rewards: np.ndarray, winners: np.ndarray, losers: np.ndarray) -> np.ndarray:
-    return _pushes(rewards, winners, losers)[:max(*winners, *losers) + 1]
+def _total(ab: tuple, bc: tuple, ca: tuple) -> float:
+    return float(sum(logit(won / (won + lost)) for won, lost in (ab, bc, ca)))
 
 
-GRADIENT = Exercise(
-    "1.3",
-    answer=_pushes,
-    draw=_list_of_votes,
-    edges=((np.zeros(2), np.array([0, 0, 1]), np.array([1, 1, 0])),
-           (np.array([0.5, 0.0, -0.5, 1.0]), np.array([0, 1, 0]), np.array([1, 2, 2])),
-           (np.array([0.5, 0.0, -0.5]), np.array([0, 1, 0]), np.array([1, 2, 2]))),
-    mistakes={
-        "a response that occurs several times keeps only its last push: numpy's total[index] += push does that; "
-        "use np.add.at": _without_repeats,
-        "a response that loses several times keeps only its last push down: numpy's total[index] -= push does that; "
-        "use np.subtract.at": lambda r, w, l: _without_repeats(r, w, l, of_losers=True),
-        "np.bincount ends at the largest index it meets: give it minlength=len(rewards)": _by_counting,
-        "its length comes from the votes; a response that no vote mentions has a gradient too, zero: use len(rewards)":
-            _as_long_as_the_votes,
-        "the loser is not pushed down": lambda r, w, l: _pushes(r, w, l, loser=0.0),
-        "the loser is pushed up as well": lambda r, w, l: _pushes(r, w, l, loser=1.0),
-        "the winner is not pushed up": lambda r, w, l: _pushes(r, w, l) - _pushes(r, w, l, loser=0.0),
-        "the loser is pushed down by σ(Δ); both pushes are 1 - σ(Δ)":
-            lambda r, w, l: _pushes(r, w, l, loser=0.0) - _pushes(r, l, w, loser=0.0),
-        "it pushes by σ(Δ)(1 - σ(Δ)), the slope of σ; that of log σ is 1 - σ(Δ)":
-            lambda r, w, l: _pushes(r, w, l, push=lambda m: sigmoid(m) * sigmoid(-m)),
-        "equal votes are counted once": lambda r, w, l: _pushes(r, *np.unique([w, l], axis=1)),
-        "total[index] = push overwrites; a response's pushes add up": _overwritten,
-        "it pushes by σ(Δ), the probability of what happened; the push is the rest, 1 - σ(Δ) = σ(-Δ)":
-            lambda r, w, l: _pushes(r, w, l, push=sigmoid),
-        "every vote pushes by 1, as if nothing had been expected: subtract σ(Δ)":
-            lambda r, w, l: _pushes(r, w, l, push=np.ones_like),
-        "it is the gradient of the loss, which points downhill": lambda r, w, l: -_pushes(r, w, l),
-        "it is the mean over the votes; the log-likelihood is a sum": lambda r, w, l: _pushes(r, w, l) / len(w),
-    },
-)
+def _squares(ab: tuple, bc: tuple, ca: tuple) -> list[float]:
+    return [(won + lost) / (won * lost) for won, lost in (ab, bc, ca)]
 
-EXERCISES = [THIRD, FIRST, GRADIENT, FIT, GAP_ERROR, COUNTEREXAMPLE, VOTES, CIRCLE, ELO]
+
+def _circle(*counts: tuple, total: Callable = _total, room: Callable = lambda *counts: 2 * math.sqrt(
+        sum(_squares(*counts))), words: tuple[str, str] = ("no scores fit", "can't tell"), size: Callable = abs) -> str:
+    return words[int(size(total(*counts)) <= room(*counts))]
+
+
+def _majorities(*counts: tuple) -> str:
+    first = [won > lost for won, lost in counts]
+    return "no scores fit" if all(first) or not any(first) else "can't tell"
+
+
+LUCK = {
+    "this allows for one standard error; two are asked":
+        lambda *counts: _circle(*counts, room=lambda *c: math.sqrt(sum(_squares(*c)))),
+    "a circle can turn either way: a sum far below zero is no luck, either":
+        lambda *counts: _circle(*counts, size=float),
+    "it adds the standard errors; it is variances that add":
+        lambda *counts: _circle(*counts, room=lambda *c: 2 * sum(map(math.sqrt, _squares(*c)))),
+    "it looks whether three majorities go round; luck can do that, and scores can fail without it": _majorities,
+    "a sum of any size counts, luck or not": lambda *counts: _circle(*counts, room=lambda *c: 1e-9),
+    "it is the variance of a share's logarithm, 1/won; that of log-odds has 1/lost as well":
+        lambda *counts: _circle(*counts, room=lambda *c: 2 * math.sqrt(sum(1 / won for won, _ in c))),
+    "it takes 1/n for the variance of log-odds; it is 1/(n p (1 - p))":
+        lambda *counts: _circle(*counts, room=lambda *c: 2 * math.sqrt(sum(1 / sum(pair) for pair in c))),
+    "it compares with the variance; take the root":
+        lambda *counts: _circle(*counts, room=lambda *c: 2 * sum(_squares(*c))),
+    "the third step is walked backwards: the circle goes on from C to A": lambda ab, bc, ca: _circle(ab, bc, ca[::-1]),
+    "the way back from C to A is missing": lambda *counts: _circle(
+        *counts, total=lambda ab, bc, ca: _total(ab, bc, (1, 1)),
+        room=lambda *c: 2 * math.sqrt(sum(_squares(*c)[:2]))),
+    "the two answers are exchanged": lambda *counts: _circle(*counts, words=("can't tell", "no scores fit")),
+}
+
+
+def _three_counts(rng: np.random.Generator) -> tuple:
+    """Three pairs of counts whose log-odds add up to a few standard errors."""
+    p = rng.uniform(0.2, 0.8, size=2)
+    n = rng.choice([10, 25, 100, 400], size=3)
+    error = math.sqrt(float((1 / (n[:2] * p * (1 - p))).sum() + 4 / n[2]))
+    shares = [*p, float(sigmoid(rng.normal() * 3 * error - logit(p).sum()))]
+    won = [int(np.clip(round(share * size), 1, size - 1)) for share, size in zip(shares, n, strict=True)]
+    return tuple((w, int(size) - w) for w, size in zip(won, n, strict=True))
+
+
+EXERCISES = [
+    FIT,
+    Exercise("1.2", _best(_saved), _study, NEXT, trials=24),
+    Exercise("1.3", judge=_approved),
+    Exercise("1.4", judge=_rigged),
+    Exercise("1.5", _circle, _three_counts, LUCK, trials=40, edges=(
+        ((6, 4), (6, 4), (6, 4)), ((60, 40), (60, 40), (60, 40)), ((40, 60), (40, 60), (40, 60)),
+        ((90, 10), (90, 10), (40, 60)), ((80, 20), (80, 20), (6, 94)), ((10, 90), (10, 90), (60, 40)))),
+]

@@ -1,4 +1,4 @@
-"""Exercises 1.4 and 1.5 of notebook 01: a fit to repair, and the standard error of a gap."""
+"""Exercise 1.1 of notebook 01: a fit to repair."""
 
 import math
 from collections.abc import Callable
@@ -7,8 +7,6 @@ import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import sigmoid
-
-# 1.4: the repaired fit
 
 
 def _table_of_votes(rng: np.random.Generator) -> tuple:
@@ -22,7 +20,7 @@ def _centred(rewards: np.ndarray) -> np.ndarray:
     return rewards - rewards.mean()
 
 
-def _newton(wins: np.ndarray, sweeps: int) -> np.ndarray:
+def newton(wins: np.ndarray, sweeps: int = 0) -> np.ndarray:
     """The maximum with mean zero by damped Newton steps; `sweeps` is not needed."""
     rewards, size = np.zeros(len(wins)), len(wins)
     for _ in range(60):
@@ -70,8 +68,8 @@ def _mean_log_odds(wins: np.ndarray, sweeps: int) -> np.ndarray:
 
 
 FIT = Exercise(
-    "1.4",
-    answer=_newton,
+    "1.1",
+    answer=newton,
     draw=_table_of_votes,
     edges=tuple((np.array(wins, dtype=float), 300) for wins in (
         [[0, 3], [1, 0]],
@@ -101,13 +99,13 @@ FIT = Exercise(
             _swept(lambda wins: wins + wins.T, lambda own, others: others),
         "the denominator has the rival's strength alone, and so the strengths run away; it needs the sum of both":
             _swept(lambda wins: wins + wins.T, lambda own, others: others, rescaled=False),
-        "these are strengths; the rewards are their logarithms": lambda wins, sweeps: np.exp(_newton(wins, sweeps)),
+        "these are strengths; the rewards are their logarithms": lambda wins, sweeps: np.exp(newton(wins, sweeps)),
         "the mean is not subtracted: the rewards may be shifted together, so the task fixes their mean at zero":
             lambda wins, sweeps: np.log(_strengths(wins, sweeps)),
         "the mean is not subtracted from the logarithms; the task fixes it at zero":
             lambda wins, sweeps: np.log(_at_once(wins, sweeps)),
         "it subtracts the logarithm of the mean strength; subtract the mean of the logarithms":
-            lambda wins, sweeps: _newton(wins, sweeps) - math.log(np.exp(_newton(wins, sweeps)).mean()),
+            lambda wins, sweeps: newton(wins, sweeps) - math.log(np.exp(newton(wins, sweeps)).mean()),
         "there is no logarithm: these are strengths less their mean":
             lambda wins, sweeps: _centred(_strengths(wins, sweeps)),
         "there is no logarithm: these are strengths": _strengths,
@@ -116,79 +114,10 @@ FIT = Exercise(
         "it comes to what one sweep gives: is the return inside the loop, or does each sweep begin anew?":
             lambda wins, sweeps: _centred(np.log(_strengths(wins, 1))),
         "the shift is not fixed to mean zero, but to zero for the first response":
-            lambda wins, sweeps: _newton(wins, sweeps) - _newton(wins, sweeps)[0],
+            lambda wins, sweeps: newton(wins, sweeps) - newton(wins, sweeps)[0],
         "it counts the votes won and never asks against whom": lambda wins, sweeps: _centred(np.log(wins.sum(axis=1))),
-        "winners and losers are exchanged": lambda wins, sweeps: -_newton(wins, sweeps),
+        "winners and losers are exchanged": lambda wins, sweeps: -newton(wins, sweeps),
         "it takes the log-odds of each response's share of all its votes, as if all had met equal rivals":
             lambda wins, sweeps: _centred(np.log(wins.sum(axis=1) / wins.sum(axis=0))),
-    },
-)
-
-
-# 1.5: the standard error of a gap
-
-
-def _covariance(fisher: np.ndarray) -> np.ndarray:
-    """The pseudo-inverse of a connected graph's Laplacian, in closed form."""
-    constant = np.full(fisher.shape, 1 / len(fisher))
-    return np.linalg.inv(fisher + constant) - constant
-
-
-def _fisher_and_pair(rng: np.random.Generator) -> tuple:
-    """A Laplacian on which numpy's default pseudo-inverse sees the zero, too: no right answer may fail by chance."""
-    while True:
-        size = int(rng.integers(3, 7))
-        weights = np.triu(rng.uniform(1, 15, size=(size, size)), 1)
-        weights = weights + weights.T
-        fisher = np.diag(weights.sum(axis=1)) - weights
-        i, j = (int(k) for k in rng.choice(size, 2, replace=False))
-        if np.abs(np.linalg.pinv(fisher) - _covariance(fisher)).max() < 1e-12:
-            return fisher, i, j
-
-
-def _gap_variance(fisher: np.ndarray, i: int, j: int) -> float:
-    direction = np.eye(len(fisher))[i] - np.eye(len(fisher))[j]
-    return float(direction @ _covariance(fisher) @ direction)
-
-
-def _inverted(fisher: np.ndarray, i: int, j: int) -> float:
-    inverse = np.linalg.inv(fisher)
-    return inverse[i, i] + inverse[j, j] - 2 * inverse[i, j]
-
-
-GAP_ERROR = Exercise(
-    "1.5",
-    answer=lambda fisher, i, j: math.sqrt(_gap_variance(fisher, i, j)),
-    draw=_fisher_and_pair,
-    mistakes={
-        "it leaves out the covariance, as if the two scores came from different votes: subtract 2 C_ij":
-            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j]),
-        "it adds the two standard errors; it is variances that add, and the covariance counts":
-            lambda f, i, j: math.sqrt(_covariance(f)[i, i]) + math.sqrt(_covariance(f)[j, j]),
-        "it has the 1.96 of an interval in it; the standard error alone is wanted":
-            lambda f, i, j: 1.96 * math.sqrt(_gap_variance(f, i, j)),
-        "it looks at the first two responses, whatever i and j are": lambda f, i, j: math.sqrt(_gap_variance(f, 0, 1)),
-        "the information has no inverse, as its rows sum to zero: np.linalg.inv gives rounding or an error; use the "
-        "pseudo-inverse": lambda f, i, j: np.sqrt(_inverted(f, i, j)),
-        "the information has no inverse, as its rows sum to zero: what inv gives is rounding, with any sign; use the "
-        "pseudo-inverse": lambda f, i, j: math.sqrt(_inverted(f, i, j)),
-        "it adds the covariance; the variance of a difference has minus 2 C_ij":
-            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j] + 2 * _covariance(f)[i, j]),
-        "it subtracts the covariance once; the square of a difference has it twice":
-            lambda f, i, j: math.sqrt(_covariance(f)[i, i] + _covariance(f)[j, j] - _covariance(f)[i, j]),
-        "it is the variance; the standard error is its square root": _gap_variance,
-        "it counts only the direct votes between i and j; what both did against others tells something as well":
-            lambda f, i, j: 1 / math.sqrt(-f[i, j]),
-        "it takes one over the diagonal of the information, as if all rivals' scores were known":
-            lambda f, i, j: math.sqrt(1 / f[i, i] + 1 / f[j, j]),
-        "it takes one over the root of (e_i - e_j)ᵀ I (e_i - e_j); the information has to be inverted as a matrix":
-            lambda f, i, j: 1 / math.sqrt(f[i, i] + f[j, j] - 2 * f[i, j]),
-        "it inverts the block of i and j alone, as if all rivals' scores were known":
-            lambda f, i, j: math.sqrt((f[i, i] + f[j, j] + 2 * f[i, j]) / (f[i, i] * f[j, j] - f[i, j] ** 2)),
-        "it is the difference of the two standard errors; the error of a difference is larger than that":
-            lambda f, i, j: abs(math.sqrt(_covariance(f)[i, i]) - math.sqrt(_covariance(f)[j, j])),
-        "it is the standard error of i's score; j's is uncertain, too": lambda f, i, j: math.sqrt(_covariance(f)[i, i]),
-        "it uses the information where its inverse belongs":
-            lambda f, i, j: math.sqrt(f[i, i] + f[j, j] - 2 * f[i, j]),
     },
 )

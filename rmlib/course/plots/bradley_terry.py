@@ -114,19 +114,13 @@ def islands(wins: np.ndarray, apart: np.ndarray, joined: np.ndarray) -> Figure:
 
 
 @styled
-def runaway(free: np.ndarray, held: np.ndarray, gap: np.ndarray, height: np.ndarray, penalty: np.ndarray) -> Figure:
-    """A score by steps without and with a prior, (steps + 1,), and log-likelihood and penalty by gap, (G,)."""
-    figure, (left, right) = canvas(columns=2)
+def runaway(free: np.ndarray, held: np.ndarray) -> Figure:
+    """The gaps of A over B and of B over C by steps of a climb; scores, (steps + 1, 3), without and with a prior."""
+    figure, (axes,) = canvas()
     steps = np.arange(1, len(free))
-    left.plot(steps, free[1:], color=REJECTED)
-    left.plot(steps, held[1:], color=MODEL, linestyle="--")
-    _label(left, steps[-1], free[-1], "votes alone", REJECTED, shift=(-16, 0), ha="right", va="center")
-    _label(left, steps[-1], held[-1], "with a prior", MODEL, shift=(0, -10), ha="right", va="top")
-    left.set(title="D’s score, mean zero", xlabel="steps of gradient ascent", xscale="log", ylim=(0, 1.1 * free[-1]))
-    right.plot(gap, height, color=REJECTED, label="three votes of three")
-    right.plot(gap, height - penalty, color=MODEL, linestyle="--", label="with a prior")
-    top = (height - penalty).argmax()
-    right.plot(gap[top], (height - penalty)[top], "o", color=MODEL, markersize=11)
-    right.set(title="log-likelihood", xlabel="gap d")
-    right.legend(loc="lower center")
+    for path, style, told in ((free, "-", "votes alone"), (held, "--", "with a prior")):
+        for column, (colour, pair) in enumerate(((CHOSEN, "A over B"), (REJECTED, "B over C"))):
+            axes.plot(steps, (path[:, column] - path[:, column + 1])[1:], style, color=colour, label=f"{pair}, {told}")
+    axes.set(title="gap", xlabel="steps of gradient ascent", xscale="log", xlim=(10, len(free)), ylim=(0, None))
+    axes.legend(loc="upper left")
     return figure

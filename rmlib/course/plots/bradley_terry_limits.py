@@ -48,24 +48,30 @@ def information(gaps: np.ndarray, one_vote: np.ndarray, votes: int, distances: n
 
 
 @styled
-def two_crowds(gaps: np.ndarray, mixed: np.ndarray, bias: float,
-               rows: Sequence[tuple[str, float, float, float]]) -> Figure:
-    """Log-odds of a mixture by gap, (G,), and rows (pair, crowd one's probability, crowd two's, the pooled fit's)."""
-    figure, (left, right) = canvas(columns=2, height=4.8)
-    left.plot(gaps, gaps + bias, color=CHOSEN, linewidth=1.8, label="one crowd")
-    left.plot(gaps, mixed, color=THEORY, linewidth=3.6, label="mixture")
-    left.plot(gaps, gaps - bias, color=REJECTED, linewidth=1.8, label="the other")
-    left.set(title="log-odds of a vote", xlabel="gap d", xlim=(-6, 6), ylim=(-6, 6))
-    left.legend(loc="upper left")
+def mixture(gaps: np.ndarray, mixed: np.ndarray, bias: float) -> Figure:
+    """Log-odds of a mixture by gap, (G,), between those of its two crowds, which are `bias` to either side."""
+    figure, (axes,) = canvas(height=4.6)
+    axes.plot(gaps, gaps + bias, color=CHOSEN, linewidth=1.8, label="one crowd")
+    axes.plot(gaps, mixed, color=THEORY, linewidth=3.6, label="mixture")
+    axes.plot(gaps, gaps - bias, color=REJECTED, linewidth=1.8, label="the other")
+    axes.set(title="log-odds of a vote", xlabel="gap d", xlim=(-6, 6), ylim=(-6, 6))
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def crowds(rows: Sequence[tuple[str, float, float, float]]) -> Figure:
+    """Rows (pair, crowd one's probability, crowd two's, the pooled fit's), from top to bottom."""
+    figure, (axes,) = canvas(height=5.2)
     heights = np.arange(len(rows))[::-1]
     names, one, two, pooled = zip(*rows, strict=True)
-    right.axvline(0.5, color=NEUTRAL, linestyle=":", linewidth=1.8)
-    right.hlines(heights, one, two, color=FAINT, linewidth=5, zorder=1)
-    right.plot(one, heights, "o", color=CHOSEN, label="likes long")
-    right.plot(two, heights, "s", color=REJECTED, label="likes short")
-    right.plot(pooled, heights, "D", color=THEORY, markersize=6, label="pooled fit")
-    right.set(title="probability", xlim=(-0.03, 1.03), yticks=heights, yticklabels=names)
-    right.legend(loc="upper center", bbox_to_anchor=(0.42, -0.1), ncols=3, columnspacing=0.8, handletextpad=0.1)
+    axes.axvline(0.5, color=NEUTRAL, linestyle=":", linewidth=1.8)
+    axes.hlines(heights, one, two, color=FAINT, linewidth=5, zorder=1)
+    axes.plot(one, heights, "o", color=CHOSEN, label="likes long")
+    axes.plot(two, heights, "s", color=REJECTED, label="likes short")
+    axes.plot(pooled, heights, "D", color=THEORY, markersize=6, label="pooled fit")
+    axes.set(title="probability", xlim=(-0.03, 1.03), yticks=heights, yticklabels=names)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return figure
 
 

@@ -1,0 +1,84 @@
+"""Guards of the side page on choices, run in its kernel after its last cell."""
+
+from rmlib.course.world import Annotator, World
+
+
+def test_the_tournament_is_notebook_01_s():
+    """Against a table that was typed wrongly, or that another world would give."""
+    world = World()
+    prompt = "What is the capital of France?"
+    gold = np.array([world.reward(prompt, each) for each in world.responses(prompt, k=5, seed=4)])
+    upper = np.random.default_rng(5).binomial(60, Annotator().probability(gold[:, None] - gold))
+    assert (np.triu(wins, 1) == np.triu(upper, 1)).all() and (comparisons == 60 * (1 - np.eye(5))).all()
+
+
+def test_zermelo_s_rule_never_goes_down_and_ends_on_the_summit():
+    """Against a rule that overshoots, and against one that stops elsewhere."""
+    def height(rewards):
+        return -(wins * np.logaddexp(0, rewards - rewards[:, None])).sum()
+    assert (np.diff([height(each) for each in by_mm]) > -1e-9).all()
+    expected_wins = (comparisons * sigmoid(fitted[:, None] - fitted)).sum(axis=1)
+    assert np.abs(expected_wins - wins.sum(axis=1)).max() < 1e-6
+    assert 1.5 < needed[0] / needed[1] < 2.5
+
+
+def test_softmax_is_what_the_race_gives():
+    """Against a softmax of other rewards: the share of races that each one wins."""
+    won = np.bincount(drawn[:, 0], minlength=3) / len(drawn)
+    assert np.abs(won - softmax).max() < 4 * 0.5 / math.sqrt(len(drawn))
+    assert abs(theory.sum() - 1) < 1e-12 and beats.prod(axis=1).sum() < 0.9
+
+
+def test_the_gaussian_is_near_and_its_tail_is_not():
+    """Against another scale, and a grid that misses the largest difference."""
+    assert abs(scales[worst.argmin()] - 1.702) < 0.0015 and 0.009 < worst.min() < 0.010
+    far = np.abs(sigmoid(grid) - normal_cdf(grid / 1.702)).argmax()
+    votes_to_see = 16 * sigmoid(grid[far]) * sigmoid(-grid[far]) / worst.min() ** 2  # four standard errors
+    assert 30_000 < votes_to_see < 40_000 and 10 < upsets[0] / upsets[1] < 14
+
+
+def test_the_spread_of_the_estimated_gap():
+    """Against another number of votes in the formula than in the experiments."""
+    theory = [math.sqrt((2 + 2 * math.cosh(gap)) / n) for gap in range(4)]
+    assert np.abs(measured / theory - 1).max() < 0.05
+
+
+def test_the_mixture_s_slope_by_mean_and_variance():
+    """Against the formula of the text."""
+    p = np.array([[sigmoid(d + bias), sigmoid(d - bias)] for d in (-3.0, 0.0, 1.0)])
+    inside = (p * (1 - p)).mean(axis=1)
+    assert np.allclose(inside / (inside + p.var(axis=1)), np.interp((-3.0, 0.0, 1.0), gaps, slopes), atol=2e-3)
+
+
+def test_exact_power_by_whole_numbers():
+    """Against a bound that is one vote off, and against one side of the test."""
+    def tail(n, bound, p):
+        return sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1) if abs(2 * k - n) >= 2 * bound)
+    for size in (194, *sizes[::9]):
+        bound = next(b / 2 for b in range(size % 2, 2 * size, 2) if tail(size, b / 2, 0.5) <= 0.05)
+        assert abs(tail(size, bound, 0.6) - powers[size - sizes[0]]) < 1e-9
+
+
+def test_the_formula_s_curve_crosses_at_194():
+    """Against another level, and a standard deviation of the other hypothesis."""
+    assert formula[194 - sizes[0]] >= 0.80 > formula[193 - sizes[0]]
+    assert (sizes[powers >= 0.80].min(), sizes[powers < 0.80].max() + 1) == (199, 210)
+
+
+def test_ties_by_strengths():
+    """Against a threshold on one side alone, and outcomes whose columns are exchanged."""
+    for gap in (-2.0, 0.0, 1.5):
+        first, second = math.exp(gap), 1.0
+        kupper = first / (first + 2 * second), second / (second + 2 * first)
+        assert np.allclose(rao_kupper(gap, 2.0)[:2], kupper)
+        whole = first + second + math.sqrt(first * second)
+        assert np.allclose(davidson(gap, 1.0), np.array([first, second, math.sqrt(first * second)]) / whole)
+    assert np.abs(decided[1] - d).max() < 1e-9 and 0.6 < decided[0][-1] - 5 < math.log(2)
+
+
+def test_the_wobble_exceeds_a_standard_error():
+    """Against the number that the text tells."""
+    chances = sigmoid(fitted[:, None] - fitted)
+    weights = comparisons * chances * chances.T
+    inverse = np.linalg.pinv(np.diag(weights.sum(axis=1)) - weights, rcond=1e-10, hermitian=True)
+    assert round(unit * math.sqrt(np.diag(inverse).max())) == 36 < wobble
