@@ -1,13 +1,11 @@
 """The variants of the loss against formulas in numpy, brute force over all orders, limits and float64 gradchecks."""
 
 import math
-from itertools import combinations, permutations
 
 import numpy as np
 import pytest
 import torch
 
-from rmlib.course.rankings import plackett_luce_loss, ranking_loss
 from rmlib.losses import (
     bradley_terry_loss,
     centring_penalty,
@@ -68,31 +66,10 @@ def test_centring_costs_the_square_of_the_sum():
             centring_penalty(chosen, rejected, weight)
 
 
-@pytest.mark.parametrize("places", [2, 3, 5])
-def test_a_ranking_costs_the_mean_of_its_pairs(places):
-    rewards, pairs = scores(4, places), list(combinations(range(places), 2))
-    expected = np.mean([surprise(row[i] - row[j]) for row in rewards.numpy() for i, j in pairs])
-    assert ranking_loss(rewards).item() == pytest.approx(expected, rel=1e-12)
-    assert torch.autograd.gradcheck(ranking_loss, leaves(rewards))
-
-
 def probability_of(order, rewards):
     """Of drawing all in this order, one after the other, each with chances in the proportion e^r; in plain numpy."""
     strengths = np.exp(np.asarray(rewards))[list(order)]
     return math.prod(strengths[k] / strengths[k:].sum() for k in range(len(strengths)))
-
-
-@pytest.mark.parametrize("places", [2, 3, 5])
-def test_plackett_luce_gives_all_orders_together_a_probability_of_one(places):
-    rewards = scores(places)
-    orders = list(permutations(range(places)))
-    found = [math.exp(-plackett_luce_loss(rewards[None, list(order)]).item()) for order in orders]
-    np.testing.assert_allclose(found, [probability_of(order, rewards) for order in orders], rtol=1e-12)
-    assert sum(found) == pytest.approx(1, abs=1e-12)
-    batch = scores(3, places, seed=2)
-    expected = np.mean([-math.log(probability_of(range(places), row)) for row in batch])
-    assert plackett_luce_loss(batch).item() == pytest.approx(expected, rel=1e-12)
-    assert torch.autograd.gradcheck(plackett_luce_loss, leaves(batch))
 
 
 @pytest.mark.parametrize("loss", [lambda *given: smoothed_loss(given[0], given[1], 0.2, given[2], given[3]),
@@ -113,26 +90,10 @@ def test_smoothing_with_a_target_margin_by_hand():
     assert found.tolist() == pytest.approx(expected, rel=1e-12)
 
 
-def test_rankings_of_two_are_bradley_terry():
-    rewards = scores(6, 2)
-    expected = bradley_terry_loss(rewards[:, 0], rewards[:, 1]).item()
-    assert ranking_loss(rewards).item() == pytest.approx(expected, rel=1e-15)
-    assert plackett_luce_loss(rewards).item() == pytest.approx(expected, rel=1e-15)
-
-
-@pytest.mark.parametrize("loss", [ranking_loss, plackett_luce_loss])
-@pytest.mark.parametrize("shape", [(3,), (3, 1), (2, 3, 4)])
-def test_what_is_no_ranking_is_refused(loss, shape):
-    with pytest.raises(ValueError, match="rankings"):
-        loss(torch.zeros(shape))
-
-
 EVERY_LOSS = {
     "bradley-terry": bradley_terry_loss,
     "smoothed": lambda a, b: smoothed_loss(a, b, 0.1),
     "centring": lambda a, b: centring_penalty(a, b, 0.1),
-    "ranking": lambda a, b: ranking_loss(torch.stack([a, b, a], dim=1)),
-    "plackett-luce": lambda a, b: plackett_luce_loss(torch.stack([a, b, a], dim=1)),
 }
 
 
