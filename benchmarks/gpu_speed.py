@@ -22,7 +22,7 @@ from rmlib.evaluation import nll, reward_margins
 from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import read_pairs
 from rmlib.settings import read_settings
-from rmlib.training import train
+from rmlib.training import Trainer
 
 ROUNDS = 2
 PIECES = (1, 2, 4, 8, 16)  # a step's 16 pairs are cut into so many, the first that the memory holds
@@ -156,8 +156,8 @@ def ours(precision: str):
     def prepare(start: Start, model: RewardModel, pieces: int) -> Callable[[], None]:
         budget = None if pieces == 1 else 2 * BATCH * start.model.encoding.max_length // pieces
         AcceleratorState._reset_state(reset_partial_state=True)
-        config = replace(CONFIG, precision=precision, token_budget=budget)
-        return lambda: train(model, start.pairs, config, progress=False)
+        trainer = Trainer(model, start.pairs, replace(CONFIG, precision=precision, token_budget=budget))
+        return lambda: trainer.run(progress=False)
 
     return prepare
 

@@ -22,7 +22,7 @@ from rmlib.encoding import EncodedPair, encode
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel
 from rmlib.pairs import PreferencePair
-from rmlib.training import Trainer, TrainingConfig, train
+from rmlib.training import Trainer, TrainingConfig
 
 BATCH, RATE, WINDOW = 16, 5e-5, 512
 CONFIG = TrainingConfig(batch_size=BATCH, learning_rate=RATE, warmup=0.0)
@@ -177,7 +177,8 @@ def reward_trainer(start: Start, model: PreTrainedModel, evaluate: bool = False,
 def prepare_rmlib(precision: str) -> Callable[[Start, RewardModel], Callable[[], None]]:
     def prepare(start: Start, model: RewardModel) -> Callable[[], None]:
         AcceleratorState._reset_state(reset_partial_state=True)
-        return lambda: train(model, start.pairs, replace(CONFIG, precision=precision), progress=False)
+        trainer = Trainer(model, start.pairs, replace(CONFIG, precision=precision))
+        return lambda: trainer.run(progress=False)
 
     return prepare
 

@@ -152,9 +152,8 @@ def test_a_key_that_no_row_has_is_an_error(trained, run, tmp_path):
 def test_the_file_of_its_training_shows_nothing(trained, run, tmp_path):
     directory, *_ = trained
     source = tmp_path / "many.jsonl"
-    training = json.loads((directory / "training.json").read_text())
-    data = {"name": "many.jsonl", "sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "pairs": 30}
-    (directory / "training.json").write_text(json.dumps(training | {"data": data}))
+    data = json.loads((directory / "training.json").read_text())["data"]
+    assert data["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     page = tmp_path / "report.html"
     found = figures(run, directory, source, "--report", page)["usable"]
     assert found["answer"] != "usable" and ("new to it" in found["why"]) == ("not usable" != found["answer"])
@@ -162,9 +161,11 @@ def test_the_file_of_its_training_shows_nothing(trained, run, tmp_path):
     assert "data: name</th><td>many.jsonl" in text and f"data: sha256</th><td>{data['sha256'][:40]}<" in text
     assert "settings: epochs</th><td>1<" in text and f"Fingerprint of their file</th><td>{data['sha256'][:16]}<" in text
     assert "new to it" not in figures(run, directory, directory / "held_out.jsonl")["usable"]["why"]
-    (directory / "training.json").unlink()
-    assert "new to it" not in figures(run, directory, source, "--report", page)["usable"]["why"]
-    assert "not written down beside the model" in page.read_text()
+    written = (directory / "training.json").read_text()
+    for other in (None, written.replace('"weights": "', '"weights": "0')):
+        (directory / "training.json").unlink() if other is None else (directory / "training.json").write_text(other)
+        assert "new to it" in figures(run, directory, source, "--report", page)["usable"]["why"]
+        assert "not written down beside the model" in page.read_text()
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
