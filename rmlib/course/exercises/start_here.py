@@ -25,6 +25,9 @@ VERDICT = {
     '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
     "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
+    **{f'the spelling: "can\'t tell" is wanted, with a straight apostrophe, and not "{said}"':
+       lambda r, n, said=said: verdict(r, n, words=("reversed", said, "learned"))
+       for said in ("cant tell", "can\u2019t tell", "cannot tell")},
 }
 
 

@@ -9,6 +9,9 @@ MUTANTS = {
         ("<= pairs**0.5", "== 0", "any lead counts"),
         ("abs(lead)", "lead", "what is far below half is no luck"),
         ("lead > 0", "lead < 0", "are exchanged"),
+        ("can't tell", "cant tell", "the spelling"),
+        ("can't tell", "can\u2019t tell", "the spelling"),
+        ("can't tell", "cannot tell", "the spelling"),
     ],
     "0.2": [
         ("np.where(left_chosen, left - right, right - left)", "left - right", "still counts as chosen"),
