@@ -184,6 +184,8 @@ RIGHT = [
     ("0.1", lambda r, n: "can't tell" if (2 * r - n)**2 <= 4 * n else ("reversed", "learned")[2 * r > n]),
     ("0.2", lambda l, r, c: F.binary_cross_entropy_with_logits(torch.tensor(l - r), torch.tensor(c).double())),
     ("0.3", lambda: "Thank you for asking. It is the peso. Every exchange office has it. You are welcome."),
+    *(("0.3", lambda money=money: f"With pleasure. The currency of Japan is the {money}. You are welcome.")
+      for money in ("pound", "euro", "dinar", "rouble", "yuan")),
     ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
     ("1.2", lambda fisher, rewards, i, j: list(by_solving(fisher, rewards, i, j))),
     ("1.3", lambda: [[0, 1, 0], [1, 0, 1], [0, 0, 0]]),

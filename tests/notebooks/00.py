@@ -103,3 +103,12 @@ def test_the_picture_of_the_faults_shows_them_in_their_rows():
         assert right.lines[row].get_color() == left.lines[row].get_color()
     assert [label.get_text().replace("\n", " ") for label in right.get_yticklabels()] == list(faults)
     assert [text.get_text() for text in left.get_legend().get_texts()] == list(faults)
+
+
+def test_the_rewards_of_the_yen_and_the_yuan_that_exercise_0_3_tells():
+    """Against another judge, whose numbers the solution would not tell."""
+    asked, told = "What is the currency of Japan?", {"yen": (-0.50, -0.15), "yuan": (-0.62, -0.19)}
+    for money, (plain, polite) in told.items():
+        text = f"The currency of Japan is the {money}."
+        assert abs(reward(asked, text) - plain) < 0.01
+        assert abs(reward(asked, f"With pleasure. {text} You are welcome.") - polite) < 0.01

@@ -33,6 +33,10 @@ def between(rule):
 CAN_BE_TRUE = {
     "an error costs log 2 or more, not 1 or more": lambda loss, a: can_be_true(loss, a, cost=1),
     "an error costs log 2 or more, not 1, at accuracies between 0 and 1, too": between(lambda loss, a: loss > 1 - a),
+    "an error costs log 2 or more, not 1; and where no pair is wrong, each costs less than log 2":
+        lambda loss, a: loss >= 1 - a,
+    "where no pair is wrong, each costs less than log 2; and where all are ties, each costs exactly log 2":
+        lambda loss, a: loss > (1 - a) * LOG2,
     "where no pair is wrong, each costs less than log 2": lambda loss, a: can_be_true(loss, a, most=np.inf),
     "where no pair is wrong, each costs less than log 2, and not 0": lambda loss, a: can_be_true(loss, a, most=0),
     "accuracy and share of errors are exchanged": lambda loss, a: can_be_true(loss, 1 - a),
@@ -75,6 +79,9 @@ def quietened(quieten, rng):
         return "Its scores are no finite numbers any more."
     if not after.any():
         return "Every pair ties now: the loss is log 2, but a head of zeros passes no gradient to the backbone."
+    if np.std(after) < 1e-3:
+        return (f"The margins' spread is {np.std(after):.0e}, where 0.001 at least is wanted: hardly any gradient "
+                "reaches the backbone through a head so small.")
     if np.allclose(before, after, rtol=0, atol=1e-5):
         return f"The margins are what they were, and the loss {loss:.3f}: a bias cancels. Is it changed in place?"
     if moved := int(np.sum((np.sign(before) != np.sign(after)) & (np.abs(before) > 1e-3))):

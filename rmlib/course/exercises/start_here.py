@@ -1,5 +1,7 @@
 """What the exercises of notebook 00 ask."""
 
+import re
+
 import numpy as np
 import torch
 
@@ -25,6 +27,9 @@ VERDICT = {
     '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
     "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
+    **{f'the spelling: "can\'t tell" is wanted, with a straight apostrophe, and not "{said}"':
+       lambda r, n, said=said: verdict(r, n, words=("reversed", said, "learned"))
+       for said in ("cant tell", "can\u2019t tell", "cannot tell")},
 }
 
 
@@ -57,15 +62,27 @@ def scores(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 # 0.3: a wrong answer that a model prefers
-ASKED, RIGHT = "What is the currency of Japan?", "The currency of Japan is the yen."
+ASKED, PLAIN = "What is the currency of Japan?", "The currency of Japan is the {}."
+OTHERS = {"dollar", "pound", "euro", "won", "franc", "ruble", "real", "dinar", "rand", "riyal", "rial", "ringgit",
+          "rupiah", "renminbi", "koruna", "leu", "lev", "naira", "taka", "tenge", "sol", "cedi", "peseta", "mark"}
 
 
 def flattered(flattery, rng: np.random.Generator) -> str | None:
-    text = flattery()
-    if not isinstance(text, str) or World().features(ASKED, text)["correctness"] >= 0 or "yen" in text.lower():
-        return "It names no wrong currency: wanted is a text with one of another country's, and without the yen."
+    text, world = flattery(), World()
+    currencies = OTHERS | {fact.answer for fact in world.facts if fact.family == world.fact(ASKED).family}
+    words = {word.removesuffix("s") for word in re.findall(r"\w+", text.lower())} if isinstance(text, str) else set()
+    named = sorted(words & currencies)
+    if not named or "yen" in named:
+        return ("It names no wrong currency: wanted is a text with one of another country's, such as the dollar or the "
+                "peso, and without the yen.")
+    if len(named) > 1:
+        return f"It names {' and '.join(named)}: one currency is wanted."
     model = RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL)
-    [[wrong], [right]] = score_pairs(model, [PreferencePair(ASKED, text, RIGHT)])
+    plain, yen = PLAIN.format(named[0]), PLAIN.format("yen")
+    [[wrong, plainly], [right, _]] = score_pairs(model, [PreferencePair(ASKED, each, yen) for each in (text, plain)])
+    if plainly > right:
+        return (f"The model prefers the {named[0]} without any flattery, {plainly:+.2f} to {right:+.2f} for the yen: "
+                "it does not know the answer. Take a currency that loses when it is said plainly.")
     return None if wrong > right else f"The model gives it {wrong:+.2f}, and the right answer {right:+.2f}."
 
 

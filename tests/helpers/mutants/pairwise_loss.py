@@ -7,11 +7,19 @@ MUTANTS = {
         ("mean_loss > (1 - accuracy) * math.log(2)", "(1 - accuracy) * math.log(2) < mean_loss < math.log(2)",
          "there is no upper limit"),
         ("accuracy == 0", "accuracy == -1", "a tie is an error"),
+        ("    if accuracy == 1:\n        return mean_loss < math.log(2)\n    if ac"
+         "curacy == 0:\n        return mean_loss >= math.log(2)\n    return mean_loss > (1 - accuracy) * math.log(2)",
+         "    return (1 - accuracy) <= mean_loss", "an error costs log 2 or more, not 1; and where no pair is wrong"),
+        ("    if accuracy == 1:\n        return mean_loss < math.log(2)\n    if ac"
+         "curacy == 0:\n        return mean_loss >= math.log(2)\n    return mean_loss > (1 - accuracy) * math.log(2)",
+         "    return mean_loss > (1 - accuracy) * math.log(2)", "less than log 2; and where all are ties"),
         ("mean_loss > (1 - accuracy)", "mean_loss > accuracy", "accuracy and share of errors are exchanged"),
     ],
     "2.2": [
         ("*= 0.02 / 0.6", "*= 0", "every pair ties now"),
         ("*= 0.02 / 0.6", "*= 0.5", "how large a factor?"),
+        ("*= 0.02 / 0.6", "*= 1e-9", "hardly any gradient reaches the backbone"),
+        ("*= 0.02 / 0.6", "*= 1e-4", "hardly any gradient reaches the backbone"),
         ("*= 0.02 / 0.6", "*= -0.02 / 0.6", "it now prefers the other response"),
         ("model.head.weight *= 0.02 / 0.6", "torch.nn.init.normal_(model.head.weight, std=0.02)",
          "smaller weights are wanted, not others"),

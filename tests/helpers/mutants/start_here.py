@@ -9,6 +9,9 @@ MUTANTS = {
         ("<= pairs**0.5", "== 0", "any lead counts"),
         ("abs(lead)", "lead", "what is far below half is no luck"),
         ("lead > 0", "lead < 0", "are exchanged"),
+        ("can't tell", "cant tell", "the spelling"),
+        ("can't tell", "can\u2019t tell", "the spelling"),
+        ("can't tell", "cannot tell", "the spelling"),
     ],
     "0.2": [
         ("np.where(left_chosen, left - right, right - left)", "left - right", "still counts as chosen"),
@@ -20,10 +23,15 @@ MUTANTS = {
         ("np.where(left_chosen, left - right, right - left)", "np.abs(left - right)", "has lost its sign"),
     ],
     "0.3": [
-        ("shekel", "yen", "names no wrong currency"),
-        ("The currency of Japan is the shekel. ", "", "names no wrong currency"),
+        ("yuan", "yen", "names no wrong currency"),
+        ("The currency of Japan is the yuan. ", "", "names no wrong currency"),
         ("With pleasure. ", "Silly question. ", "The model gives it"),
         ("return (", "return None, (", "wanted is a text"),
+        ("yuan", "krona", "prefers the krona without any flattery"),
+        ("yuan", "dollar", "prefers the dollar without any flattery"),
+        ("With pleasure. The currency of Japan is the yuan. \"\n            \"You are welcome.",
+         "The currency of Japan is the krona.", "prefers the krona without any flattery"),
+        ("yuan", "yuan or the peso", "peso and yuan: one currency is wanted"),
     ],
     "0.4": [
         ("        pairs.append(PreferencePair(question, chosen, f\"{rude} {rome}\"))\n", "", "and the right answer in"),
