@@ -15,6 +15,8 @@ MUTANTS = {
     "1.2": [
         ("return min(variance, key=variance.get)", "return min(i, j), max(i, j)", "asks i and j themselves"),
         ("p * (1 - p) * np.outer", "np.outer", "every vote counts alike"),
+        ("variance[a, b] = gap @ covariance(after) @ gap",
+         "variance[a, b] = -p * (1 - p) * (gap @ covariance(fisher) @ x) ** 2", "leaves the denominator out"),
         ("p * (1 - p) * np.outer", "p * np.outer", "the σ of a vote for its information"),
         ("gap @ covariance(after) @ gap", "np.trace(covariance(after))", "all the scores together"),
         ("gap = unit[i] - unit[j]", "gap = unit[i]", "the variance of i's score"),
