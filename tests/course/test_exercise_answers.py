@@ -186,7 +186,7 @@ RIGHT = [
     ("0.3", lambda: "Thank you for asking. It is the peso. Every exchange office has it. You are welcome."),
     ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
     ("1.2", lambda fisher, rewards, i, j: list(by_solving(fisher, rewards, i, j))),
-    ("1.3", lambda: [[0, 1, 0], [1, 0, 1], [0, 0, 0]]),
+    ("1.3", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
     ("1.4", rigged_by_search),
     ("1.5", in_circles),
     ("2.3", lambda c, r: -F.logsigmoid(torch.as_tensor(c - r))),
