@@ -188,7 +188,7 @@ RIGHT = [
       for money in ("pound", "euro", "dinar", "rouble", "yuan")),
     ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
     ("1.2", lambda fisher, rewards, i, j: list(by_solving(fisher, rewards, i, j))),
-    ("1.3", lambda: [[0, 1, 0], [1, 0, 1], [0, 0, 0]]),
+    ("1.3", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
     ("1.4", rigged_by_search),
     ("1.5", in_circles),
     ("2.3", lambda c, r: -F.logsigmoid(torch.as_tensor(c - r))),

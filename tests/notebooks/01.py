@@ -5,6 +5,7 @@ import re
 
 from matplotlib.colors import to_hex
 
+from rmlib.course.exercises.bradley_terry import PRINTED
 from rmlib.practice.style import CHOSEN
 
 
@@ -149,3 +150,8 @@ def test_the_crowds_picture_names_what_it_draws():
         assert (one, two, fit) == (crowds[0][i, j], crowds[1][i, j], nearest[i, j])
         assert (one > two) == (words[i] > words[j]) or words[i] == words[j]
     assert sum(min(row[1:3]) < 0.5 < max(row[1:3]) for row in compared) == 5  # as the description says
+
+
+def test_exercise_1_3_knows_the_tables_that_stand_above_it():
+    """Against a printed table that counts as a reader's own."""
+    assert {"chain": chain.tolist(), "subtle": subtle.tolist()} == PRINTED

@@ -32,11 +32,12 @@ def _best(worth: Callable) -> Callable:
 
 
 def _saved(fisher: np.ndarray, rewards: np.ndarray, i: int, j: int, a: int, b: int,
-           weigh: Callable = _information, of: Callable = lambda unit, i, j: unit[i] - unit[j]) -> float:
+           weigh: Callable = _information, of: Callable = lambda unit, i, j: unit[i] - unit[j],
+           whole: bool = True) -> float:
     """By how much a vote lowers the variance of gᵀr: w (gᵀCx)² / (1 + w xᵀCx) (Sherman and Morrison 1950)."""
     unit, vote = np.eye(len(rewards)), weigh(rewards, a, b)
     x, moved = unit[a] - unit[b], _covariance(fisher) @ (unit[a] - unit[b])
-    return vote * float(((of(unit, i, j) @ moved) ** 2).sum()) / (1 + vote * float(x @ moved))
+    return vote * float(((of(unit, i, j) @ moved) ** 2).sum()) / (1 + whole * vote * float(x @ moved))
 
 
 def _far(fisher: np.ndarray, rewards: np.ndarray, i: int, j: int, a: int, b: int) -> float:
@@ -45,10 +46,11 @@ def _far(fisher: np.ndarray, rewards: np.ndarray, i: int, j: int, a: int, b: int
 
 
 NEXT = {
-    "it asks i and j themselves, whatever is known; a vote on the way between them can teach more":
-        lambda f, r, i, j: (min(i, j), max(i, j)),
-    "every vote counts alike; between far apart ones it adds little: σ(1 - σ)":
-        _best(lambda *given: _saved(*given, weigh=lambda r, a, b: 1.0)),
+    "it asks i and j themselves, as a rule does for which every vote counts alike; one between far apart responses "
+    "adds little, σ(1 - σ), and a vote on the way can teach more": lambda f, r, i, j: (min(i, j), max(i, j)),
+    "it leaves the denominator out: w (gᵀI⁺x)² is what a very small part of a vote would save; a whole one saves "
+    "w (gᵀI⁺x)² / (1 + w xᵀI⁺x)":
+        _best(lambda *given: _saved(*given, whole=False)),
     "it takes the σ of a vote for its information, σ(1 - σ)":
         _best(lambda *given: _saved(*given, weigh=lambda r, a, b: float(sigmoid(r[a] - r[b])))),
     "it lowers the variance of all the scores together; asked is one gap":
@@ -65,14 +67,24 @@ NEXT = {
 }
 
 
+def _known(votes: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+    """The information of votes (K, K), each pair's above the diagonal."""
+    weights = (votes + votes.T) * sigmoid(rewards[:, None] - rewards) * sigmoid(rewards - rewards[:, None])
+    return np.diag(weights.sum(axis=1)) - weights
+
+
+POORLY_KNOWN = tuple(  # the right pair has so few votes that one more is no small part of them
+    (_known(np.array([[0, ab, ac], [0, 0, bc], [0, 0, 0]]), np.array(rewards)), np.array(rewards), i, j)
+    for ab, ac, bc, rewards, i, j in ((1, 5, 20, [-3.0, -4.0, 2.0], 2, 0), (1, 20, 3, [-2.0, -1.0, 4.0], 2, 1)))
+
+
 def _study(rng: np.random.Generator) -> tuple:
     """A connected graph in which one vote is clearly the best, by a tenth of what it saves."""
     while True:
         size = int(rng.integers(4, 7))
         rewards, votes = rng.normal(size=size) * 2, np.triu(rng.choice([0, 0, 5, 20, 60], size=(size, size)), 1)
         votes[range(size - 1), range(1, size)] += 5
-        weights = (votes + votes.T) * sigmoid(rewards[:, None] - rewards) * sigmoid(rewards - rewards[:, None])
-        fisher, (i, j) = np.diag(weights.sum(axis=1)) - weights, (int(k) for k in rng.choice(size, 2, replace=False))
+        fisher, (i, j) = _known(votes, rewards), (int(k) for k in rng.choice(size, 2, replace=False))
         saved = sorted(_saved(fisher, rewards, i, j, a, b) for a in range(size) for b in range(a + 1, size))
         if saved[-2] < 0.9 * saved[-1]:
             return fisher, rewards, i, j
@@ -94,6 +106,12 @@ def _reaches_all(arrows: np.ndarray) -> bool:
     return True
 
 
+PRINTED = {  # such tables as stand in the notebook above the exercise
+    "chain": [[0, 30, 0], [0, 0, 1], [0, 0, 0]],
+    "subtle": [[0, 1, 0, 0, 0], [2, 0, 0, 0, 0], [3, 3, 0, 1, 2], [3, 3, 2, 0, 3], [3, 3, 1, 0, 0]],
+}
+
+
 def _approved(counterexample: Callable, rng: np.random.Generator) -> str | None:
     try:
         wins = np.asarray(counterexample(), dtype=float)
@@ -107,13 +125,16 @@ def _approved(counterexample: Callable, rng: np.random.Generator) -> str | None:
         return "The diagonal has to be zero: no response is compared with itself."
     if not _reaches_all(wins + wins.T > 0):
         return "His function refuses this table, and rightly: comparisons don't tie all the responses together."
+    for name, table in PRINTED.items():
+        if wins.tolist() == table:
+            return f"That is `{name}`, which stands above. Make a table of your own."
+    for done, votes in (("won", wins.sum(axis=1)), ("lost", wins.sum(axis=0))):
+        if not votes.all():
+            return f"Every response has to win a vote and lose one; that of row {votes.argmin()} (from 0) never {done}."
     if _reaches_all(wins > 0):
         return ("Here the scores are finite, so his function is right to approve: every group of responses has won a "
                 "vote against the rest. Look for a table in which some group never won one.")
     return None
-
-
-COUNTEREXAMPLE = Exercise("1.3", judge=_approved)
 
 
 # 1.4: a ranking to order
@@ -198,7 +219,7 @@ def _three_counts(rng: np.random.Generator) -> tuple:
 
 EXERCISES = [
     FIT,
-    Exercise("1.2", _best(_saved), _study, NEXT, trials=24),
+    Exercise("1.2", _best(_saved), _study, NEXT, trials=24, edges=POORLY_KNOWN),
     Exercise("1.3", judge=_approved),
     Exercise("1.4", judge=_rigged),
     Exercise("1.5", _circle, _three_counts, LUCK, trials=40, edges=(

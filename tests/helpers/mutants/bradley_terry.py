@@ -15,6 +15,8 @@ MUTANTS = {
     "1.2": [
         ("return min(variance, key=variance.get)", "return min(i, j), max(i, j)", "asks i and j themselves"),
         ("p * (1 - p) * np.outer", "np.outer", "every vote counts alike"),
+        ("variance[a, b] = gap @ covariance(after) @ gap",
+         "variance[a, b] = -p * (1 - p) * (gap @ covariance(fisher) @ x) ** 2", "leaves the denominator out"),
         ("p * (1 - p) * np.outer", "p * np.outer", "the σ of a vote for its information"),
         ("gap @ covariance(after) @ gap", "np.trace(covariance(after))", "all the scores together"),
         ("gap = unit[i] - unit[j]", "gap = unit[i]", "the variance of i's score"),
@@ -23,11 +25,16 @@ MUTANTS = {
         ("variance[a, b] =", "variance[b, a] =", "the other way round"),
     ],
     "1.3": [
-        ("[[0, 3], [0, 0]]", "[[0, 3], [1, 0]]", "the scores are finite"),
-        ("[[0, 3], [0, 0]]", "[[0, 0], [0, 0]]", "refuses this table, and rightly"),
-        ("[[0, 3], [0, 0]]", "[[0, 3], [-3, 0]]", "whole numbers, none below zero"),
-        ("[[0, 3], [0, 0]]", "[[1, 3], [0, 0]]", "the diagonal has to be zero"),
-        ("[[0, 3], [0, 0]]", "[0, 3]", "a row and a column for each response"),
+        ("[0, 0, 0, 1]", "[1, 0, 0, 1]", "the scores are finite"),
+        ("[0, 1, 1, 0]", "[0, 1, 0, 0]", "refuses this table, and rightly"),
+        ("[1, 0, 0, 0]", "[-1, 0, 0, 0]", "whole numbers, none below zero"),
+        ("[0, 1, 1, 0]", "[1, 1, 1, 0]", "the diagonal has to be zero"),
+        ("[0, 1, 1, 0], [1, 0, 0, 0],", "[0, 1, 1, 0],", "a row and a column for each response"),
+        ("[1, 0, 0, 0]", "[0, 0, 0, 0]", "row 1 (from 0) never won"),
+        ("    return", "    return [[0, 30, 0], [0, 0, 1], [0, 0, 0]]\n    return", "`chain`"),
+        ("    return", "    return [[0, 1, 1], [0, 0, 1], [0, 1, 0]]\n    return", "row 0 (from 0) never lost"),
+        ("    return", "    rows = '01000', '20000', '33012', '33203', '33100'\n"
+         "    return [[int(votes) for votes in row] for row in rows]\n    return", "`subtle`"),
     ],
     "1.4": [
         ("100 if pair in often else 1", "50", "two are equal"),
