@@ -1,4 +1,4 @@
-"""Two ways to a derivative that notebook 03 weighs against central differences."""
+"""Two ways to a derivative that the side page on floating point weighs against central differences."""
 
 from collections.abc import Callable
 

@@ -20,7 +20,6 @@ POINTS = {name: (GRID, factor * GRID) for name, factor in (("right", 1), ("sign"
 
 DRAWN = {
     "trainings": lambda: figures.two_trainings([0.7, 0.5, 0.4], [0.7, 0.4, 0.35]),
-    "pull": lambda: figures.loss_and_pull(GRID, np.log1p(np.exp(-GRID)), -1 / (1 + np.exp(GRID)), [4, 10]),
     "secant": lambda: figures.secant(1.0, STEPS[2], -0.27, STEPS[:3], STEPS[:3] ** 2),
     "last secant": lambda: figures.secant(1.0, STEPS[-1], -0.27, STEPS, 0 * STEPS),
     "u": lambda: figures.u_curve(STEPS, STEPS**2 + 1e-16 / STEPS, STEPS**2, 1e-16 / STEPS, 1e-5),

@@ -30,35 +30,66 @@ def test_a_secant_of_other_steps():
     assert numbers(at_step(54)[1])[3] > 1e-3 > 1e-9 > numbers(at_step(19)[1])[3]  # rounding has won; the U's bottom
 
 
-def test_each_method_bears_its_own_name():
+def test_the_slopes_are_those_of_the_formula_and_the_wrong_training_ends_higher():
+    right = [-1 / (1 + math.exp(margin)) for margin in (-4, -1, 0, 1, 4)]
+    assert np.allclose(slopes.numpy(), right, rtol=1e-14) and np.allclose(by_hand.numpy(), right, rtol=1e-14)
+    assert max(loss_a[-1], loss_b[-1]) > min(loss_a[-1], loss_b[-1]) + 0.04
+
+
+def test_two_precisions_bear_their_own_names():
     """Names of two curves exchanged in a picture whose tolerance is wider than they are."""
-    _, second, third = -1 / (1 + math.e), 0.196612, -0.090858
-    assert list(curves) == ["forward", "central", "complex", "central, float32"]
-    least = {name: errors[1:].min() for name, (_, errors) in curves.items()}
-    assert least["complex"] < 1e-15 < least["central"] < 1e-10 < 1e-6 < least["central, float32"]
-    for name, first_term in (("forward", 0.01 / 2 * second), ("central", 0.01**2 / 6 * third)):
-        at, errors = curves[name]
-        assert np.isclose(errors[np.isclose(at, 0.01)], abs(first_term), rtol=0.02)
     assert list(whole) == ["float32", "float64"]
-    worst = np.abs(np.array([differences / slope for slope, differences in right]) - 1).max(axis=0)
-    assert np.array_equal(whole["float64"][1], worst)
-    worst = np.abs(np.array([found / slope for found, (slope, _) in zip(rough, right)]) - 1).max(axis=0)
-    assert np.array_equal(whole["float32"][1], worst)
-    assert whole["float32"][1].min() > 1e-5 > 1e-7 > whole["float64"][1].min()
-    for figure, found in ((four_methods, curves), (two_precisions, whole)):
-        drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-        for name, (_, errors) in found.items():
-            assert np.allclose(drawn[name][errors > 0], errors[errors > 0], atol=0)
+    worst64 = np.abs(np.array([differences / slope for slope, differences in exact]) - 1).max(axis=0)
+    assert np.array_equal(whole["float64"][1], worst64) and worst64[4] < 1e-6 and 1e-5 <= few[worst64.argmin()] <= 1e-3
+    worst32 = np.abs(np.array([found / slope for found, (slope, _) in zip(rough, exact)]) - 1).max(axis=0)
+    assert np.array_equal(whole["float32"][1], worst32) and worst32[-1] == 1
+    drawn = {line.get_label(): line.get_ydata() for line in two_precisions.axes[0].lines}
+    for name, (_, errors) in whole.items():
+        assert np.allclose(drawn[name][errors > 0], errors[errors > 0], atol=0)
     assert two_precisions.axes[0].get_ylabel() == "relative error of the slope"
 
 
 def test_the_u_is_drawn_with_its_two_lines():
     """Truncation and rounding exchanged, or one of them without its factor."""
-    _, falling, rising, dots = u_figure.axes[0].lines
-    at = falling.get_xdata()
-    assert np.allclose(falling.get_ydata(), at**2 * 0.090858 / 6, rtol=1e-4) and falling.get_linestyle() == "--"
-    assert np.allclose(rising.get_ydata(), 2.0**-52 * 0.313262 / at, rtol=1e-4) and rising.get_linestyle() == ":"
-    assert np.allclose(dots.get_ydata()[3:12], falling.get_ydata()[3:12], rtol=0.1)
+    _, falling_line, rising, dots = u_figure.axes[0].lines
+    at = falling_line.get_xdata()
+    assert np.allclose(falling_line.get_ydata(), at**2 * 0.090858 / 6, rtol=1e-4)
+    assert falling_line.get_linestyle() == "--" and rising.get_linestyle() == ":"
+    assert np.allclose(rising.get_ydata(), 2.0**-52 * 0.313262 / at, rtol=1e-4)
+    assert np.allclose(dots.get_ydata()[3:12], falling_line.get_ydata()[3:12], rtol=0.1)
+    assert np.all(worst[20:] > rounding[20:] / 6) and 1e-12 < worst.min() < 1e-10
+
+
+def test_each_bug_has_its_ratio_and_its_test():
+    for name, ratio in {"right": 1, "sign": -1, "factor": 2}.items():
+        assert np.allclose(points[name][1], ratio * points[name][0], rtol=1e-8)
+    numeric, analytic = points["detach"]
+    assert np.allclose(analytic[:8], numeric[:8], rtol=1e-8) and np.all(analytic[8:] == 0) and np.all(numeric[8:] != 0)
+    assert [name for name, passed in passes.items() if passed] == ["right"]
+    assert torch.autograd.gradcheck(flipped, random_scores(6), eps=1e-5, atol=1e-9, rtol=0)
+    assert found.sum(axis=1).tolist() == [1] * 6 and found.sum(axis=0).tolist() == [3, 0, 1, 2]
+
+
+def test_the_heads_step_is_the_gradients():
+    leaf = torch.tensor(w, requires_grad=True)
+    [by_torch] = torch.autograd.grad(F.softplus(-torch.from_numpy(features[0] - features[1]) @ leaf), leaf)
+    assert np.allclose(gradient, by_torch) and np.allclose(after, w - by_torch.numpy() / 2)
+
+
+def test_misses_are_within_four_standard_errors_of_theory():
+    """30,000 directions; the sum of squares counts, so that N = 128 is normal to within a percent."""
+    for t, (one, three) in missed.items():
+        p = math.erf(t / math.sqrt(2))
+        assert abs(one - p) < 4 * math.sqrt(p / 30_000) + 0.01 * p and abs(0.8 * t / p - 1) < 0.04
+        assert abs(three - p**3) < 4 * math.sqrt(p**3 / 10_000) + 0.03 * p**3
+    assert np.linalg.norm(delta) > 0.01 and len(delta) == model.head.weight.numel()
+
+
+def test_all_pass_and_the_zeros_are_the_three_that_the_page_explains():
+    keys = [name for name in names if name.endswith(("k_lin.bias", "key.bias"))]  # DistilBERT's name and BERT's
+    assert keys and zero == sorted([*keys, norms[-1] + ".bias", "head.bias"], key=names.index)
+    assert [row.name for row in checks if row.ok] == names and pair_loss().dtype == torch.float64
+    assert failed == [name for name in names[: names.index(place + ".bias") + 1] if name not in zero]
 
 
 def test_the_bug_is_drawn_where_it_is():
@@ -70,3 +101,13 @@ def test_the_bug_is_drawn_where_it_is():
             row.name for row in rows if not row.ok]
         visible = [k for k, row in enumerate(rows) if abs(row.analytic) > 1e-12]
         assert np.allclose(drawn["slope"][visible], [abs(rows[k].analytic) for k in visible])
+
+
+def test_at_the_saddle_nothing_moves_and_next_to_it_everything_does():
+    assert loss(second.prod()) == loss(first.prod()) and abs(halfway - math.log(2)) < 1e-15
+    assert still == [still[0]] * 400 and abs(still[0] - math.log(2)) < 1e-12
+    assert (chosen.prod(dim=1) >= rejected.prod(dim=1)).all() and len(chosen) == 200
+    equal = train_two_layers(np.ones((16, 2)), np.zeros(16), chosen, rejected)[-1]
+    away = [train_two_layers(np.random.default_rng(seed).normal(size=(16, 2)), np.zeros(16), chosen, rejected)[-1]
+            for seed in range(3)]
+    assert max(away) < 0.15 and 0.6 < equal < 0.69

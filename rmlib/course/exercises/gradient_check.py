@@ -1,53 +1,24 @@
-"""What the exercises of notebook 03 ask; 3.2 and 3.7, which take differences, and 3.5 have files of their own."""
+"""What the exercises of notebook 03 ask."""
 
+import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
-from rmlib.course.exercises.batches import IS_ADDITIVE
 from rmlib.course.exercises.engine import Exercise
-from rmlib.course.exercises.gradient_check_differences import DIRECTIONAL, RICHARDSON
 from rmlib.course.exercises.values import as_array
 from rmlib.course.logistic import sigmoid
+from rmlib.encoding import encode
+from rmlib.gradients import DirectionalCheck, directional_checks
+from rmlib.losses import bradley_terry_loss
+from rmlib.model import RewardModel
+from rmlib.pairs import PreferencePair
+from rmlib.settings import EMBEDDED_BACKBONE
 
-
-def scores(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rewards of 2 to 9 pairs, chosen and rejected, each (B,)."""
-    return tuple(rng.normal(scale=2, size=(2, rng.integers(2, 10))))
-
-
-# 3.1: the gradient of the mean loss
-
-
-def score_gradients(chosen, rejected):
-    pull = sigmoid(rejected - chosen) / chosen.size
-    return -pull, pull
-
-
-SCORE_GRADIENTS = {
-    "σ(Δ) stands where σ(−Δ) belongs: the pull is the probability given to the wrong answer":
-        lambda c, r: (-sigmoid(c - r) / c.size, sigmoid(c - r) / c.size),
-    "the loss is a mean over B pairs, so that each pair counts 1/B": lambda c, r: (-sigmoid(r - c), sigmoid(r - c)),
-    "both scores get the same sign; the margin is chosen minus rejected, so that dΔ/dr_r = −1":
-        lambda c, r: (-sigmoid(r - c) / c.size, -sigmoid(r - c) / c.size),
-    "the signs are turned round: this is the way down, and the gradient points up":
-        lambda c, r: (sigmoid(r - c) / c.size, -sigmoid(r - c) / c.size),
-    "this is the second derivative, σ(Δ)σ(−Δ); the first is asked for":
-        lambda c, r: (-sigmoid(r - c) * sigmoid(c - r) / c.size, sigmoid(r - c) * sigmoid(c - r) / c.size),
-    "σ(Δ) stands where σ(−Δ) belongs, and both signs are turned round":
-        lambda c, r: (sigmoid(c - r) / c.size, -sigmoid(c - r) / c.size),
-    "the mean divides by B, the number of pairs, not by the 2B scores":
-        lambda c, r: (-sigmoid(r - c) / (2 * c.size), sigmoid(r - c) / (2 * c.size)),
-    "each pair keeps a gradient of its own; these are sums over the pairs":
-        lambda c, r: (-sigmoid(r - c).sum(), sigmoid(r - c).sum()),
-    "these are losses, divided by B; their slopes are asked for":
-        lambda c, r: (np.logaddexp(0, r - c) / c.size, -np.logaddexp(0, r - c) / c.size),
-    "the pull is the σ of minus the margin, not of a score alone":
-        lambda c, r: (-sigmoid(-c) / c.size, sigmoid(-r) / c.size),
-}
-
-
-# 3.3: one of four slopes is wrong
+# 3.1: one of four slopes is wrong
 
 SLOPES = {
     "a": lambda margin: -1 / (1 + np.exp(margin)),
@@ -79,68 +50,190 @@ def judge_the_wrong_one(function: Callable, rng: np.random.Generator) -> str | N
     return None
 
 
-# 3.4: the slope of the smoothed loss, repaired
+# 3.2: a loss that passes every test and is another one
 
 
-def smoothed_slope(margin, smoothing):
-    return smoothing - sigmoid(-margin)
+def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
+    scores = 2 * torch.tensor(rng.normal(size=(2, 5)))
+    chosen, rejected = scores
+    whole = function(chosen, rejected)
+    if not isinstance(whole, torch.Tensor) or whole.shape != ():
+        return "It returns one number, a torch tensor of shape (), that autograd can follow to the scores."
+    leaves = [side.clone().requires_grad_() for side in scores]
+    if not function(*leaves).requires_grad or not torch.autograd.gradcheck(function, leaves, raise_exception=False):
+        return "The gradient check finds it: its gradient is not the slope of its values."
+    at_zero = function(torch.zeros_like(chosen), torch.zeros_like(chosen)).item()
+    if abs(at_zero - math.log(2)) > 1e-12:
+        return f"A known value finds it: where all scores are equal it is {at_zero:.4f}, not log 2."
+    for unit in torch.eye(5, dtype=torch.float64):
+        if function(chosen + 0.1 * unit, rejected) >= whole:
+            return "The direction finds it: a chosen score was raised, and the loss did not fall."
+    pairs = [function(chosen[i:i + 1], rejected[i:i + 1]).item() for i in range(5)]
+    if abs(whole.item() - np.mean(pairs)) > 1e-12:
+        return f"Additivity finds it: the batch has {whole.item():.4f}, its pairs have {np.mean(pairs):.4f} on average."
+    spread = torch.linspace(-3, 3, 61, dtype=torch.float64)
+    losses = torch.stack([function(one, 0 * one) for one in spread[:, None]])
+    if (losses - F.softplus(-spread)).abs().max() < 0.1:
+        return "All four pass it; but it is the pairwise loss, up to 0.1, at all margins from -3 to 3."
+    return None
 
 
-SMOOTHED_SLOPE = {
-    "the bug is still there: softplus(Δ) rises with Δ, so that its slope is +σ(Δ)":
-        lambda d, s: -(1 - s) * sigmoid(-d) - s * sigmoid(d),
-    "both signs are turned round: the first term was right": lambda d, s: (1 - s) * sigmoid(-d) + s * sigmoid(d),
-    "this is minus the right slope": lambda d, s: (1 - s) * sigmoid(-d) - s * sigmoid(d),
-    "the second term lost its σ(Δ)": lambda d, s: -(1 - s) * sigmoid(-d) + s,
-    "the shares s and 1 − s are exchanged": lambda d, s: -s * sigmoid(-d) + (1 - s) * sigmoid(d),
-    "the slope of softplus(Δ) is σ(Δ), not σ(−Δ)": lambda d, s: -(1 - s) * sigmoid(-d) + s * sigmoid(-d),
-    "the second term is gone: the flipped choice pulls too": lambda d, s: -(1 - s) * sigmoid(-d),
-    "the first term lost its share 1 − s": lambda d, s: -sigmoid(-d) + s * sigmoid(d),
-    "the first term's slope is −σ(−Δ), not −σ(Δ)": lambda d, s: -(1 - s) * sigmoid(d) + s * sigmoid(d),
-    "s and σ(−Δ) have opposite signs": lambda d, s: s + sigmoid(-d),
-    "this is the loss itself; its slope is asked for":
-        lambda d, s: (1 - s) * np.logaddexp(0, -d) + s * np.logaddexp(0, d),
-    "each pair keeps a slope of its own; this is their mean": lambda d, s: float(np.mean(s - sigmoid(-d))),
+# 3.3: how many directions
+
+
+def directions(error, weights, tolerance, risk, share=lambda t: 0.8 * t, rounded=math.ceil):
+    return max(1, int(rounded(math.log(risk) / math.log(share(tolerance * math.sqrt(weights) / error)))))
+
+
+DIRECTIONS = {
+    "t is the tolerance over the typical δ · u, which is |δ|/√N: the √N is missing":
+        lambda e, n, tol, risk: directions(e, 1, tol, risk),
+    "one direction misses with probability 0.8 t, not t": lambda e, n, tol, risk:
+        directions(e, n, tol, risk, lambda t: t),
+    "rounded down, the risk is above what is allowed": lambda e, n, tol, risk:
+        directions(e, n, tol, risk, rounded=math.floor),
+    "directions are independent: their probabilities multiply, (0.8 t)^k": lambda e, n, tol, risk:
+        math.ceil(0.8 * tol * math.sqrt(n) / e / risk),
+    "one direction misses more often than that": lambda e, n, tol, risk: 1,
+    "this is one direction too many": lambda e, n, tol, risk: directions(e, n, tol, risk) + 1,
 }
 
 
-# 3.6: the head's bias, once rewards are centred
+def planted_error(rng: np.random.Generator) -> tuple[float, int, float, float]:
+    """A bug of some length, a tensor's size, a tolerance and a risk whose answer is not on the edge of another."""
+    while True:
+        weights, t = int(rng.choice([128, 512, 16_384, 65_536])), float(rng.uniform(0.05, 0.5))
+        error, risk = 10 ** rng.uniform(-4, -1), float(rng.choice([1e-2, 1e-3, 1e-6]))
+        exact = math.log(risk) / math.log(0.8 * t)
+        if 0.05 < exact % 1 < 0.95:
+            return float(error), weights, float(t * error / math.sqrt(weights)), risk
 
 
-def bias_gradient(chosen, rejected, weight):
-    return 4 * weight * float(np.mean(chosen + rejected))
+# 3.4: a bug in a transformer, from its report
 
 
-BIAS_GRADIENT = {
-    "a factor of 2 is missing: one comes from the square, one from b, which is in both rewards":
-        lambda c, r, w: 2 * w * float(np.mean(c + r)),
-    "both factors of 2 are missing: one comes from the square, one from b, which is in both rewards":
-        lambda c, r, w: w * float(np.mean(c + r)),
-    "the penalty is a mean over pairs; this is the sum": lambda c, r, w: 4 * w * float(np.sum(c + r)),
-    "the penalty squares r_c + r_r; this has the margin r_c − r_r": lambda c, r, w: 4 * w * float(np.mean(c - r)),
-    "the pairwise loss adds nothing: b leaves the margin as it is":
-        lambda c, r, w: 4 * w * float(np.mean(c + r)) - float(np.mean(sigmoid(r - c))),
-    "the pairwise loss adds nothing: the pulls on r_c and r_r are opposite":
-        lambda c, r, w: 4 * w * float(np.mean(c + r)) - 2 * float(np.mean(sigmoid(r - c))),
-    "the pairwise loss adds nothing, and no plus either: b leaves the margin as it is":
-        lambda c, r, w: 4 * w * float(np.mean(c + r)) + float(np.mean(sigmoid(r - c))),
-    "a factor of 2 too many: one comes from the square, one from b, which is in both rewards":
-        lambda c, r, w: 8 * w * float(np.mean(c + r)),
-    "this is the way down, minus the gradient": lambda c, r, w: -4 * w * float(np.mean(c + r)),
-    "this is the penalty; its slope is asked for": lambda c, r, w: w * float(np.mean((c + r) ** 2)),
-    "the slope of the square has r_c + r_r to the first power":
-        lambda c, r, w: 4 * w * float(np.mean((c + r) ** 2)),
-    "zero is the pairwise loss's answer; the penalty sees b": lambda c, r, w: 0.0,
+@cache
+def report() -> tuple[DirectionalCheck, ...]:
+    """The course's small model, each tensor checked, with nothing wrong."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = RewardModel(str(EMBEDDED_BACKBONE)).double().eval()
+    pair = PreferencePair("What is the capital of France?", "The capital of France is Paris.", "London, I think.")
+    batch = model.collate(encode(model.tokenizer, [pair], model.encoding))
+
+    def loss() -> torch.Tensor:
+        rewards = model(**batch)
+        return bradley_terry_loss(rewards[:1], rewards[1:])
+
+    return tuple(directional_checks(loss, model.named_parameters(), generator=torch.Generator().manual_seed(0)))
+
+
+def with_bug(last: int | None, factor: float, flows: bool) -> list[DirectionalCheck]:
+    """What the report becomes where the gradient of tensor `last`, and all that it flows on to, gets a factor."""
+    rows = []
+    for i, row in enumerate(report()):
+        hit = last is not None and (i == last or flows and i < last)
+        analytic = row.analytic * (factor if hit else 1)
+        error = abs(analytic - row.numeric)
+        rows.append(row._replace(analytic=analytic, error=error, ok=error <= 1e-10 + 1e-6 * abs(row.numeric)))
+    return rows
+
+
+def planted_bug(rng: np.random.Generator) -> tuple[list[DirectionalCheck]]:
+    seen = [i for i, row in enumerate(report()) if abs(row.numeric) > 1e-6]
+    norms = [i for i in seen if report()[i].name.endswith("layer_norm.bias")]
+    factor = float(rng.choice([-1, 0, 0.5, 1.01, 2]))
+    kind = rng.integers(5)
+    if kind == 0:
+        return (with_bug(None, 1, False),)
+    return (with_bug(int(rng.choice(norms if kind > 2 else seen)), factor, bool(kind > 2)),)
+
+
+def locate(checks):
+    failed = [row for row in checks if not row.ok]
+    if not failed:
+        return "none", None, 1.0
+    return "flow" if len(failed) > 1 else "own", failed[-1].name, failed[-1].analytic / failed[-1].numeric
+
+
+def relocated(kind=None, which=-1, ratio=lambda row: row.analytic / row.numeric, seen=lambda row: not row.ok):
+    def function(checks):
+        failed = [row for row in checks if seen(row)]
+        if not failed:
+            return "none", None, 1.0
+        found = failed[which]
+        return kind or ("flow" if len(failed) > 1 else "own"), found.name, ratio(found) if found.numeric else 1.0
+    return function
+
+
+LOCATE = {
+    "where the gradient flows from the head to the words, the bug sits at the last tensor that fails, not at the first":
+        relocated(which=0),
+    "one tensor that fails alone has a bug of its own: what flows back takes all below along": relocated(kind="flow"),
+    "where many tensors fail the bug is in what flows back": relocated(kind="own"),
+    "the factor is analytic over numeric: the difference is what is true":
+        relocated(ratio=lambda row: row.numeric / row.analytic if row.analytic else math.inf),
+    "the factor is a ratio; this is the error": relocated(ratio=lambda row: row.error),
+    "the factor has lost its sign": relocated(ratio=lambda row: abs(row.analytic / row.numeric)),
+    "a relative error above 1e-6 does not make a bug: where the true slope is zero it is rounding, so ask .ok":
+        relocated(seen=lambda row: row.error > 1e-6 * abs(row.numeric)),
+    "a slope of zero is no proof of a bug: where the difference is zero as well, it is true":
+        relocated(seen=lambda row: not row.ok or abs(row.analytic) < 1e-12),
 }
+
+
+# 3.5: a start at log 2 that trains
+
+
+def xor_like(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """200 pairs of points in the plane, (P, 2) each: preferred is the one whose coordinates have the larger product."""
+    phi = np.random.default_rng(seed).normal(size=(2, 200, 2))
+    order = np.argsort(-phi.prod(axis=2), axis=0)[:, :, None]
+    return tuple(torch.from_numpy(np.take_along_axis(phi, order, axis=0)))
+
+
+def train_two_layers(below, head, chosen, rejected, steps=400):
+    below, head = (torch.tensor(weights, requires_grad=True) for weights in (below, head))
+    losses = []
+    for _ in range(steps):
+        margins = (F.relu(chosen @ below.T) - F.relu(rejected @ below.T)) @ head
+        loss = F.softplus(-margins).mean()
+        gradients = torch.autograd.grad(loss, [below, head])
+        with torch.no_grad():
+            for weights, gradient in zip((below, head), gradients, strict=True):
+                weights -= gradient
+        losses.append(loss.item())
+    return losses
+
+
+def judge_start(function: Callable, rng: np.random.Generator) -> str | None:
+    first, last = [], []
+    for seed in (1, 2, 3):
+        below, head = (np.array(part, dtype=float) for part in function(np.random.default_rng(seed)))
+        if below.shape != (16, 2) or head.shape != (16,):
+            return f"Return W of shape (16, 2) and w of shape (16,), not {below.shape} and {head.shape}."
+        if not (np.isfinite(below).all() and np.isfinite(head).all()):
+            return "Some of these weights are no finite numbers."
+        losses = train_two_layers(below, head, *xor_like(seed))
+        first.append(abs(losses[0] - math.log(2)))
+        last.append(losses[-1])
+    if max(first) > 1e-9:
+        return f"The first loss is off by {max(first):.3f} from log 2; wanted is log 2 exactly."
+    if np.mean(last) <= 0.4:
+        return None
+    alike = np.ptp(below, axis=0).max() == 0 and np.ptp(head) == 0 and np.abs(below).max() > 0
+    why = ("All units start alike, so they get one gradient and stay alike: sixteen do the work of one." if alike else
+           "At the start no gradient reaches either layer: it is a saddle." if not below.any() and not head.any() else
+           "Where every W φ is 0, so is relu's slope: no gradient reaches W, and none w." if not below.any() else
+           "It moves, but not to where it could.")
+    return f"It starts at log 2 and after 400 steps the loss is {np.mean(last):.3f}; wanted is below 0.4. {why}"
 
 
 EXERCISES = [
-    Exercise("3.1", score_gradients, scores, SCORE_GRADIENTS, edges=((np.array([800.0, -800.0]), np.zeros(2)),)),
-    RICHARDSON,
-    Exercise("3.3", judge=judge_the_wrong_one),
-    Exercise("3.4", smoothed_slope, lambda rng: (rng.normal(scale=3, size=rng.integers(2, 9)), rng.uniform(0, 0.5)),
-             SMOOTHED_SLOPE, edges=((np.array([0.0, 2.0]), 0.5), (np.array([0.0, -2.0, 40.0]), 0.0))),
-    IS_ADDITIVE,
-    Exercise("3.6", bias_gradient, lambda rng: (*scores(rng), rng.uniform(0.01, 1)), BIAS_GRADIENT),
-    DIRECTIONAL,
+    Exercise("3.1", judge=judge_the_wrong_one),
+    Exercise("3.2", judge=judge_impostor),
+    Exercise("3.3", directions, planted_error, DIRECTIONS, edges=(
+        (0.01, 16_384, 2e-5, 1e-3), (1.0, 100, 0.04, 1e-2), (1.0, 100, 0.02, 1e-6))),
+    Exercise("3.4", locate, planted_bug, LOCATE, rtol=1e-3, trials=30),
+    Exercise("3.5", judge=judge_start),
 ]

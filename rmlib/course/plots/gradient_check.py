@@ -1,4 +1,4 @@
-"""Figures of notebook 03."""
+"""Figures of notebook 03; `methods` serves the side page on floating point, too."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,23 +26,6 @@ def two_trainings(first: Sequence[float], second: Sequence[float]) -> Figure:
         axes.text(len(losses) - 1, np.log(2) + 0.015, "log 2", ha="right")
         axes.set(title=f"training {name}", xlabel="step", ylim=(0.3, 0.78))
     panels[0].set_ylabel("loss")
-    return figure
-
-
-@styled
-def loss_and_pull(margins: np.ndarray, losses: np.ndarray, slopes: np.ndarray, touched: Sequence[int]) -> Figure:
-    """Left, the loss by margin with a tangent at each margin whose index is in `touched`; right, minus its slope."""
-    figure, (left, right) = canvas(columns=2)
-    left.plot(margins, losses, color=MODEL)
-    right.plot(margins, -slopes, color=MODEL)
-    for index in touched:
-        reach = np.array([-1.3, 1.3])
-        left.plot(margins[index] + reach, losses[index] + slopes[index] * reach, color=LIT_EDGE)
-        left.plot(margins[index], losses[index], "o", color=LIT_EDGE)
-        right.plot(margins[index], -slopes[index], "o", color=LIT_EDGE)
-    right.axhline(0.5, color=FAINT, linewidth=1.6, zorder=0)
-    left.set(title="loss L", xlabel="margin Δ", ylim=(-0.3, None))
-    right.set(title="pull −dL/dΔ = σ(−Δ)", xlabel="margin Δ", ylim=(-0.03, 1.03))
     return figure
 
 

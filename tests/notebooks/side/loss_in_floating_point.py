@@ -83,3 +83,22 @@ def test_the_slider_of_steps_rounds_at_other_positions():
         assert np.allclose(lines["float32"], weights[0] + rate * np.arange(41), rtol=0, atol=1e-9)
         assert line == (f"learning rate {rate:.1e}, gap {2**-12:.1e}: float32 moved by {40 * rate:.4f},"
                         f" bfloat16 by {weights[-1] - weights[0]:.4f}")
+
+
+def test_each_way_to_a_derivative_bears_its_own_name():
+    """Curves exchanged in a picture whose tolerance is wider than they are; a way without its order."""
+    assert list(errors) == ["forward", "central", "extrapolated", "complex"]
+    drawn = {line.get_label(): line.get_ydata() for line in ways_drawn.axes[0].lines}
+    for name, off in errors.items():
+        assert np.allclose(drawn[name][off > 0], off[off > 0], atol=0)
+    second, third = 0.196612, 0.090858
+    for name, step, first_term in (("forward", 2**-12, 2**-12 / 2 * second), ("central", 2**-6, 2**-12 / 6 * third),
+                                   ("complex", 2**-6, 2**-12 / 6 * third)):
+        assert 0.9 < errors[name][tried == step].item() / first_term < 1.1
+    ratios = errors["extrapolated"][2:5] / errors["extrapolated"][3:6]
+    assert np.all(abs(ratios / 16 - 1) < 0.2)  # of the fourth order
+    assert errors["complex"][30:].max() < 1e-15 < errors["central"].min() < 1e-10 and single.min() > 1e-7
+
+
+def test_the_bias_drifts_by_rounding_alone():
+    assert np.all(biases[:, 0] == 0) and 0 < biases[:, 1].max() < 1e-15 and 3e-4 < drifted < 3e-3
