@@ -77,7 +77,7 @@ def write_export_card(directory: Path, name: str, source: Path, model: RewardMod
     if card.is_file() and sha256(source / WEIGHTS) in card.read_text(encoding="utf-8"):
         front = ModelCard.load(card).data
         told = "## Data" + card.read_text(encoding="utf-8").partition("## Data")[2]
-    front.library_name, front.pipeline_tag = "transformers", "text-classification"
+    vars(front).update(library_name="transformers", pipeline_tag="text-classification")
     atomic_write_text(directory / CARD, f"---\n{front.to_yaml()}\n---\n\n{page}{told}")
 
 

@@ -70,7 +70,8 @@ def test_an_exports_card_goes_on_with_that_of_the_model(saved, tmp_path):
     _, directory = saved
     export(directory, tmp_path / "out")
     card = ModelCard.load(tmp_path / "out" / "README.md")
-    assert card.data.library_name == "transformers" and card.data.pipeline_tag == "text-classification"
+    front = card.data.to_dict()
+    assert (front["library_name"], front["pipeline_tag"]) == ("transformers", "text-classification")
     assert card.data.base_model == "owner/encoder" and len(card.data.eval_results) == 1
     for told in ("DistilBertForSequenceClassification", "for use, not for further training", "| pairs | 12 |",
                  "apply_chat_template(messages, return_dict=True", 'truncation="only_first"', "## Limits"):
