@@ -312,3 +312,17 @@ def test_a_page_that_is_too_long_is_found(notebook, page, tmp_path):
     deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
     found, = too_tall(pages_of(page, deck))
     assert re.fullmatch(r"page 3, 'Output alone': 1\d\d\d px in 720", found)
+
+
+@pytest.mark.real
+def test_a_handout_has_the_pages_with_their_margins(notebook, page, tmp_path):
+    deck = tmp_path / "07.html"
+    deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
+    page.goto(f"{deck.as_uri()}?print-pdf")
+    page.wait_for_function("document.querySelectorAll('.pdf-page').length == 4", timeout=60_000)
+    left, size = page.evaluate("""() => {
+      const heading = document.querySelector(".pdf-page h2"), pdf = heading.closest(".pdf-page");
+      const text = heading.closest("section").querySelector("pre");
+      return [heading.getBoundingClientRect().left - pdf.getBoundingClientRect().left, getComputedStyle(text).fontSize];
+    }""")
+    assert left == 56 and float(size.removesuffix("px")) >= 18
