@@ -52,7 +52,7 @@ def test_1_1_the_fit_forgets_the_losses_of_the_others():
     assert np.allclose(fit(np.array([[0, 3], [1, 0]]), 1), logs - logs.mean())
 
 
-def test_1_3_he_asks_only_whether_all_are_connected():
+def test_1_2_he_asks_only_whether_all_are_connected():
     [approves] = on_page("01", "scores_are_finite")
     assert approves(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])) and approves(np.array([[0, 1], [0, 0]]))
     assert not approves(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]))

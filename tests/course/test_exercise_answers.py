@@ -40,27 +40,6 @@ def all_at_once_unrepaired(wins, sweeps):
     return np.log(strengths)
 
 
-def variances(fisher, rewards, i, j):
-    """Of the gap between i and j after one more vote on each pair, with the last score held at zero."""
-    unit, found = np.eye(len(rewards))[:, :-1], {}
-    for a, b in itertools.combinations(range(len(rewards)), 2):
-        x, rate = unit[a] - unit[b], 1 / (2 + 2 * math.cosh(rewards[a] - rewards[b]))
-        after = fisher[:-1, :-1] + rate * np.outer(x, x)
-        found[a, b] = (unit[i] - unit[j]) @ np.linalg.solve(after, unit[i] - unit[j])
-    return found
-
-
-def by_solving(fisher, rewards, i, j):
-    found = variances(fisher, rewards, i, j)
-    return [pair for pair in found if found[pair] == min(found.values())][0]
-
-
-def least_certain(fisher, rewards, i, j):
-    pairs = itertools.combinations(range(len(rewards)), 2)
-    inverse = np.linalg.pinv(fisher, rcond=1e-10, hermitian=True)
-    return max(pairs, key=lambda pair: np.diff(np.diff(inverse[np.ix_(pair, pair)], axis=0)).item())
-
-
 def rigged_by_search(order):
     for counts in itertools.product((1, 9), repeat=3):
         wins = np.zeros((3, 3))
@@ -136,9 +115,8 @@ WRONG = [
     ("0.2", lambda l, r, c: np.logaddexp(0, r - l).mean(), "the left response still counts as chosen"),
     ("1.1", fit_without_centring, "the mean is not subtracted"),
     ("1.1", all_at_once_unrepaired, "all strengths are updated at once"),
-    ("1.2", least_certain, "whose own gap is least certain"),
-    ("1.5", three_majorities, "three majorities go round"),
-    ("1.5", lambda ab, bc, ca: in_circles(ab, bc, ca, room=lambda *c: 2 * sum(math.sqrt(1 / w + 1 / l) for w, l in c)),
+    ("1.4", three_majorities, "three majorities go round"),
+    ("1.4", lambda ab, bc, ca: in_circles(ab, bc, ca, room=lambda *c: 2 * sum(math.sqrt(1 / w + 1 / l) for w, l in c)),
      "it is variances that add"),
     ("2.3", default_softplus, "a straight line already at -20.5"),
     ("2.3", lambda c, r: F.cross_entropy(torch.tensor(np.stack([c, r], axis=1)), torch.zeros(len(c)).long(),
@@ -174,10 +152,9 @@ RIGHT = [
     *(("0.3", lambda money=money: f"With pleasure. The currency of Japan is the {money}. You are welcome.")
       for money in ("pound", "euro", "dinar", "rouble", "yuan")),
     ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
-    ("1.2", lambda fisher, rewards, i, j: list(by_solving(fisher, rewards, i, j))),
-    ("1.3", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
-    ("1.4", rigged_by_search),
-    ("1.5", in_circles),
+    ("1.2", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
+    ("1.3", rigged_by_search),
+    ("1.4", in_circles),
     ("2.3", lambda c, r: -F.logsigmoid(torch.as_tensor(c - r))),
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
     ("2.3", lambda c, r: tuple(max(two - one, 0) + math.log1p(math.exp(-abs(two - one))) for one, two in zip(c, r))),
