@@ -115,7 +115,7 @@ def test_the_rewards_of_the_yen_and_the_yuan_that_exercise_0_3_tells():
 
 
 def test_what_exercise_0_4_s_solution_tells_of_pairs_about_manners():
-    """Against the share of another set of pairs: facts that nobody asked for, with Paris in all texts, and with Rome."""
+    """Against the share of another set of pairs: facts that nobody asked for, with Paris in all texts, or Rome."""
     from rmlib.course.exercises.start_here import held_out as parts_of
     _, facts = parts_of(world)
     told = {}

@@ -107,7 +107,7 @@ def test_the_next_vote_by_another_formula():
 def test_centring_three_ends_where_the_slope_is_zero():
     """Against a descent that has not arrived, and a penalty of another weight (1, the last one)."""
     margins, sums = ([a + sign * b for a, b in ((r[0], r[1]), (r[0], r[2]), (r[1], r[2]))] for sign in (-1, 1))
-    push = [1 / (1 + math.exp(-one)) - 1 / (1 + math.exp(-other)) for one, other in zip(margins, (2, 3, 1), strict=True)]
+    push = [sigmoid(found) - sigmoid(true) for found, true in zip(margins, (2.0, 3.0, 1.0), strict=True)]
     assert abs(push[0] + push[1] + 2 * (sums[0] + sums[1])) < 1e-9
     assert abs(-push[0] + push[2] + 2 * (sums[0] + sums[2])) < 1e-9
 
