@@ -162,24 +162,24 @@ ODD_RATER_MISTAKES = {
         lambda labels: odd_rater(labels, limit=0.8),
     "Nobody is ever named.": lambda labels: None,
 }
+PAIRS = 2000
 ODD = ("clicks at random", "exchanges the buttons", "takes the first nearly always")
 
 
-def draw_labels(rng, kind, raters):
-    """Labels (R, N) of raters who choose alike, one of whom says tie often, and of one odd one, if kind is given."""
-    first = 1 / (1 + np.exp(-rng.normal(scale=3.0, size=(1, 500))))  # P(the first is chosen): they agree on 3 of 4
-    labels = np.where(rng.random((raters, 500)) < first, 1, -1)
-    who, hesitant = rng.permutation(raters)[:2]
+def draw_labels(rng, kind, who, raters):
+    """Labels (R, N) of raters who choose alike, one of whom says tie often; number `who` is odd, if kind is given."""
+    first = 1 / (1 + np.exp(-rng.normal(scale=3.0, size=(1, PAIRS))))  # P(the first is chosen): they agree on 3 of 4
+    labels = np.where(rng.random((raters, PAIRS)) < first, 1, -1)
     if kind:
-        labels[who] = {ODD[0]: rng.choice([-1, 1], size=500), ODD[1]: -labels[who],
-                       ODD[2]: np.where(rng.random(500) < 0.95, 1, -1)}[kind]
-    labels[hesitant] *= rng.random(500) < 0.5
+        labels[who] = {ODD[0]: rng.choice([-1, 1], size=PAIRS), ODD[1]: -labels[who],
+                       ODD[2]: np.where(rng.random(PAIRS) < 0.95, 1, -1)}[kind]
+    labels[(who + 1) % raters] *= rng.random(PAIRS) < 0.5
     return labels
 
 
 def judge_raters(function, rng):
-    kinds = (None, None, None, *ODD, *ODD, *ODD)
-    tables = [draw_labels(rng, kind, int(rng.integers(3, 7))) for kind in kinds]
+    kinds = [(None, who) for who in range(3)] + [(kind, who) for kind in ODD for who in range(3)]
+    tables = [draw_labels(rng, *kinds[i], int(rng.integers(3, 7))) for i in rng.permutation(len(kinds))]
     got = [outcome(function, (table.copy(),)).result for table in tables]
     if isinstance(got[0], Raised):
         raise got[0].error
