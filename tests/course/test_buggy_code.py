@@ -82,14 +82,30 @@ def test_3_1_one_slope_of_four_is_wrong():
     assert [bool(np.allclose(slope(margins), -sigmoid(-margins))) for slope in slopes] == [True, True, False, True]
 
 
-def test_4_4_a_window_without_room_keeps_the_whole_prompt():
-    [cut] = on_page("04", "cut_pair_with_a_bug")
+def in_text(number: str, exercise: str, name: str):
+    """A function of the block of code that an exercise's text shows."""
+    [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    [text] = [cell["source"] for cell in load(path)["cells"] if f"### Exercise {exercise}" in cell["source"]]
+    found = {"np": np}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    return found[name]
+
+
+def test_4_1_whatever_is_not_model_a_wins_for_model_b():
+    read = in_text("04", "4.1", "read_vote_with_a_bug")
+    votes = {winner: read({"response_a": "a", "response_b": "b", "winner": winner})
+             for winner in ("model_a", "model_b", "tie", "tie (bothbad)", "?")}
+    assert votes.pop("model_a") == ("a", "b") and set(votes.values()) == {("b", "a")}
+
+
+def test_4_3_a_window_without_room_keeps_the_whole_prompt():
+    cut = in_text("04", "4.3", "cut_pair_with_a_bug")
     assert cut([1, 2, 3], [4], [5, 6], 4) == ([2, 3, 4], [2, 3, 5, 6])
     assert cut([1, 2, 3], [4], [5, 6], 2) == ([1, 2, 3, 4], [1, 2, 3, 5, 6])
 
 
-def test_4_7_rows_are_held_out_one_by_one():
-    [hold_out] = on_page("04", "hold_out_with_a_bug")
+def test_4_4_rows_are_held_out_one_by_one():
+    hold_out = in_text("04", "4.4", "hold_out_with_a_bug")
     held = hold_out(["a"] * 10, 0.3, np.random.default_rng(1))
     assert held.sum() == 3 and held.dtype == bool
     assert held.tolist() == [i in np.random.default_rng(1).permutation(10)[:3] for i in range(10)]

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from rmlib.course.exercises.engine import WrongAnswer
 from rmlib.model import RewardModel
 
 LOG2 = math.log(2)
-MARKER = "\n\nAssistant:"
 
 
 @pytest.fixture(autouse=True)
@@ -85,20 +83,41 @@ def softmax_rows(scores):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-class NoMarker(ValueError):
+class NoVote(ValueError):
     """An error of the reader's own, of the kind that is asked for."""
 
 
-def split_or_own_error(text):
-    if MARKER not in text:
-        raise NoMarker(text)
-    return text[: text.rindex(MARKER) + len(MARKER)], text[text.rindex(MARKER) + len(MARKER):].strip()
+def vote_or_own_error(row):
+    texts = {"model_a": row["response_a"], "model_b": row["response_b"]}
+    if row["winner"].startswith("tie"):
+        return None
+    if row["winner"] not in texts or len({*texts.values()}) == 1 or not all(text.split() for text in texts.values()):
+        raise NoVote(row)
+    chosen = texts.pop(row["winner"])
+    return [chosen, *texts.values()]
 
 
-def split_or_any_error(text):
-    if MARKER not in text:
-        raise Exception(text)
-    return split_or_own_error(text)
+def vote_or_any_error(row):
+    try:
+        return vote_or_own_error(row)
+    except ValueError as error:
+        raise RuntimeError from error
+
+
+def by_the_majority(labels):
+    """Whom the others' majority agrees with least, on pairs where both say something."""
+    rest = np.sign(labels.sum(axis=0) - labels)
+    shares = [np.mean((one == other)[(one != 0) & (other != 0)]) for one, other in zip(labels, rest)]
+    return np.argmin(shares) if min(shares) < 0.6 else None
+
+
+def by_the_best_friend(labels):
+    """Who agrees with nobody."""
+    both = [[(one != 0) & (other != 0) for other in labels] for one in labels]
+    shares = np.array([[np.mean(labels[i, b] == labels[j, b]) if i != j else 0 for j, b in enumerate(row)]
+                       for i, row in enumerate(both)])
+    best = shares.max(axis=1)
+    return int(best.argmin()) if best.min() < 0.62 else None
 
 
 def scaled_to_a_small_spread(model):
@@ -133,7 +152,13 @@ WRONG = [
     ("3.2", lambda c, r: F.softplus(1.02 * (r - c)).mean(), "it is the pairwise loss, up to 0.1"),
     ("3.5", lambda rng: (rng.normal(size=(16, 2)), 0.1 * rng.normal(size=16)), "wanted is log 2 exactly"),
     ("3.5", lambda rng: (np.tile(rng.normal(size=2), (16, 1)), np.zeros(16)), "sixteen do the work of one"),
-    ("4.1", split_or_any_error, "has to be a ValueError"),
+    ("4.1", lambda row: (row["response_a"], row["response_b"]) if row["winner"] == "model_a" else
+     (row["response_b"], row["response_a"]), "rows are read in another way"),
+    ("4.1", vote_or_any_error, "rows are read in another way"),
+    ("4.2", lambda labels: int(np.abs(labels.sum(axis=1)).argmax()), "tables are judged in another way"),
+    ("4.2", lambda labels: "nobody", "the number of a rater"),
+    ("4.5", lambda *texts: [text.lower() for text in texts[:2]] + [None], "Three texts are wanted"),
+    ("4.5", lambda *texts: [text.replace(" ", "  ") for text in texts], "The preflight report sees it"),
 ]
 
 
@@ -179,10 +204,10 @@ RIGHT = [
     ("3.1", lambda: ("c", torch.tensor(1.0))),
     ("6.3", torch_clipped),
     ("6.6", torch_trained),
-    ("4.1", lambda text: [text[: text.rindex(MARKER) + len(MARKER)], text[text.rindex(MARKER) + len(MARKER):].strip()]),
-    ("4.1", lambda text: re.fullmatch(rf"(.*{MARKER})\s*(.*?)\s*", text, re.S).groups() if MARKER in text else int("")),
-    ("4.1", split_or_own_error),
-    ("4.6", lambda margins: ((margins > 0).mean() + (margins >= 0).mean()) / 2),
+    ("4.1", vote_or_own_error),
+    ("4.2", by_the_majority),
+    ("4.2", by_the_best_friend),
+    ("4.5", lambda *texts: [text.swapcase() + " " for text in texts]),
     ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
     ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),
     ("5.6", lambda hidden, mask: hidden[np.arange(len(hidden)), mask.argmin(axis=1) - 1]),
