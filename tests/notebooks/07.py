@@ -144,6 +144,7 @@ def test_who_leans_by_which_labels():
         assert (leaning.excess_high < -0.05) == (name != "biased copy"), name
         assert leaning.chosen > honest.chosen + 0.1
     assert 0.05 < (turned < 0).mean() < 0.4
+    assert 0.42 < bias.length_bias(world.margins(judges), extra).matched_longer_preferred < 0.5
 
 
 def test_ten_words_with_each_feature_held_fixed():
