@@ -191,6 +191,8 @@ def leans_no_more(loss: Callable, rng: np.random.Generator) -> str | None:
             return f"{where}: ten words count like the taste, and here each of them does."
         if abs(ten_words - 11 * taste) < 1:
             return f"{where}: ten words count like the taste, not each of them; and it is to be added, not taken off."
+        if ten_words * taste > 1.2 * taste**2:
+            return f"{where}, more than is in the labels, and 0 is wanted."
         return f"{where}, and 0 is wanted: too {'little' if ten_words * taste > 0 else 'much'} is taken out."
     plain = torch.allclose(loss(margins, words, 0.0), F.softplus(-margins))
     return None if plain else "Without a taste, at 0, it is not the plain loss."

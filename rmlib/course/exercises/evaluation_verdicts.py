@@ -107,6 +107,8 @@ def _trial(rng: np.random.Generator) -> tuple[int, tuple[float, float], list[Riv
     kinds = ["ahead"] * k
     odd = rng.choice(["ahead", "hardly ahead", "hardly behind", "behind", "p alone", "interval alone", "open"])
     kinds[int(rng.integers(k))] = str(odd)
+    if rng.random() < 0.3:
+        kinds[int(rng.integers(k))] = str(rng.choice(["hardly behind", "behind", "p alone", "interval alone"]))
     conversations = int(rng.choice([rng.integers(2, 19), 19, 20, rng.integers(21, 2000)], p=[0.08, 0.06, 0.1, 0.76]))
     low, high = rng.choice([(0.55, 0.7), (0.44, 0.6), (0.3, 0.45)], p=[0.8, 0.1, 0.1]).tolist()
     return conversations, (low, high), [_rival(rng, kind, k) for kind in kinds]
@@ -123,7 +125,9 @@ VERDICT = Exercise(
            (50, (0.6, 0.7), [(1e-5, -0.2, 0.0), _SURE]), (50, (0.3, 0.4), [_UNSURE] * 3),
            (50, (0.6, 0.7), [_UNSURE, _SURE]), (50, (0.6, 0.7), [_BEHIND, _SURE]), (50, (0.6, 0.7), [_BEHIND] * 2),
            (50, (0.6, 0.7), [(0.02, -0.2, -0.1), _SURE, _SURE, _SURE]), (50, (0.6, 0.7), [(0.03, 0.1, 0.2), _SURE]),
-           (50, (0.6, 0.7), [(0.02, -0.2, -0.1), _SURE]), (50, (0.6, 0.7), [(0.011, -0.2, -0.1), *[_SURE] * 4])),
+           (50, (0.6, 0.7), [(0.02, -0.2, -0.1), _SURE]), (50, (0.6, 0.7), [(0.011, -0.2, -0.1), *[_SURE] * 4]),
+           (50, (0.6, 0.7), [(0.3, -0.2, -0.1), _SURE]), (50, (0.6, 0.7), [(0.3, 0.1, 0.2), _SURE]),
+           (50, (0.6, 0.7), [(1e-5, -0.1, 0.2), _SURE])),
     mistakes={
         "fewer than 20 conversations show nothing, and here they are not counted":
             lambda n, interval, rivals: _verdict(n, interval, rivals, few=0),
@@ -158,6 +162,12 @@ VERDICT = Exercise(
         "an end that lies on zero shows nothing": lambda n, interval, rivals:
             _verdict(n, interval, rivals, ahead=lambda p, low, high, k: p < 0.05 and low >= 0,
                      behind=lambda p, low, high, k: p < 0.05 / k and high <= 0),
+        "worse than a coin is a model whose interval ends below a half; here it is enough that it begins there":
+            lambda n, interval, rivals: _verdict(n, (interval[0], interval[0]), rivals),
+        "what is not shown to be usable is not therefore shown to be bad, and neither is what few conversations judge":
+            lambda n, interval, rivals: "usable" if verdict(n, interval, rivals) == "usable" else "not usable",
+        'the three answers are "usable", "not usable" and "not shown"': lambda n, interval, rivals:
+            verdict(n, interval, rivals).replace("not shown", "not shown to be usable"),
         "what is not shown to be usable is not therefore shown to be bad": lambda n, interval, rivals:
             "not usable" if n >= 20 and verdict(n, interval, rivals) != "usable" else verdict(n, interval, rivals),
     },
