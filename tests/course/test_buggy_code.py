@@ -154,16 +154,30 @@ def test_6_7_momentum_and_step_begin_anew():
     assert np.allclose(continued(saved, list(gradients)), weights)
 
 
-def test_7_1_she_takes_the_mean_of_batches_means():
-    [accuracy] = on_page("07", "her_accuracy")
-    assert accuracy(np.array([1.0, -1, 2, -3, 4]), 2) == pytest.approx((0.5 + 0.5 + 1) / 3)
-    assert accuracy(np.array([0.0, 1.0]), 2) == 0.5
+def of_exercise(number: str, name: str):
+    """A function as the block below an exercise's heading defines it."""
+    [path] = (ROOT / "notebooks").glob(f"{int(number.split('.')[0]):02d}_*.ipynb")
+    [text] = [cell["source"] for cell in load(path)["cells"] if f"### Exercise {number}:" in cell["source"]]
+    found = {"np": np}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    return found[name]
 
 
-def test_7_5_he_bins_the_probability_of_the_chosen_one():
+def test_7_1_votes_are_drawn_one_by_one():
+    votes = np.repeat([1.0, 0.0], 50)
+    again = [of_exercise("7.1", "resample")(votes, np.random.default_rng(seed)) for seed in range(200)]
+    assert 0.03 < np.std(again) < 0.07  # of a hundred independent votes: 0.05
+
+
+def test_7_3_he_bins_the_probability_of_the_chosen_one():
     [error] = on_page("07", "his_error")
     margins = np.array([2.0, -2.0, 0.1, 3.0])
     p = sigmoid(margins)
     assert error(margins, 1) == pytest.approx(abs(0.75 - p.mean()))
     by_hand = (abs(0 - p[1]) + abs(1 - p[2]) + 2 * abs(1 - p[[0, 3]].mean())) / 4
     assert error(margins, 5) == pytest.approx(by_hand)
+
+
+def test_7_5_the_first_of_the_best_wins():
+    best_of_four = of_exercise("7.5", "best_of_four")
+    assert best_of_four(np.zeros((3, 4))) == 1 and best_of_four(np.array([[0.0, 1, 1, 0], [2, 2, 0, 0]])) == 0.5

@@ -128,6 +128,14 @@ def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
 
 
+def verdict_by_counting(conversations, interval, rivals, enough=None):
+    ahead = sum(p < 0.05 and low > 0 for p, low, _ in rivals)
+    behind = sum(p * len(rivals) < 0.05 and high < 0 for p, _, high in rivals)
+    if conversations >= 20 and (behind or interval[1] < 0.5):
+        return "not usable"
+    return "usable" if conversations >= 20 and ahead >= (enough or len(rivals)) and interval[0] > 0.5 else "not shown"
+
+
 WRONG = [
     ("0.1", lambda r, n: "learned" if r / n > 0.55 else "reversed" if r / n < 0.45 else "can't tell",
      "the same share decides for every n"),
@@ -159,6 +167,10 @@ WRONG = [
     ("4.2", lambda labels: "nobody", "the number of a rater"),
     ("4.5", lambda *texts: [text.lower() for text in texts[:2]] + [None], "Three texts are wanted"),
     ("4.5", lambda *texts: [text.replace(" ", "  ") for text in texts], "The preflight report sees it"),
+    ("7.4", lambda d, w, t: F.softplus(-(d + 0.5 * t * w / 10)), "too little is taken out"),
+    ("7.4", lambda d, w, t: F.softplus(-(d + t * w / 10)).tolist(), "One loss for each margin is wanted"),
+    ("7.5", lambda scores: np.mean([row[0] > max(row[1:]) for row in scores]), "a tie for the first place is lost"),
+    ("7.6", lambda n, ends, rivals: verdict_by_counting(n, ends, rivals, enough=1), "here one is enough"),
 ]
 
 
@@ -211,6 +223,12 @@ RIGHT = [
     ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
     ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),
     ("5.6", lambda hidden, mask: hidden[np.arange(len(hidden)), mask.argmin(axis=1) - 1]),
+    ("7.1", lambda right, prompts, drawn: np.average(right, weights=[list(drawn).count(each) for each in prompts])),
+    ("7.4", lambda d, w, t: -F.logsigmoid(d + 0.1 * t * w)),
+    ("7.4", lambda d, w, t: torch.logaddexp(torch.zeros(()), -d - w * t / 10)),
+    ("7.4", lambda d, w, t: F.binary_cross_entropy_with_logits(d + w * t / 10, torch.ones_like(d), reduction="none")),
+    ("7.5", lambda scores: sum((row[0] == max(row)) / list(row).count(max(row)) for row in scores) / len(scores)),
+    ("7.6", verdict_by_counting),
 ]
 
 
