@@ -151,11 +151,13 @@ def run(world: World, start: str, pairs: int, config: TrainingConfig, validation
     except ValueError as error:  # rewards that are no finite numbers, above all
         return {**row, "failed": str(error)}
     right, facts = pair_accuracies(margins), decided_by_fact(world, validation)
-    temperature, sums = fit_temperature(margins), np.add(*rewards, dtype=np.float64)
+    sums = np.add(*rewards, dtype=np.float64)
+    temperature = fit_temperature(margins) if margins.min() < 0 < margins.mean() else None  # else none is best
     return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(),
             "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
             "low": found.accuracy_low, "high": found.accuracy_high, "sure": confidences(margins).mean(),
-            "spread": margins.std(), "temperature": temperature, "nll_scaled": nll(margins / temperature),
+            "spread": margins.std(), "temperature": temperature,
+            "nll_scaled": nll(margins / temperature) if temperature else None,
             "level": sums.mean() / 2, "level_spread": sums.std() / 2}
 
 
