@@ -23,7 +23,6 @@ DRAWN = {
     "overfitting": lambda: figures.overfitting([0.7, 0.2, 0.05], {"right": FALLING, "another copy": [0.7] * 20}),
     "weights": lambda: figures.pair_weights([5, 5, 3, 1]),
 
-    "same": lambda: figures.same_losses(FALLING, FALLING, ("ours", "theirs")),
     "swallowed": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(9) / 4, np.full(9, 0.05), GAP),
     "far": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(99), 0.05 + 2 * GAP * np.arange(99), GAP),
     "running": lambda: figures.running_loss(FALLING, 16, limit=0.39),
@@ -102,9 +101,6 @@ def test_losses_are_drawn_as_they_were_given():
     one, sixteen = DRAWN["overfitting"]().axes
     assert one.lines[0].get_ydata() == pytest.approx([0.7, 0.2, 0.05])
     assert curve(sixteen, "another copy").get_ydata() == pytest.approx([0.7] * 20)
-    same = figures.same_losses(FALLING, FALLING + 0.1, ("ours", "theirs")).axes[0]
-    assert curve(same, "ours").get_ydata() == pytest.approx(FALLING)
-    assert curve(same, "theirs").get_ydata() == pytest.approx(FALLING + 0.1)
     running = figures.running_loss(FALLING, 16, limit=0.39, window=64).axes[0]
     assert running.lines[0].get_xdata() == pytest.approx(SEEN)
     assert running.lines[0].get_ydata() == pytest.approx(figures.smoothed(FALLING, 4))

@@ -60,19 +60,6 @@ def pair_weights(sizes: Sequence[int]) -> Figure:
 
 
 @styled
-def same_losses(ours: Sequence[float], theirs: Sequence[float], names: tuple[str, str]) -> Figure:
-    """Two lists of losses by step, drawn one over the other: rings round dots where they agree."""
-    figure, [axes] = canvas(height=3.8)
-    steps = np.arange(1, len(ours) + 1)
-    axes.plot(steps, theirs, "o", color=FAINT, markersize=17, label=names[1])
-    axes.plot(steps, ours, "o-", color=MODEL, markersize=6, label=names[0])
-    log_two(axes, steps[-1])
-    axes.set(xlabel="step", ylabel="loss", xticks=steps[1::2])
-    axes.legend(loc="lower left")
-    return figure
-
-
-@styled
 def swallowed(start: float, exact: np.ndarray, rounded: np.ndarray, gap: float) -> Figure:
     """A weight by step, as float32 and as bfloat16 keep it; faint lines are the values that bfloat16 has near `start`,
     which are `gap` apart, as long as they can be told from each other."""
