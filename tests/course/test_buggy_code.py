@@ -129,7 +129,7 @@ def test_6_2_pieces_count_alike():
     assert np.allclose(accumulated(pieces), np.mean([piece.mean(axis=0) for piece in pieces], axis=0))
 
 
-def test_6_6_three_bugs_and_no_fourth():
+def test_6_3_three_bugs_and_no_fourth():
     """Gradients of earlier batches stay; clipped after each piece; the rate falls with every piece."""
     [trained] = on_page("06", "trained_with_bugs")
     batches = [[rng.normal(size=(n, 3)) for n in sizes] for sizes in ((2, 1), (3,), (1, 4))]
@@ -144,7 +144,7 @@ def test_6_6_three_bugs_and_no_fourth():
     assert np.allclose(trained(np.array([0.3, -0.2, 0.1]), batches, 0.5, 0.4), weights)
 
 
-def test_6_7_momentum_and_step_begin_anew():
+def test_6_5_momentum_and_step_begin_anew():
     [continued] = on_page("06", "continued_with_bugs")
     weights, momentum, gradients = np.ones(3), np.zeros(3), rng.normal(size=(4, 3))
     for step in range(4):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
-from rmlib.model import RewardModel
+from rmlib.model import RewardModel, score_pairs
 
 LOG2 = math.log(2)
 
@@ -58,14 +58,6 @@ def three_majorities(*counts):
     return "no scores fit" if len({won > lost for won, lost in counts}) == 1 else "can't tell"
 
 
-def torch_clipped(gradients, most):
-    parts = [torch.zeros(part.shape, dtype=torch.float64, requires_grad=True) for part in gradients]
-    for part, gradient in zip(parts, gradients):
-        part.grad = torch.tensor(gradient)
-    torch.nn.utils.clip_grad_norm_(parts, most)
-    return [part.grad for part in parts]
-
-
 def torch_trained(weights, batches, peak, most):
     weights = torch.tensor(weights, requires_grad=True)
     optimizer = torch.optim.SGD([weights], lr=peak)
@@ -76,6 +68,30 @@ def torch_trained(weights, batches, peak, most):
         torch.nn.utils.clip_grad_norm_([weights], most)
         optimizer.step()
     return weights.detach()
+
+
+def stopped_by_prefix(nlls, patience):
+    """The first number of looks whose last `patience` hold no new lowest; [looks, place]."""
+    for looks in range(1, len(nlls) + 1):
+        if looks > patience and min(nlls[:looks - patience]) <= min(nlls[looks - patience:looks]):
+            break
+    return [looks, np.argmin(nlls[:looks])]
+
+
+def sound_by_loss(loop, model, pairs):
+    """Twice as many steps in two calls, then the mean loss of the model and of each pair."""
+    for _ in range(2):
+        loop(model, pairs, 20)
+    losses = [math.log1p(math.exp(rejected - chosen)) for chosen, rejected in zip(*score_pairs(model, pairs))]
+    return np.mean(losses) < 0.2 and max(losses) < 0.3
+
+
+def sound_by_words(loop, model, pairs):
+    """A loop that leaves the model as it was is broken; so is one that leaves a pair on the wrong side."""
+    before = [weight.clone() for weight in model.parameters()]
+    loop(model, pairs, 25)
+    moved = not all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
+    return moved and all(chosen > rejected + 0.5 for chosen, rejected in zip(*score_pairs(model, pairs)))
 
 
 def softmax_rows(scores):
@@ -171,6 +187,7 @@ WRONG = [
     ("7.4", lambda d, w, t: F.softplus(-(d + t * w / 10)).tolist(), "One loss for each margin is wanted"),
     ("7.5", lambda scores: np.mean([row[0] > max(row[1:]) for row in scores]), "a tie for the first place is lost"),
     ("7.6", lambda n, ends, rivals: verdict_by_counting(n, ends, rivals, enough=1), "here one is enough"),
+    ("6.4", lambda nlls, patience: (len(nlls), int(np.argmin(nlls))), "it never stops"),
 ]
 
 
@@ -214,12 +231,12 @@ RIGHT = [
     ("3.5", lambda rng: (torch.tensor(rng.uniform(-1, 1, (16, 2))), torch.zeros(16))),
     ("2.4", lambda: (torch.randn(8, 1), torch.randn(8))),
     ("3.1", lambda: ("c", torch.tensor(1.0))),
-    ("6.3", torch_clipped),
-    ("6.6", torch_trained),
     ("4.1", vote_or_own_error),
     ("4.2", by_the_majority),
     ("4.2", by_the_best_friend),
     ("4.5", lambda *texts: [text.swapcase() + " " for text in texts]),
+    ("6.3", torch_trained),
+    ("6.4", stopped_by_prefix),
     ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
     ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),
     ("5.6", lambda hidden, mask: hidden[np.arange(len(hidden)), mask.argmin(axis=1) - 1]),
@@ -237,3 +254,19 @@ def test_a_right_answer_is_accepted_at_every_run(number: str, function, capsys: 
     for _ in range(10):
         check(number, function)
     assert capsys.readouterr().out.count(f"{number}: right") == 10
+
+
+@pytest.mark.parametrize("is_sound", [sound_by_loss, sound_by_words])
+def test_other_tests_of_loops_are_right_too(is_sound, capsys: pytest.CaptureFixture):
+    """Once each: the loops and the models are the same at every run."""
+    check("6.1", is_sound)
+    assert capsys.readouterr().out == "6.1: right.\n"
+
+
+@pytest.mark.parametrize("is_sound, words", [
+    (lambda loop, model, pairs: np.mean(loop(model, pairs, 30)[-5:]) < 0.2, "trains a *copy* of the model"),
+    (lambda loop, model, pairs: len(loop(model, pairs, 2)), "Wanted is True for a sound loop"),
+])
+def test_a_test_that_believes_the_loop_is_told_so(is_sound, words: str):
+    with pytest.raises(WrongAnswer, match=re.escape(words)):
+        check("6.1", is_sound)
