@@ -29,7 +29,8 @@ def row(path: Path) -> tuple:
 def main() -> int:
     way, side = (sorted((ROOT / folder).glob("*.ipynb")) for folder in ("notebooks", "notebooks/side"))
     rows = [row(path) for path in (*way, *side)]
-    together = [("the way", *(sum(of[i] for of in rows[: len(way)]) for i in (1, 2)))]
+    counted = [of for of in rows[: len(way)] if of[0][:2] in rules.TOGETHER]
+    together = [("00 to 07", *(sum(of[i] for of in counted) for i in (1, 2)))]
     width = max(len(of[0]) for of in rows)
     for name, *figures in (HEAD, *rows, *together):
         print(f"{name:<{width}}", *(f"{of:>9,}" if isinstance(of, int) else f"{of:>9}" for of in figures))

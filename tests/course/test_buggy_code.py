@@ -52,7 +52,7 @@ def test_1_1_the_fit_forgets_the_losses_of_the_others():
     assert np.allclose(fit(np.array([[0, 3], [1, 0]]), 1), logs - logs.mean())
 
 
-def test_1_3_he_asks_only_whether_all_are_connected():
+def test_1_2_he_asks_only_whether_all_are_connected():
     [approves] = on_page("01", "scores_are_finite")
     assert approves(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])) and approves(np.array([[0, 1], [0, 0]]))
     assert not approves(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]))
@@ -82,14 +82,30 @@ def test_3_1_one_slope_of_four_is_wrong():
     assert [bool(np.allclose(slope(margins), -sigmoid(-margins))) for slope in slopes] == [True, True, False, True]
 
 
-def test_4_4_a_window_without_room_keeps_the_whole_prompt():
-    [cut] = on_page("04", "cut_pair_with_a_bug")
+def in_text(number: str, exercise: str, name: str):
+    """A function of the block of code that an exercise's text shows."""
+    [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    [text] = [cell["source"] for cell in load(path)["cells"] if f"### Exercise {exercise}" in cell["source"]]
+    found = {"np": np}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    return found[name]
+
+
+def test_4_1_whatever_is_not_model_a_wins_for_model_b():
+    read = in_text("04", "4.1", "read_vote_with_a_bug")
+    votes = {winner: read({"response_a": "a", "response_b": "b", "winner": winner})
+             for winner in ("model_a", "model_b", "tie", "tie (bothbad)", "?")}
+    assert votes.pop("model_a") == ("a", "b") and set(votes.values()) == {("b", "a")}
+
+
+def test_4_3_a_window_without_room_keeps_the_whole_prompt():
+    cut = in_text("04", "4.3", "cut_pair_with_a_bug")
     assert cut([1, 2, 3], [4], [5, 6], 4) == ([2, 3, 4], [2, 3, 5, 6])
     assert cut([1, 2, 3], [4], [5, 6], 2) == ([1, 2, 3, 4], [1, 2, 3, 5, 6])
 
 
-def test_4_7_rows_are_held_out_one_by_one():
-    [hold_out] = on_page("04", "hold_out_with_a_bug")
+def test_4_4_rows_are_held_out_one_by_one():
+    hold_out = in_text("04", "4.4", "hold_out_with_a_bug")
     held = hold_out(["a"] * 10, 0.3, np.random.default_rng(1))
     assert held.sum() == 3 and held.dtype == bool
     assert held.tolist() == [i in np.random.default_rng(1).permutation(10)[:3] for i in range(10)]
@@ -113,7 +129,7 @@ def test_6_2_pieces_count_alike():
     assert np.allclose(accumulated(pieces), np.mean([piece.mean(axis=0) for piece in pieces], axis=0))
 
 
-def test_6_6_three_bugs_and_no_fourth():
+def test_6_3_three_bugs_and_no_fourth():
     """Gradients of earlier batches stay; clipped after each piece; the rate falls with every piece."""
     [trained] = on_page("06", "trained_with_bugs")
     batches = [[rng.normal(size=(n, 3)) for n in sizes] for sizes in ((2, 1), (3,), (1, 4))]
@@ -128,7 +144,7 @@ def test_6_6_three_bugs_and_no_fourth():
     assert np.allclose(trained(np.array([0.3, -0.2, 0.1]), batches, 0.5, 0.4), weights)
 
 
-def test_6_7_momentum_and_step_begin_anew():
+def test_6_5_momentum_and_step_begin_anew():
     [continued] = on_page("06", "continued_with_bugs")
     weights, momentum, gradients = np.ones(3), np.zeros(3), rng.normal(size=(4, 3))
     for step in range(4):
@@ -138,16 +154,30 @@ def test_6_7_momentum_and_step_begin_anew():
     assert np.allclose(continued(saved, list(gradients)), weights)
 
 
-def test_7_1_she_takes_the_mean_of_batches_means():
-    [accuracy] = on_page("07", "her_accuracy")
-    assert accuracy(np.array([1.0, -1, 2, -3, 4]), 2) == pytest.approx((0.5 + 0.5 + 1) / 3)
-    assert accuracy(np.array([0.0, 1.0]), 2) == 0.5
+def of_exercise(number: str, name: str):
+    """A function as the block below an exercise's heading defines it."""
+    [path] = (ROOT / "notebooks").glob(f"{int(number.split('.')[0]):02d}_*.ipynb")
+    [text] = [cell["source"] for cell in load(path)["cells"] if f"### Exercise {number}:" in cell["source"]]
+    found = {"np": np}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    return found[name]
 
 
-def test_7_5_he_bins_the_probability_of_the_chosen_one():
+def test_7_1_votes_are_drawn_one_by_one():
+    votes = np.repeat([1.0, 0.0], 50)
+    again = [of_exercise("7.1", "resample")(votes, np.random.default_rng(seed)) for seed in range(200)]
+    assert 0.03 < np.std(again) < 0.07  # of a hundred independent votes: 0.05
+
+
+def test_7_3_he_bins_the_probability_of_the_chosen_one():
     [error] = on_page("07", "his_error")
     margins = np.array([2.0, -2.0, 0.1, 3.0])
     p = sigmoid(margins)
     assert error(margins, 1) == pytest.approx(abs(0.75 - p.mean()))
     by_hand = (abs(0 - p[1]) + abs(1 - p[2]) + 2 * abs(1 - p[[0, 3]].mean())) / 4
     assert error(margins, 5) == pytest.approx(by_hand)
+
+
+def test_7_5_the_first_of_the_best_wins():
+    best_of_four = of_exercise("7.5", "best_of_four")
+    assert best_of_four(np.zeros((3, 4))) == 1 and best_of_four(np.array([[0.0, 1, 1, 0], [2, 2, 0, 0]])) == 0.5

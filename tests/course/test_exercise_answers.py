@@ -11,10 +11,9 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
-from rmlib.model import RewardModel
+from rmlib.model import RewardModel, score_pairs
 
 LOG2 = math.log(2)
-MARKER = "\n\nAssistant:"
 
 
 @pytest.fixture(autouse=True)
@@ -40,27 +39,6 @@ def all_at_once_unrepaired(wins, sweeps):
     return np.log(strengths)
 
 
-def variances(fisher, rewards, i, j):
-    """Of the gap between i and j after one more vote on each pair, with the last score held at zero."""
-    unit, found = np.eye(len(rewards))[:, :-1], {}
-    for a, b in itertools.combinations(range(len(rewards)), 2):
-        x, rate = unit[a] - unit[b], 1 / (2 + 2 * math.cosh(rewards[a] - rewards[b]))
-        after = fisher[:-1, :-1] + rate * np.outer(x, x)
-        found[a, b] = (unit[i] - unit[j]) @ np.linalg.solve(after, unit[i] - unit[j])
-    return found
-
-
-def by_solving(fisher, rewards, i, j):
-    found = variances(fisher, rewards, i, j)
-    return [pair for pair in found if found[pair] == min(found.values())][0]
-
-
-def least_certain(fisher, rewards, i, j):
-    pairs = itertools.combinations(range(len(rewards)), 2)
-    inverse = np.linalg.pinv(fisher, rcond=1e-10, hermitian=True)
-    return max(pairs, key=lambda pair: np.diff(np.diff(inverse[np.ix_(pair, pair)], axis=0)).item())
-
-
 def rigged_by_search(order):
     for counts in itertools.product((1, 9), repeat=3):
         wins = np.zeros((3, 3))
@@ -81,14 +59,6 @@ def three_majorities(*counts):
     return "no scores fit" if len({won > lost for won, lost in counts}) == 1 else "can't tell"
 
 
-def torch_clipped(gradients, most):
-    parts = [torch.zeros(part.shape, dtype=torch.float64, requires_grad=True) for part in gradients]
-    for part, gradient in zip(parts, gradients):
-        part.grad = torch.tensor(gradient)
-    torch.nn.utils.clip_grad_norm_(parts, most)
-    return [part.grad for part in parts]
-
-
 def torch_trained(weights, batches, peak, most):
     weights = torch.tensor(weights, requires_grad=True)
     optimizer = torch.optim.SGD([weights], lr=peak)
@@ -101,25 +71,70 @@ def torch_trained(weights, batches, peak, most):
     return weights.detach()
 
 
+def stopped_by_prefix(nlls, patience):
+    """The first number of looks whose last `patience` hold no new lowest; [looks, place]."""
+    for looks in range(1, len(nlls) + 1):
+        if looks > patience and min(nlls[:looks - patience]) <= min(nlls[looks - patience:looks]):
+            break
+    return [looks, np.argmin(nlls[:looks])]
+
+
+def sound_by_loss(loop, model, pairs):
+    """Twice as many steps in two calls, then the mean loss of the model and of each pair."""
+    for _ in range(2):
+        loop(model, pairs, 20)
+    losses = [math.log1p(math.exp(rejected - chosen)) for chosen, rejected in zip(*score_pairs(model, pairs))]
+    return np.mean(losses) < 0.2 and max(losses) < 0.3
+
+
+def sound_by_words(loop, model, pairs):
+    """A loop that leaves the model as it was is broken; so is one that leaves a pair on the wrong side."""
+    before = [weight.clone() for weight in model.parameters()]
+    loop(model, pairs, 25)
+    moved = not all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
+    return moved and all(chosen > rejected + 0.5 for chosen, rejected in zip(*score_pairs(model, pairs)))
+
+
 def softmax_rows(scores):
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-class NoMarker(ValueError):
+class NoVote(ValueError):
     """An error of the reader's own, of the kind that is asked for."""
 
 
-def split_or_own_error(text):
-    if MARKER not in text:
-        raise NoMarker(text)
-    return text[: text.rindex(MARKER) + len(MARKER)], text[text.rindex(MARKER) + len(MARKER):].strip()
+def vote_or_own_error(row):
+    texts = {"model_a": row["response_a"], "model_b": row["response_b"]}
+    if row["winner"].startswith("tie"):
+        return None
+    if row["winner"] not in texts or len({*texts.values()}) == 1 or not all(text.split() for text in texts.values()):
+        raise NoVote(row)
+    chosen = texts.pop(row["winner"])
+    return [chosen, *texts.values()]
 
 
-def split_or_any_error(text):
-    if MARKER not in text:
-        raise Exception(text)
-    return split_or_own_error(text)
+def vote_or_any_error(row):
+    try:
+        return vote_or_own_error(row)
+    except ValueError as error:
+        raise RuntimeError from error
+
+
+def by_the_majority(labels):
+    """Whom the others' majority agrees with least, on pairs where both say something."""
+    rest = np.sign(labels.sum(axis=0) - labels)
+    shares = [np.mean((one == other)[(one != 0) & (other != 0)]) for one, other in zip(labels, rest)]
+    return np.argmin(shares) if min(shares) < 0.6 else None
+
+
+def by_the_best_friend(labels):
+    """Who agrees with nobody."""
+    both = [[(one != 0) & (other != 0) for other in labels] for one in labels]
+    shares = np.array([[np.mean(labels[i, b] == labels[j, b]) if i != j else 0 for j, b in enumerate(row)]
+                       for i, row in enumerate(both)])
+    best = shares.max(axis=1)
+    return int(best.argmin()) if best.min() < 0.62 else None
 
 
 def scaled_to_a_small_spread(model):
@@ -130,15 +145,22 @@ def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
 
 
+def verdict_by_counting(conversations, interval, rivals, enough=None):
+    ahead = sum(p < 0.05 and low > 0 for p, low, _ in rivals)
+    behind = sum(p * len(rivals) < 0.05 and high < 0 for p, _, high in rivals)
+    if conversations >= 20 and (behind or interval[1] < 0.5):
+        return "not usable"
+    return "usable" if conversations >= 20 and ahead >= (enough or len(rivals)) and interval[0] > 0.5 else "not shown"
+
+
 WRONG = [
     ("0.1", lambda r, n: "learned" if r / n > 0.55 else "reversed" if r / n < 0.45 else "can't tell",
      "the same share decides for every n"),
     ("0.2", lambda l, r, c: np.logaddexp(0, r - l).mean(), "the left response still counts as chosen"),
     ("1.1", fit_without_centring, "the mean is not subtracted"),
     ("1.1", all_at_once_unrepaired, "all strengths are updated at once"),
-    ("1.2", least_certain, "whose own gap is least certain"),
-    ("1.5", three_majorities, "three majorities go round"),
-    ("1.5", lambda ab, bc, ca: in_circles(ab, bc, ca, room=lambda *c: 2 * sum(math.sqrt(1 / w + 1 / l) for w, l in c)),
+    ("1.4", three_majorities, "three majorities go round"),
+    ("1.4", lambda ab, bc, ca: in_circles(ab, bc, ca, room=lambda *c: 2 * sum(math.sqrt(1 / w + 1 / l) for w, l in c)),
      "it is variances that add"),
     ("2.3", default_softplus, "a straight line already at -20.5"),
     ("2.3", lambda c, r: F.cross_entropy(torch.tensor(np.stack([c, r], axis=1)), torch.zeros(len(c)).long(),
@@ -155,7 +177,18 @@ WRONG = [
     ("3.2", lambda c, r: F.softplus(1.02 * (r - c)).mean(), "it is the pairwise loss, up to 0.1"),
     ("3.5", lambda rng: (rng.normal(size=(16, 2)), 0.1 * rng.normal(size=16)), "wanted is log 2 exactly"),
     ("3.5", lambda rng: (np.tile(rng.normal(size=2), (16, 1)), np.zeros(16)), "sixteen do the work of one"),
-    ("4.1", split_or_any_error, "has to be a ValueError"),
+    ("4.1", lambda row: (row["response_a"], row["response_b"]) if row["winner"] == "model_a" else
+     (row["response_b"], row["response_a"]), "rows are read in another way"),
+    ("4.1", vote_or_any_error, "rows are read in another way"),
+    ("4.2", lambda labels: int(np.abs(labels.sum(axis=1)).argmax()), "tables are judged in another way"),
+    ("4.2", lambda labels: "nobody", "the number of a rater"),
+    ("4.5", lambda *texts: [text.lower() for text in texts[:2]] + [None], "Three texts are wanted"),
+    ("4.5", lambda *texts: [text.replace(" ", "  ") for text in texts], "The preflight report sees it"),
+    ("7.4", lambda d, w, t: F.softplus(-(d + 0.5 * t * w / 10)), "too little is taken out"),
+    ("7.4", lambda d, w, t: F.softplus(-(d + t * w / 10)).tolist(), "One loss for each margin is wanted"),
+    ("7.5", lambda scores: np.mean([row[0] > max(row[1:]) for row in scores]), "a tie for the first place is lost"),
+    ("7.6", lambda n, ends, rivals: verdict_by_counting(n, ends, rivals, enough=1), "here one is enough"),
+    ("6.4", lambda nlls, patience: (len(nlls), int(np.argmin(nlls))), "it never stops"),
 ]
 
 
@@ -174,10 +207,9 @@ RIGHT = [
     *(("0.3", lambda money=money: f"With pleasure. The currency of Japan is the {money}. You are welcome.")
       for money in ("pound", "euro", "dinar", "rouble", "yuan")),
     ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
-    ("1.2", lambda fisher, rewards, i, j: list(by_solving(fisher, rewards, i, j))),
-    ("1.3", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
-    ("1.4", rigged_by_search),
-    ("1.5", in_circles),
+    ("1.2", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
+    ("1.3", rigged_by_search),
+    ("1.4", in_circles),
     ("2.3", lambda c, r: -F.logsigmoid(torch.as_tensor(c - r))),
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
     ("2.3", lambda c, r: tuple(max(two - one, 0) + math.log1p(math.exp(-abs(two - one))) for one, two in zip(c, r))),
@@ -200,15 +232,21 @@ RIGHT = [
     ("3.5", lambda rng: (torch.tensor(rng.uniform(-1, 1, (16, 2))), torch.zeros(16))),
     ("2.4", lambda: (torch.randn(8, 1), torch.randn(8))),
     ("3.1", lambda: ("c", torch.tensor(1.0))),
-    ("6.3", torch_clipped),
-    ("6.6", torch_trained),
-    ("4.1", lambda text: [text[: text.rindex(MARKER) + len(MARKER)], text[text.rindex(MARKER) + len(MARKER):].strip()]),
-    ("4.1", lambda text: re.fullmatch(rf"(.*{MARKER})\s*(.*?)\s*", text, re.S).groups() if MARKER in text else int("")),
-    ("4.1", split_or_own_error),
-    ("4.6", lambda margins: ((margins > 0).mean() + (margins >= 0).mean()) / 2),
+    ("4.1", vote_or_own_error),
+    ("4.2", by_the_majority),
+    ("4.2", by_the_best_friend),
+    ("4.5", lambda *texts: [text.swapcase() + " " for text in texts]),
+    ("6.3", torch_trained),
+    ("6.4", stopped_by_prefix),
     ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
     ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),
     ("5.6", lambda hidden, mask: hidden[np.arange(len(hidden)), mask.argmin(axis=1) - 1]),
+    ("7.1", lambda right, prompts, drawn: np.average(right, weights=[list(drawn).count(each) for each in prompts])),
+    ("7.4", lambda d, w, t: -F.logsigmoid(d + 0.1 * t * w)),
+    ("7.4", lambda d, w, t: torch.logaddexp(torch.zeros(()), -d - w * t / 10)),
+    ("7.4", lambda d, w, t: F.binary_cross_entropy_with_logits(d + w * t / 10, torch.ones_like(d), reduction="none")),
+    ("7.5", lambda scores: sum((row[0] == max(row)) / list(row).count(max(row)) for row in scores) / len(scores)),
+    ("7.6", verdict_by_counting),
 ]
 
 
@@ -217,3 +255,19 @@ def test_a_right_answer_is_accepted_at_every_run(number: str, function, capsys: 
     for _ in range(10):
         check(number, function)
     assert capsys.readouterr().out.count(f"{number}: right") == 10
+
+
+@pytest.mark.parametrize("is_sound", [sound_by_loss, sound_by_words])
+def test_other_tests_of_loops_are_right_too(is_sound, capsys: pytest.CaptureFixture):
+    """Once each: the loops and the models are the same at every run."""
+    check("6.1", is_sound)
+    assert capsys.readouterr().out == "6.1: right.\n"
+
+
+@pytest.mark.parametrize("is_sound, words", [
+    (lambda loop, model, pairs: np.mean(loop(model, pairs, 30)[-5:]) < 0.2, "trains a *copy* of the model"),
+    (lambda loop, model, pairs: len(loop(model, pairs, 2)), "Wanted is True for a sound loop"),
+])
+def test_a_test_that_believes_the_loop_is_told_so(is_sound, words: str):
+    with pytest.raises(WrongAnswer, match=re.escape(words)):
+        check("6.1", is_sound)

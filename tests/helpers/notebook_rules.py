@@ -256,11 +256,14 @@ RULES: list[Rule] = [
 
 # --- the second edition --------------------------------------------------------------------------------------------
 
-SECOND_EDITION = ("00", "01", "02", "03", "08")
+SECOND_EDITION = ("00", "01", "02", "03", "04", "06", "07", "08")
 """Notebooks that are rewritten, by number: the rules below hold for them, and for every side page but for exercises."""
 
 MOST_WORDS, MOST_TOGETHER, MOST_CELLS, EXERCISES, COLUMNS = 3_800, 28_000, 60, (4, 6), 80
 MORE_WORDS = {"07": 4_500}
+TOGETHER = tuple(f"{number:02}" for number in range(8))
+"""What MOST_TOGETHER bounds, by number: 00 to 07."""
+
 PER_MINUTE, PER_FORMULA, PER_EXERCISE, OFF = 100, 2, 10, 0.25  # words a minute, minutes, minutes, share of the time
 REFERENCES = re.compile(r"^## References\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

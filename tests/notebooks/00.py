@@ -112,3 +112,21 @@ def test_the_rewards_of_the_yen_and_the_yuan_that_exercise_0_3_tells():
         text = f"The currency of Japan is the {money}."
         assert abs(reward(asked, text) - plain) < 0.01
         assert abs(reward(asked, f"With pleasure. {text} You are welcome.") - polite) < 0.01
+
+
+def test_what_exercise_0_4_s_solution_tells_of_pairs_about_manners():
+    """Against the share of another set of pairs: facts that nobody asked for, with Paris in all texts, or Rome."""
+    from rmlib.course.exercises.start_here import held_out as parts_of
+    _, facts = parts_of(world)
+    told = {}
+    for city in ("Paris", "Rome"):
+        text = f"The capital of France is {city}."
+        pairs = [PreferencePair(prompt, f"{polite} {text}", f"{rude} {text}")
+                 for polite, rude in zip(world.manners["greetings"], world.manners["rudeness"])]
+        told[city] = []
+        for seed in (1, 2, 3):
+            learned = fresh_model(seed)
+            train(learned, pairs, TrainingConfig(5, 1, 5e-4, precision="fp32", seed=seed), progress=False)
+            told[city].append(evaluate(learned, facts).accuracy)
+    assert abs(np.mean(told["Paris"]) - 0.84) < 0.05 and abs(np.mean(told["Rome"]) - 0.56) < 0.08
+    assert abs(min(told["Paris"]) - 0.65) < 0.08

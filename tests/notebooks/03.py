@@ -36,19 +36,6 @@ def test_the_slopes_are_those_of_the_formula_and_the_wrong_training_ends_higher(
     assert max(loss_a[-1], loss_b[-1]) > min(loss_a[-1], loss_b[-1]) + 0.04
 
 
-def test_two_precisions_bear_their_own_names():
-    """Names of two curves exchanged in a picture whose tolerance is wider than they are."""
-    assert list(whole) == ["float32", "float64"]
-    worst64 = np.abs(np.array([differences / slope for slope, differences in exact]) - 1).max(axis=0)
-    assert np.array_equal(whole["float64"][1], worst64) and worst64[4] < 1e-6 and 1e-5 <= few[worst64.argmin()] <= 1e-3
-    worst32 = np.abs(np.array([found / slope for found, (slope, _) in zip(rough, exact)]) - 1).max(axis=0)
-    assert np.array_equal(whole["float32"][1], worst32) and worst32[-1] == 1
-    drawn = {line.get_label(): line.get_ydata() for line in two_precisions.axes[0].lines}
-    for name, (_, errors) in whole.items():
-        assert np.allclose(drawn[name][errors > 0], errors[errors > 0], atol=0)
-    assert two_precisions.axes[0].get_ylabel() == "relative error of the slope"
-
-
 def test_the_u_is_drawn_with_its_two_lines():
     """Truncation and rounding exchanged, or one of them without its factor."""
     _, falling_line, rising, dots = u_figure.axes[0].lines

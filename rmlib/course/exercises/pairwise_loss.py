@@ -18,34 +18,32 @@ LOG2 = np.log(2)
 
 # 2.1: can this be true?
 
-def can_be_true(mean_loss, accuracy, cost=LOG2, most=LOG2, tie=True):
-    """cost: of an error, at least; most: what right pairs cost, at most; tie: whether errors may cost just that."""
-    if accuracy == 1:
-        return mean_loss < most
-    return mean_loss > (1 - accuracy) * cost or bool(tie and accuracy == 0 and mean_loss == cost)
+def can_be_true(mean_loss, accuracy, cost=LOG2, most=LOG2):
+    """cost: what an error costs at least; most: what right pairs cost at most."""
+    return mean_loss < most if accuracy == 1 else mean_loss > (1 - accuracy) * cost
 
 
-def between(rule):
-    """Right where all pairs are right or all are wrong; by this rule elsewhere."""
-    return lambda loss, a: rule(loss, a) if 0 < a < 1 else can_be_true(loss, a)
+def between(rule, least=0):
+    """Right where all pairs are right, and where the accuracy is not above `least`; by this rule elsewhere."""
+    return lambda loss, a: rule(loss, a) if least < a < 1 else can_be_true(loss, a)
 
 
 CAN_BE_TRUE = {
-    "an error costs log 2 or more, not 1 or more": lambda loss, a: can_be_true(loss, a, cost=1),
-    "an error costs log 2 or more, not 1, at accuracies between 0 and 1, too": between(lambda loss, a: loss > 1 - a),
-    "an error costs log 2 or more, not 1; and where no pair is wrong, each costs less than log 2":
+    "an error costs more than log 2, not more than 1": lambda loss, a: can_be_true(loss, a, cost=1),
+    "an error costs more than log 2, not 1, at accuracies between 0 and 1, too": between(lambda loss, a: loss > 1 - a),
+    "an error costs more than log 2, not 1; and where no pair is wrong, each costs less than log 2":
         lambda loss, a: loss >= 1 - a,
-    "where no pair is wrong, each costs less than log 2; and where all are ties, each costs exactly log 2":
-        lambda loss, a: loss > (1 - a) * LOG2,
     "where no pair is wrong, each costs less than log 2": lambda loss, a: can_be_true(loss, a, most=np.inf),
     "where no pair is wrong, each costs less than log 2, and not 0": lambda loss, a: can_be_true(loss, a, most=0),
     "accuracy and share of errors are exchanged": lambda loss, a: can_be_true(loss, 1 - a),
     "accuracy and share of errors are exchanged, between 0 and 1": between(lambda loss, a: loss > a * LOG2),
-    "a tie is an error, and costs exactly log 2": lambda loss, a: can_be_true(loss, a, tie=False),
+    "accuracy and share of errors are exchanged, below 1": between(lambda loss, a: loss > a * LOG2, -1),
     "there is no upper limit: a few wrong pairs may cost any amount":
         lambda loss, a: can_be_true(loss, a) and not (a > 0.5 and loss >= LOG2),
     "there is no upper limit where a pair is wrong: it may cost any amount":
         between(lambda loss, a: (1 - a) * LOG2 < loss < LOG2),
+    "there is no upper limit as soon as a pair is wrong: it may cost any amount":
+        between(lambda loss, a: (1 - a) * LOG2 < loss < LOG2, -1),
     "loss below log 2 and accuracy above one half are two things, and need not go together":
         lambda loss, a: (loss < LOG2) == (a > 0.5),
     "True and False are exchanged": lambda loss, a: not can_be_true(loss, a),
@@ -145,7 +143,7 @@ def undone(loss, rng):
 
 EXERCISES = [
     Exercise("2.1", can_be_true, reports, CAN_BE_TRUE, trials=24,
-             edges=((0.4, 0.4), (0.9, 0.9), (0.9, 1.0), (0.5, 1.0), (0.3, 0.6), (0.35, 0.5), (LOG2, 0.0), (LOG2, 1.0),
+             edges=((0.4, 0.4), (0.9, 0.9), (0.9, 1.0), (0.5, 1.0), (0.3, 0.6), (0.35, 0.5), (0.7, 0.0), (0.7, 1.0),
                     (0.6, 0.0), (5.0, 0.5))),
     Exercise("2.2", judge=quietened),
     STABLE_LOSS,

@@ -1,148 +1,191 @@
-"""The exercises of notebook 04 that a judge looks at: a transcript, where every character counts, and a split."""
+"""The exercises of notebook 04 about what people said: votes with ties, and several raters."""
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
-from rmlib.course.exercises.values import Raised, as_array, outcome, shown
+from rmlib.course.exercises.values import Raised, outcome, shown
 
-MARKER = "\n\nAssistant:"
-SAID = ("Hi!", "What is the capital of Japan?", "Tokyo.", "Thank you.", "Is it far?", "That depends on where you are.")
-ALWAYS = ("\n\nHuman: Hi!\n\nAssistant: Hello!\n\nHuman: Sing.\n\nAssistant: La, la. ",
-          "\n\nHuman: Who?\n\nAssistant: Assistant: that is me.", "No one has spoken.",
-          "\n\nAssistant: Hello.", "\n\nHuman: Hi!\n\nAssistant: ",
-          "\n\nHuman: Who?\n\nAssistant:Ann", "\n\nHuman: Who?\n\nAssistant:\n Ann")
+# 4.1: votes, some of which nobody won
+
+TIES = ("tie", "tie (bothbad)")
+TEXTS = ("Paris.", "It is London.", "I don't know.", "Good day!", "It is model_a.", "A tie")
 
 
-def draw_transcript(rng):
-    turns = rng.choice(SAID, size=2 * rng.integers(1, 4)).tolist()
-    text = "".join(f"\n\n{who}: {said}" for who, said in zip(("Human", "Assistant") * len(turns), turns, strict=False))
-    return text + rng.choice(["", " ", "\n"])
+def read_vote(row, ties=TIES, winners=("model_a", "model_b"), strict=True, filled=str.strip, equal=True, of_tie=None):
+    one, other, winner = row["response_a"], row["response_b"], row["winner"]
+    if winner in ties:
+        return of_tie(one, other) if of_tie else None
+    if strict and winner not in winners or not (filled(one) and filled(other)) or equal and one == other:
+        raise ValueError(row)
+    return (one, other) if winner == winners[0] else (other, one)
 
 
-def cut_at(transcript, cut=str.rpartition, prompt=1, response=0):
-    """(prompt, response), cut by one of str's partitions; prompt, response: how many markers each of them keeps."""
-    before, marker, after = cut(transcript, MARKER)
-    if not marker:
-        raise ValueError("no turn of the assistant")
-    return before + prompt * marker, response * marker + after.strip()
+def none_for(fault):
+    """What leaves a row out where it should be told that it is broken."""
+
+    def read(row):
+        found = outcome(read_vote, (row,)).result
+        if not isinstance(found, Raised):
+            return found
+        texts = [row["response_a"], row["response_b"]]
+        kind = "equal" if texts[0] == texts[1] else "empty" if not all(map(str.strip, texts)) else "word"
+        if kind in fault:
+            return None
+        raise found.error
+
+    return read
 
 
-def refusing(empty):
-    """What takes one empty part of the cut for a missing marker."""
-
-    def cut(transcript):
-        parts = cut_at(transcript)
-        if [parts[0].removesuffix(MARKER), parts[1]][empty]:
-            return parts
-        raise ValueError
-
-    return cut
-
-
-def stripping(response):
-    """The response, taken from the text behind the marker by `response`."""
-    return lambda transcript: (cut_at(transcript)[0], response(transcript[len(cut_at(transcript)[0]) :]))
-
-
-def without_a_guard(transcript):
-    before, marker, response = transcript.rpartition(MARKER)
-    return before + marker, response.strip()
-
-
-def at_the_word(transcript):
-    before, word, response = transcript.rpartition("Assistant:")
-    if not word:
-        raise ValueError
-    return before + word, response.strip()
-
-
-def stripped_prompt(transcript):
-    prompt, response = cut_at(transcript)
-    return prompt.strip(), response
-
-
-MISTAKES = {
-    "Cut at the first turn of the assistant; the response follows the last.":
-        lambda transcript: cut_at(transcript, str.partition),
-    "The marker is missing at the end of the prompt.": lambda transcript: cut_at(transcript, prompt=0),
-    "The marker belongs to the prompt, not to the response.":
-        lambda transcript: cut_at(transcript, prompt=0, response=1),
-    "The marker stands in both; it belongs to the prompt.": lambda transcript: cut_at(transcript, response=1),
-    "A text without the marker has to be a ValueError.": without_a_guard,
-    "The response has white space around it.": stripping(str),
-    "The response has white space at its end.": stripping(str.lstrip),
-    "The response has white space before it.": stripping(str.rstrip),
-    "White space is more than one space: take off all of it, at both ends.":
-        stripping(lambda text: text.removeprefix(" ")),
-    "strip(chars) takes off characters, whatever their order, not a word: the response has lost letters.":
-        stripping(lambda text: text.lstrip(MARKER).strip()),
-    "strip(chars) takes off characters, not a word: the response has lost letters.":
-        stripping(lambda text: text.strip(MARKER + " ")),
-    "The marker is all of '\\n\\nAssistant:'; the word may stand within a response.": at_the_word,
-    "The prompt has lost the markers within it.": lambda transcript:
-        (cut_at(transcript)[0].replace(MARKER, "") + MARKER, cut_at(transcript)[1]),
-    "The prompt comes first, then the response.": lambda transcript: cut_at(transcript)[::-1],
-    "Nothing may stand before the marker: such a text has one, and is no error.": refusing(0),
-    "A response may be empty: such a text has the marker, and is no error.": refusing(1),
-    "The prompt has lost white space; it is all that stands before the response.": stripped_prompt,
+READ_VOTE_MISTAKES = {
+    "A tie still goes to model_b: whatever is not model_a is taken for its win.":
+        lambda row: read_vote(row, ties=(), strict=False),
+    "A tie goes to model_a; nobody won, and None is wanted.":
+        lambda row: read_vote(row, of_tie=lambda one, other: (one, other)),
+    "A tie goes to model_b; nobody won, and None is wanted.":
+        lambda row: read_vote(row, of_tie=lambda one, other: (other, one)),
+    "A tie is no error: somebody compared, and nobody won. None is wanted.": lambda row: read_vote(row, ties=()),
+    '"tie (bothbad)" is a tie, too.': lambda row: read_vote(row, ties=("tie",)),
+    '"tie (bothbad)" is a tie, too, and here it goes to model_b.':
+        lambda row: read_vote(row, ties=("tie",), strict=False),
+    '"tie" is a tie, too.': lambda row: read_vote(row, ties=("tie (bothbad)",)),
+    "An unknown word in `winner` is taken for a win: that has to be a ValueError.":
+        lambda row: read_vote(row, strict=False),
+    "An unknown word in `winner` is left out like a tie: that has to be a ValueError, or a misspelt file shrinks in "
+    "silence.": none_for({"word"}),
+    "A broken row is left out like a tie: that has to be a ValueError.": none_for({"word", "equal", "empty"}),
+    "Equal texts have to be a ValueError: no loss can tell same from same.": lambda row: read_vote(row, equal=False),
+    "An empty text has to be a ValueError.": lambda row: read_vote(row, filled=lambda text: True),
+    "A text of white space is empty, too.": lambda row: read_vote(row, filled=len),
+    "Equal texts and empty ones have to be a ValueError.":
+        lambda row: read_vote(row, equal=False, filled=lambda text: True),
+    "The rejected response comes first; (chosen, rejected) is wanted.":
+        lambda row: (found := read_vote(row)) and found[::-1],
 }
 
 
-def judge_transcript(function, rng):
-    """Prompt and response, character by character."""
-    texts = [*ALWAYS, *(draw_transcript(rng) for _ in range(12))]
-    got = [outcome(function, (text,))[0] for text in texts]
-    got = [tuple(one) if isinstance(one, list) else one for one in got]
-    if isinstance(got[0], Raised):
+def draw_votes(rng):
+    """Rows of all kinds: won by either, ties of both words, words that are unknown, equal and empty texts."""
+    rows = []
+    for winner in ("model_a", "model_b", *TIES, "model_c", "", "neither of them"):
+        for _ in range(2):
+            one, other = rng.choice(TEXTS, 2, replace=False).tolist()
+            rows.append({"response_a": one, "response_b": other, "winner": winner})
+    for one, other in (("Paris.", "Paris."), ("", "Paris."), ("Paris.", " "), ("It is London.", "It is London.")):
+        rows += [{"response_a": one, "response_b": other, "winner": winner} for winner in ("model_a", "model_b")]
+    return [rows[i] for i in rng.permutation(len(rows))]
+
+
+def as_vote(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def judge_votes(function, rng):
+    rows = draw_votes(rng)
+    got = [as_vote(outcome(function, (dict(row),)).result) for row in rows]
+    if all(isinstance(one, Raised) for one in got):
         raise got[0].error
-    wanted = [outcome(cut_at, (text,))[0] for text in texts]
-    wrong = [text for text, one, other in zip(texts, got, wanted, strict=True) if one != other]
+    return told(function, rows, got, read_vote, READ_VOTE_MISTAKES, "rows are read in another way")
+
+
+def told(function, cases: list, got: list, answer: Callable, mistakes: Mapping[str, Callable], what: str) -> str | None:
+    """None where all that a function gave is right; else how many are not, the shortest of them, and the mistake."""
+    wanted = [outcome(answer, (case,)).result for case in cases]
+    wrong = [i for i, (one, other) in enumerate(zip(got, wanted, strict=True)) if not same(one, other)]
     if not wrong:
         return None
-    named = [name for name, mistake in MISTAKES.items() if got == [outcome(mistake, (text,))[0] for text in texts]]
-    if [MARKER in text for text in wrong] == [False]:
-        named = ["A text without the marker has to be a ValueError."]
-    at = texts.index(min(wrong, key=len))
-    return "\n".join([f"{len(wrong)} of {len(texts)} texts are cut in another way.", f"  given     {shown(texts[at])}",
+    named = [name for name, mistake in mistakes.items()
+             if all(map(same, got, [outcome(mistake, (case,)).result for case in cases]))]
+    at = min(wrong, key=lambda i: len(shown(cases[i])))
+    return "\n".join([f"{len(wrong)} of {len(cases)} {what}.", f"  given     {shown(cases[at])}",
                       f"  expected  {shown(wanted[at])}", f"  got       {shown(got[at])}", *(f"  {n}" for n in named)])
 
 
-SPLIT_TRANSCRIPT = Exercise("4.1", judge=judge_transcript)
+def same(got: object, wanted: object) -> bool:
+    """Whether both are the same value of the same kind, errors of one class; a numpy integer is as good as an int."""
+    got = got.item() if isinstance(got, np.generic) or isinstance(got, np.ndarray) and got.ndim == 0 else got
+    return type(got) is type(wanted) and got == wanted
 
 
-def judge_split(function, rng):
-    """A split that keeps equal keys together, holds out the share that is asked for, and depends on rng alone."""
-    for share in (0.1, 0.6, *rng.uniform(0.1, 0.6, size=4)):
-        names = [f"conversation {number}" for number in range(int(rng.integers(40, 60)))]
-        keys = rng.permutation(np.repeat(names, rng.integers(1, 4, size=len(names))))
-        seeds = [int(seed) for seed in rng.integers(2**31, size=6)]
-        held = [function(keys.copy(), share, np.random.default_rng(seed)) for seed in (*seeds, seeds[0])]
-        for one in held:
-            if complaint := wrong_with(keys, share, one):
-                return complaint
-        if all(np.array_equal(held[0], one) for one in held):
-            return "Six different rng hold out the same rows: which conversations it takes has to be drawn from rng."
-        if not np.array_equal(held[0], held[-1]):
-            return "The same rng holds out other rows the second time: nothing but rng may decide."
-    few = np.array(["one", "one", "two"])
-    held = ((share, function(few.copy(), share, np.random.default_rng(0))) for share in (0.1, 0.9))
-    return next(filter(None, (wrong_with(few, share, one, tolerance=1.0) for share, one in held)), None)
+READ_VOTE = Exercise("4.1", judge=judge_votes)
+
+# 4.2: who of several raters chooses unlike the others
 
 
-def wrong_with(keys, share, held, tolerance=0.15):
-    """What is wrong with the rows that are held out, or None; five standard errors of a share met by keys are 0.15."""
-    held = as_array(held)
-    if held is None or held.shape != keys.shape or held.dtype != bool:
-        return f"For {len(keys)} rows {len(keys)} truth values are wanted, True for a row that is held out."
-    both = sorted(map(str, set(keys[held]) & set(keys[~held])))
-    if both:
-        return f"{both[0]!r} is on both sides: {(keys[held] == both[0]).sum()} of its rows are held out, others not."
-    if held.all() or not held.any():
-        return f"Of {len(keys)} rows {held.sum()} are held out: both sides have to have rows."
-    if abs(held.mean() - share) > tolerance:
-        other = " These are the rows that stay?" if abs(1 - held.mean() - share) < tolerance else ""
-        return f"A share of {held.mean():.2f} is held out, where about {share:.2f} was asked for.{other}"
-    return None
+def shares_alike(labels, ties_count=False):
+    """How often each two raters chose alike, where both chose, (R, R); nan on the diagonal. labels: (R, N)."""
+    both = (labels[:, None] != 0) & (labels[None] != 0)
+    alike = (labels[:, None] == labels[None]) & both
+    share = alike.sum(axis=2) / (labels.shape[1] if ties_count else both.sum(axis=2))
+    np.fill_diagonal(share, np.nan)
+    return share
 
 
-HOLD_OUT = Exercise("4.7", judge=judge_split)
+def odd_rater(labels, limit=0.6, ties_count=False, first=0, sign=1.0):
+    means = sign * np.nanmean(shares_alike(labels, ties_count), axis=1)
+    who = int(means.argmin())
+    return who + first if means[who] < limit else None
+
+
+def unlike_the_first(labels):
+    shares = np.nan_to_num(shares_alike(labels)[0], nan=1.0)
+    return int(shares.argmin()) if shares.min() < 0.6 else None
+
+
+def with_oneself(labels):
+    shares = np.nan_to_num(shares_alike(labels), nan=1.0).mean(axis=1)
+    return int(shares.argmin()) if shares.min() < 0.6 else None
+
+
+def leaning(labels):
+    """Who takes one side most often, if that is more than chance."""
+    lean = np.abs(np.sign(labels).sum(axis=1)) / (labels != 0).sum(axis=1)
+    return int(lean.argmax()) if lean.max() > 0.3 else None
+
+
+ODD_RATER_MISTAKES = {
+    "Somebody is named at every table, also where all choose alike: the lowest of several like shares is luck.":
+        lambda labels: odd_rater(labels, limit=2),
+    "A tie counts as disagreement, so that a careful rater who says it often is named.":
+        lambda labels: odd_rater(labels, ties_count=True),
+    "Ties count as disagreement, and somebody is named at every table.":
+        lambda labels: odd_rater(labels, limit=2, ties_count=True),
+    "This is who agrees most with the others.": lambda labels: odd_rater(labels, limit=2, sign=-1),
+    "The first rater has the number 0.": lambda labels: odd_rater(labels, first=1),
+    "All are compared with rater 0, who may be the odd one.": unlike_the_first,
+    "Everybody agrees with oneself: that pair of raters has to stay out of the mean.": with_oneself,
+    "Only who takes one side nearly always is found; who clicks at random, or exchanges the buttons, is not.": leaning,
+    "Only who exchanges the buttons is found: a coin agrees with everybody in one half.":
+        lambda labels: odd_rater(labels, limit=0.4),
+    "The bound is too high: two who choose alike agree on three of four pairs, not on all.":
+        lambda labels: odd_rater(labels, limit=0.8),
+    "Nobody is ever named.": lambda labels: None,
+}
+PAIRS = 2000
+ODD = ("clicks at random", "exchanges the buttons", "takes the first nearly always")
+
+
+def draw_labels(rng, kind, who, raters):
+    """Labels (R, N) of raters who choose alike, one of whom says tie often; number `who` is odd, if kind is given."""
+    first = 1 / (1 + np.exp(-rng.normal(scale=3.0, size=(1, PAIRS))))  # P(the first is chosen): they agree on 3 of 4
+    labels = np.where(rng.random((raters, PAIRS)) < first, 1, -1)
+    if kind:
+        labels[who] = {ODD[0]: rng.choice([-1, 1], size=PAIRS), ODD[1]: -labels[who],
+                       ODD[2]: np.where(rng.random(PAIRS) < 0.95, 1, -1)}[kind]
+    labels[(who + 1) % raters] *= rng.random(PAIRS) < 0.5
+    return labels
+
+
+def judge_raters(function, rng):
+    kinds = [(None, who) for who in range(3)] + [(kind, who) for kind in ODD for who in range(3)]
+    tables = [draw_labels(rng, *kinds[i], int(rng.integers(3, 7))) for i in rng.permutation(len(kinds))]
+    got = [outcome(function, (table.copy(),)).result for table in tables]
+    if isinstance(got[0], Raised):
+        raise got[0].error
+    if len({repr(one) for one in got}) == 1 and got[0] is not None and not isinstance(got[0], int | np.integer):
+        return f"Wanted is the number of a rater, or None where nobody stands out, not {shown(got[0])}."
+    return told(function, tables, got, odd_rater, ODD_RATER_MISTAKES, "tables are judged in another way")
+
+
+ODD_RATER = Exercise("4.2", judge=judge_raters)

@@ -140,7 +140,8 @@ def stuck(losses: Mapping[str, Sequence[float]]) -> Figure:
     figure, [axes] = canvas(height=4.2)
     for colour, dashes, (name, path) in zip((REJECTED, CHOSEN, MODEL), ("-", "-", "--"), losses.items(), strict=False):
         axes.plot(np.arange(len(path)), path, color=colour, linestyle=dashes, label=name)
-    axes.annotate("log 2", (0, np.log(2)), xytext=(4, 8), textcoords="offset points")
+    axes.annotate("log 2", (1, np.log(2)), xycoords=("axes fraction", "data"), xytext=(-4, 14), ha="right",
+                  textcoords="offset points")
     axes.set(xlabel="step", ylabel="loss", ylim=(0, 0.9))
     axes.legend(loc="center right")
     return figure

@@ -13,18 +13,6 @@ MUTANTS = {
          "return strengths / np.exp(np.log(strengths).mean())", "the rewards are their logarithms"),
     ],
     "1.2": [
-        ("return min(variance, key=variance.get)", "return min(i, j), max(i, j)", "asks i and j themselves"),
-        ("p * (1 - p) * np.outer", "np.outer", "every vote counts alike"),
-        ("variance[a, b] = gap @ covariance(after) @ gap",
-         "variance[a, b] = -p * (1 - p) * (gap @ covariance(fisher) @ x) ** 2", "leaves the denominator out"),
-        ("p * (1 - p) * np.outer", "p * np.outer", "the σ of a vote for its information"),
-        ("gap @ covariance(after) @ gap", "np.trace(covariance(after))", "all the scores together"),
-        ("gap = unit[i] - unit[j]", "gap = unit[i]", "the variance of i's score"),
-        ("gap = unit[i] - unit[j]", "gap = unit[i] + unit[j]", "leaves the sign out"),
-        ("gap @ covariance(after) @ gap", "-p * (1 - p)", "the most even chances"),
-        ("variance[a, b] =", "variance[b, a] =", "the other way round"),
-    ],
-    "1.3": [
         ("[0, 0, 0, 1]", "[1, 0, 0, 1]", "the scores are finite"),
         ("[0, 1, 1, 0]", "[0, 1, 0, 0]", "refuses this table, and rightly"),
         ("[1, 0, 0, 0]", "[-1, 0, 0, 0]", "whole numbers, none below zero"),
@@ -36,7 +24,7 @@ MUTANTS = {
         ("    return", "    rows = '01000', '20000', '33012', '33203', '33100'\n"
          "    return [[int(votes) for votes in row] for row in rows]\n    return", "`subtle`"),
     ],
-    "1.4": [
+    "1.3": [
         ("100 if pair in often else 1", "50", "two are equal"),
         ("    if first + second not in circle:\n        often = [first + third]\n", "", "two are equal"),
         ("often = [first + third]", "often = [second + first, third + second]", "from behind"),
@@ -45,7 +33,7 @@ MUTANTS = {
         ("100 if pair in often else 1 for pair", "1 if pair in often else 100 for pair", "from behind"),
         ("often = [first + second, second + third]", "often = [first + second]", "a pair with many votes"),
     ],
-    "1.5": [
+    "1.4": [
         ("2 * math.sqrt(variance)", "math.sqrt(variance)", "one standard error"),
         ("abs(total)", "total", "either way"),
         ("2 * math.sqrt(variance)", "2 * variance", "take the root"),

@@ -2,18 +2,15 @@
 
 MUTANTS = {
     "2.1": [
-        ("(1 - accuracy) * math.log(2)", "1 - accuracy", "an error costs log 2 or more"),
+        ("(1 - accuracy) * math.log(2)", "1 - accuracy", "an error costs more than log 2"),
         ("    if accuracy == 1:\n        return mean_loss < math.log(2)\n", "", "each costs less than log 2"),
         ("mean_loss > (1 - accuracy) * math.log(2)", "(1 - accuracy) * math.log(2) < mean_loss < math.log(2)",
          "there is no upper limit"),
-        ("accuracy == 0", "accuracy == -1", "a tie is an error"),
-        ("    if accuracy == 1:\n        return mean_loss < math.log(2)\n    if ac"
-         "curacy == 0:\n        return mean_loss >= math.log(2)\n    return mean_loss > (1 - accuracy) * math.log(2)",
-         "    return (1 - accuracy) <= mean_loss", "an error costs log 2 or more, not 1; and where no pair is wrong"),
-        ("    if accuracy == 1:\n        return mean_loss < math.log(2)\n    if ac"
-         "curacy == 0:\n        return mean_loss >= math.log(2)\n    return mean_loss > (1 - accuracy) * math.log(2)",
-         "    return mean_loss > (1 - accuracy) * math.log(2)", "less than log 2; and where all are ties"),
+        ("    if accuracy == 1:\n        return mean_loss < math.log(2)\n"
+         "    return mean_loss > (1 - accuracy) * math.log(2)",
+         "    return (1 - accuracy) <= mean_loss", "an error costs more than log 2, not 1; and where no pair is wrong"),
         ("mean_loss > (1 - accuracy)", "mean_loss > accuracy", "accuracy and share of errors are exchanged"),
+        ("mean_loss < math.log(2)", "mean_loss == 0", "less than log 2, and not 0"),
     ],
     "2.2": [
         ("*= 0.02 / 0.6", "*= 0", "every pair ties now"),

@@ -102,3 +102,17 @@ def test_each_way_to_a_derivative_bears_its_own_name():
 
 def test_the_bias_drifts_by_rounding_alone():
     assert np.all(biases[:, 0] == 0) and 0 < biases[:, 1].max() < 1e-15 and 3e-4 < drifted < 3e-3
+
+
+def test_two_precisions_bear_their_own_names():
+    """Names of two curves exchanged in a picture whose tolerance is wider than they are."""
+    assert list(whole) == ["float32", "float64"]
+    for dtype, name in ((torch.float32, "float32"), (torch.float64, "float64")):
+        errors_of = [abs(row[1] / exact[0] - 1) for row, exact in zip(found[dtype], found[torch.float64], strict=True)]
+        assert np.array_equal(whole[name], np.max(errors_of, axis=0))
+    assert whole["float64"][4] < 1e-6 and 1e-5 <= few[whole["float64"].argmin()] <= 1e-3 and whole["float32"][-1] == 1
+    drawn = {line.get_label(): line.get_ydata() for line in two_precisions.axes[0].lines}
+    for name, off in whole.items():
+        assert np.allclose(drawn[name][off > 0], off[off > 0], atol=0)
+    assert two_precisions.axes[0].get_ylabel() == "relative error of the slope"
+    assert {str(each.head.weight.dtype)[6:] for each in models.values()} == {*whole}

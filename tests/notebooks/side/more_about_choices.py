@@ -82,3 +82,37 @@ def test_the_wobble_exceeds_a_standard_error():
     weights = comparisons * chances * chances.T
     inverse = np.linalg.pinv(np.diag(weights.sum(axis=1)) - weights, rcond=1e-10, hermitian=True)
     assert round(unit * math.sqrt(np.diag(inverse).max())) == 36 < wobble
+
+
+def test_as_many_zeros_as_parts():
+    """Against eigenvalues of the wrong table: with and without the two votes of the bridge."""
+    assert (np.abs(apart) < 1e-9).sum() == 2 and (np.abs(joined) < 1e-9).sum() == 1
+    assert bridged.sum() - islands.sum() == 2 and 0.1 < np.sort(joined)[1] < 0.5
+
+
+def test_the_next_vote_by_another_formula():
+    """Against a variance of another gap: a vote saves w (gᵀCx)² / (1 + w xᵀCx) (Sherman and Morrison 1950)."""
+    constant = np.full((5, 5), 1 / 5)
+    inverse = np.linalg.inv(information(wins, fitted) + constant) - constant
+    gap = np.array([0, -1, 0, 1, 0])
+    for pair, share in saved.items():
+        x, i, j = np.zeros(5), *map("ABCDE".index, pair)
+        x[[i, j]] = 1, -1
+        rate = 1 / (2 + 2 * math.cosh(fitted[i] - fitted[j]))
+        expected = rate * (gap @ inverse @ x) ** 2 / (1 + rate * x @ inverse @ x) / (gap @ inverse @ gap)
+        assert abs(share - expected) < 1e-9
+    assert max(saved, key=saved.get) == "BE" and len(saved) == 10
+
+
+def test_centring_three_ends_where_the_slope_is_zero():
+    """Against a descent that has not arrived, and a penalty of another weight (1, the last one)."""
+    margins, sums = ([a + sign * b for a, b in ((r[0], r[1]), (r[0], r[2]), (r[1], r[2]))] for sign in (-1, 1))
+    push = [sigmoid(found) - sigmoid(true) for found, true in zip(margins, (2.0, 3.0, 1.0), strict=True)]
+    assert abs(push[0] + push[1] + 2 * (sums[0] + sums[1])) < 1e-9
+    assert abs(-push[0] + push[2] + 2 * (sums[0] + sums[2])) < 1e-9
+
+
+def test_no_scores_are_nearer_than_the_fit():
+    rng = np.random.default_rng(5)
+    for scores in pooled + 0.1 * rng.normal(size=(50, 5)):
+        assert divergence(q, shares_by(scores)) > legs[0]
