@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel
 
 from rmlib.model import RewardModel
 from rmlib.model.backbone import load_backbone
+from rmlib.practice.chat_template import segments_matter
 from rmlib.settings import EMBEDDED_BACKBONE
 
 SHORT = 128  # positions that every small backbone of the course has
@@ -102,3 +103,13 @@ def small_reader(directory: Path, pooling: str, pretrained: bool) -> RewardModel
     encoding = replace(encoding, max_length=SHORT)
     torch.manual_seed(0)
     return RewardModel(backbone=backbone, tokenizer=tokenizer, pooling=pooling, encoding=encoding)
+
+
+def in_its_template(tokenizer, model: RewardModel, prompt: str, response: str) -> str | dict[str, str]:
+    """What a pipeline of the export of `model` takes, in the chat template of the export's tokenizer: one text, or two
+    where token types tell prompt and response apart."""
+    turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
+    if not segments_matter(model):
+        return tokenizer.apply_chat_template(turns, tokenize=False)
+    alone = tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
+    return {"text": alone, "text_pair": response}

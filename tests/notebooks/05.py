@@ -115,4 +115,8 @@ def test_a_template_costs_what_the_text_says():
 def test_pads_and_sigmoids_are_what_they_are_called():
     assert judge.config.pad_token_id == tokenizer.sep_token_id == 3 and off > 0.2
     assert two.tolist() == [1.0, 1.0] or min(two) > 0.9999999
-    assert abs(pipe(text)[0]["score"] - 1 / (1 + np.exp(-reward))) < 1e-6
+    assert abs(pipe([text])[0]["score"] - 1 / (1 + np.exp(-reward))) < 1e-6
+
+
+def test_the_word_that_is_cut_is_cut_so():
+    assert tokenizer.tokenize("unhelpful")[:3] == ["u", "##n", "##h"]

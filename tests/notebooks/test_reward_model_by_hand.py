@@ -10,10 +10,12 @@ import torch
 from exercise_cells import is_definition, parsed
 from notebook_rules import load
 from places import ROOT
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from rmlib.course.model_parts import (
     count_at_full_size,
     count_by_part,
+    in_its_template,
     of_full_size,
     refusal,
     rewrite_weights,
@@ -21,6 +23,7 @@ from rmlib.course.model_parts import (
 )
 from rmlib.course.policy import POLICY
 from rmlib.model import RewardModel, position_ids
+from rmlib.practice.export import export
 from rmlib.settings import EMBEDDED_BACKBONE
 
 NOTEBOOK, SIDE = ROOT / "notebooks/05_reward_model.ipynb", ROOT / "notebooks/side/inside_the_encoder.ipynb"
@@ -122,3 +125,16 @@ def test_small_readers_read_alike_and_differ_in_what_is_asked():
     assert all(map(torch.equal, drawn.parameters(), same.parameters()))
     assert not torch.equal(known.backbone.wte.weight, drawn.backbone.wte.weight)
     assert drawn.backbone.wte.weight.std() < 0.03 < known.backbone.wte.weight.std()
+
+
+@pytest.mark.parametrize("name", ["distilbert", "bert"])
+def test_what_an_export_is_asked_gives_the_reward(tmp_path, name):
+    model = tiny.reward_model(name)
+    model.save_pretrained(tmp_path / "saved")
+    export(tmp_path / "saved", tmp_path / "exported")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "exported")
+    classifier = AutoModelForSequenceClassification.from_pretrained(tmp_path / "exported", dtype=torch.float32)
+    asked = in_its_template(tokenizer, model, "Is it so?", "Yes, it is.")
+    assert isinstance(asked, dict) == (name == "bert")
+    told = pipeline("text-classification", model=classifier, tokenizer=tokenizer, device="cpu")([asked])[0]["score"]
+    assert told == pytest.approx(model.score("Is it so?", ["Yes, it is."])[0], abs=1e-5, rel=1e-5)
