@@ -111,16 +111,59 @@ def test_4_4_rows_are_held_out_one_by_one():
     assert held.tolist() == [i in np.random.default_rng(1).permutation(10)[:3] for i in range(10)]
 
 
-def test_5_2_the_heads_are_cut_from_whole_rows():
-    [split] = on_page("05", "split_with_a_bug")
-    z = np.arange(2 * 3 * 4).reshape(2, 3, 4)
-    assert split(z, 2).shape == (2, 2, 3, 2) and split(z, 2).ravel().tolist() == list(range(24))
+def in_statement(number: str, name: str):
+    """The function with bugs that an exercise's statement shows."""
+    [path] = (ROOT / "notebooks").glob(f"0{number[0]}_*.ipynb")
+    [text] = [cell["source"] for cell in load(path)["cells"] if f"### Exercise {number}" in cell["source"]]
+    found = {"np": np, "torch": torch}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    return found[name]
 
 
-def test_5_4_each_chosen_score_meets_each_rejected_one():
-    [accuracy] = on_page("05", "accuracy_with_a_bug")
-    chosen, rejected = rng.normal(size=5), rng.normal(size=5)
-    assert accuracy(chosen, rejected) == np.mean([one > other for one in chosen for other in rejected])
+def test_5_1_four_bugs_and_no_fifth():
+    """Heads cut from whole rows and put back so, √H for √D, 0 for minus infinity, no largest score subtracted."""
+    query, key, value = rng.normal(size=(3, 2, 3, 4))
+    seen = np.array([[True, True, False], [True, True, True]])
+    wanted = np.empty((2, 2, 3, 2))
+    for row in range(2):
+        for head in range(2):
+            q, k, v = (each[row].ravel()[6 * head : 6 * head + 6].reshape(3, 2) for each in (query, key, value))
+            powers = np.exp(np.where(seen[row], q @ k.T / 2, 0))
+            wanted[row, head] = powers / powers.sum(axis=1, keepdims=True) @ v
+    with_bugs = in_statement("5.1", "attention_with_bugs")
+    assert np.allclose(with_bugs(query, key, value, seen, 2), wanted.reshape(2, 3, 4))
+    with np.errstate(all="ignore"):
+        assert np.isnan(with_bugs(*np.full((3, 1, 2, 2), 40.0), np.ones((1, 2), dtype=bool), 1)).all()
+
+
+def test_5_4_four_bugs_and_no_fifth():
+    """No mask, the library's positions, the last token by counting, and a column in place of (B,)."""
+    class Told:
+        def __call__(self, **given):
+            self.given = given
+            self.last_hidden_state = torch.arange(24.0).view(2, 4, 3)
+            return self
+
+    backbone, mask = Told(), torch.tensor([[0, 0, 1, 1], [1, 1, 1, 0]])
+    rewards = in_statement("5.4", "rewards_with_bugs")(backbone, lambda pooled: pooled.sum(1, keepdim=True), mask, mask)
+    assert list(backbone.given) == ["input_ids"]
+    assert rewards.tolist() == [[3.0 + 4 + 5], [18.0 + 19 + 20]]
+
+
+def test_5_5_special_tokens_twice_and_an_answer_to_come():
+    class Tokenizer:
+        def apply_chat_template(self, messages, **options):
+            self.told = messages, options
+            return "text"
+
+        def __call__(self, text, **options):
+            return {"input_ids": [text, options]}
+
+    tokenizer = Tokenizer()
+    assert in_statement("5.5", "ids_with_bugs")(tokenizer, [("user", "a")], "b") == ["text", {}]
+    messages, options = tokenizer.told
+    assert messages == [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert options == {"tokenize": False, "add_generation_prompt": True}
 
 
 def test_6_2_pieces_count_alike():
