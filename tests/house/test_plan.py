@@ -2,7 +2,7 @@
 
 import re
 
-from notebook_rules import HEADING
+from notebook_rules import HEADING, load
 from places import ROOT
 
 PLAN = (ROOT / "teach" / "plan.md").read_text(encoding="utf-8")
@@ -10,7 +10,8 @@ PLAN = (ROOT / "teach" / "plan.md").read_text(encoding="utf-8")
 
 def exercises_of(number: str) -> set[str]:
     [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    return set(re.findall(r'"' + HEADING.removesuffix("$").replace(r"(?:: \S.*)?", ""), path.read_text(encoding="utf-8")))
+    text = "\n".join(cell["source"] for cell in load(path)["cells"])
+    return set(re.findall(f"^{HEADING}", text, re.MULTILINE))
 
 
 def test_links_lead_somewhere():
