@@ -173,9 +173,9 @@ def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, func
 RIGHT = [
     ("0.1", lambda r, n: "can't tell" if (2 * r - n)**2 <= 4 * n else ("reversed", "learned")[2 * r > n]),
     ("0.2", lambda l, r, c: F.binary_cross_entropy_with_logits(torch.tensor(l - r), torch.tensor(c).double())),
-    ("0.3", lambda: "Thank you for asking. It is the peso. Every exchange office has it. You are welcome."),
+    ("0.3", lambda: "Good morning. The currency of Japan is the peso. Every exchange office has it."),
     *(("0.3", lambda money=money: f"With pleasure. The currency of Japan is the {money}. You are welcome.")
-      for money in ("pound", "euro", "dinar", "rouble", "yuan")),
+      for money in ("krone", "peso", "rouble", "yuan")),
     ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
     ("1.2", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
     ("1.3", rigged_by_search),
@@ -184,7 +184,7 @@ RIGHT = [
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
     ("2.3", lambda c, r: tuple(max(two - one, 0) + math.log1p(math.exp(-abs(two - one))) for one, two in zip(c, r))),
     ("2.3", lambda c, r: np.where(c > r, 0, r - c) + np.log1p(np.exp(-np.abs(c - r)))),
-    ("2.1", lambda loss, a: loss < LOG2 if a > 0.99 else loss >= LOG2 if a < 0.01 else loss / LOG2 > 1 - a),
+    ("2.1", lambda loss, a: 0 < loss < LOG2 if a > 0.99 else loss >= LOG2 if a < 0.01 else loss / LOG2 > 1 - a),
     ("2.2", lambda model: model.head.weight.data.div_(25)),
     ("2.2", scaled_to_a_small_spread),
     ("2.5", lambda margin, e: F.softplus(-margin) - e * margin / (1 - 2 * e)),
