@@ -152,7 +152,7 @@ WRONG = [
     ("3.2", lambda c, r: F.softplus(1.02 * (r - c)).mean(), "it is the pairwise loss, up to 0.1"),
     ("3.5", lambda rng: (rng.normal(size=(16, 2)), 0.1 * rng.normal(size=16)), "wanted is log 2 exactly"),
     ("3.5", lambda rng: (np.tile(rng.normal(size=2), (16, 1)), np.zeros(16)), "sixteen do the work of one"),
-    ("3.3", lambda e, n, tol, risk: math.log(risk, 0.8 * tol * n**0.5 / e), "a number of directions is whole: round up"),
+    ("3.3", lambda e, n, tol, risk: math.log(risk, 0.8 * tol * n**0.5 / e), "is whole: round up"),
     ("2.3", lambda c, r: np.logaddexp(c - r, 0) - (c - r), "nearly equal, and their difference loses the digits"),
     ("4.1", lambda row: (row["response_a"], row["response_b"]) if row["winner"] == "model_a" else
      (row["response_b"], row["response_a"]), "rows are read in another way"),

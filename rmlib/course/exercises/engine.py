@@ -21,7 +21,17 @@ from types import FrameType
 import numpy as np
 
 from rmlib.course.exercises.diagnose import UNKNOWN, Rubric, diagnose
-from rmlib.course.exercises.values import NOTHING, Raised, Trial, agree, is_made_of, names_of, outcome, shown, simplicity
+from rmlib.course.exercises.values import (
+    NOTHING,
+    Raised,
+    Trial,
+    agree,
+    is_made_of,
+    names_of,
+    outcome,
+    shown,
+    simplicity,
+)
 
 NOTEBOOKS = {  # notebook -> file with its exercises
     "0": "start_here", "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",

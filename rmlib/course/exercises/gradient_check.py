@@ -231,8 +231,8 @@ def judge_start(function: Callable, rng: np.random.Generator) -> str | None:
         first.append(np.abs(np.diff(np.maximum(np.stack(xor_like(seed)) @ below.T, 0) @ head, axis=0)).max())
         last.append(losses[-1])
     if max(first) > 1e-12 * max(1, np.abs(below).max() * np.abs(head).max()):
-        return (f"A pair starts with a margin of {max(first):.1g}, so it is preferred without a reason; wanted is log 2 "
-                "exactly, with all margins zero.")
+        return (f"A pair starts with a margin of {max(first):.1g}, so it is preferred without a reason: wanted is "
+                "log 2 exactly, all margins zero.")
     if np.mean(last) <= 0.4:
         return None
     alike = np.ptp(below, axis=0).max() == 0 and np.ptp(head) == 0 and np.abs(below).max() > 0

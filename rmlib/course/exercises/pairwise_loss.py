@@ -53,7 +53,7 @@ CAN_BE_TRUE = {
 }
 CAN_BE_TRUE |= {f"{name}; and a right pair, too, costs something": lambda loss, a, rule=rule: (loss, a) == (0, 1) or
                 rule(loss, a) for name, rule in CAN_BE_TRUE.items() if not rule(0.0, 1.0)}
-CAN_BE_TRUE["a right pair costs little, and never nothing"] = lambda loss, a: (loss, a) == (0, 1) or can_be_true(loss, a)
+CAN_BE_TRUE["a right pair costs little, and never nothing"] = lambda *row: row == (0, 1) or can_be_true(*row)
 
 
 def reports(rng):
