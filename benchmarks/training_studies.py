@@ -5,6 +5,7 @@
     python benchmarks/training_studies.py sizes --json rmlib/assets/studies/sizes.json
     python benchmarks/training_studies.py ingredients --json rmlib/assets/studies/ingredients.json
     python benchmarks/training_studies.py knowledge --json rmlib/assets/studies/knowledge.json
+    python benchmarks/training_studies.py variants --json rmlib/assets/studies/variants.json
 
 Every run is one epoch over fresh pairs of the gold world, and every run is reported. They are judged on validation
 pairs alone; the test part is opened by none. `settings` trains on 2,048 pairs with each peak learning rate and batch
@@ -12,30 +13,36 @@ size, seed 0. `longer` compares smaller rates on four times the pairs, then mean
 seeds each. `sizes` trains on ever more pairs, three seeds each, from the embedded backbone and from the same net with
 random weights; seeds set the head, the net's random weights, the pairs and their order. `ingredients`
 changes one thing after another in trainings on 512 pairs, three seeds each. `knowledge` asks what the net with random
-weights has learned from 4,096 pairs. Rows hold the accuracy where one answer is right and the other wrong (`facts`),
-and where manner alone decides (`manners`).
+weights has learned from 4,096 pairs. `variants` changes the loss (label smoothing, target margins, centring) and what
+the other studies leave alone (clipping, weight decay), with 2,048 pairs and three seeds. Rows hold the accuracy where
+one answer is right and the other wrong (`facts`), and where manner alone decides (`manners`); the mean confidence
+(`sure`) and the spread of the margins; the temperature that suits these pairs best, and the NLL with it; mean and
+spread of the pairs' mean rewards (`level`). Files that are older than `variants` lack the last six.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 from itertools import product
 
+import numpy as np
 import torch
 import transformers
 from gold_world import freeze_lower_half, untrained
 
 from rmlib.course.slices import decided_by_fact
 from rmlib.course.world import World, bayes_limits, realised_agreement
-from rmlib.evaluation import pair_accuracies, reward_margins, summarise
+from rmlib.evaluation import confidences, fit_temperature, nll, pair_accuracies, reward_margins, summarise
 from rmlib.files import atomic_write_text
 from rmlib.model import score_pairs
+from rmlib.pairs import PreferencePair
 from rmlib.training import TrainingConfig, train
 
 RATES, BATCHES, SETTINGS_PAIRS = (2.5e-4, 5e-4, 1e-3, 2e-3), (8, 16, 32), 2_048
@@ -51,6 +58,10 @@ CHANGES = (  # (weights, what differs from the usual settings)
     ("fp32", {"batch_size": 64}), ("fp32", {"batch_size": 64, "learning_rate": 1e-3}),
     ("fp32", {"learning_rate": 1e-4}), ("bf16", {}), ("bf16", {"learning_rate": 1e-4}),
 )
+VARIANTS_PAIRS = 2_048
+VARIANTS = {"usual": {}, "smoothing 0.1": {"label_smoothing": 0.1}, "target margins": {"use_target_margin": True},
+            "centring 0.01": {"centring": 0.01}, "centring 0.1": {"centring": 0.1},
+            "no clipping": {"max_grad_norm": math.inf}, "no decay": {"weight_decay": 0.0}}
 SIZES = {"pretrained": (256, 1_024, 4_096, 16_384), "random": (256, 1_024, 4_096)}
 
 
@@ -89,30 +100,65 @@ def knowledge_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, Trai
         yield "random", KNOWLEDGE_PAIRS, TrainingConfig(**USUAL, seed=seed)
 
 
+def variants_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
+    """(start, pairs, settings) of each run with another loss, or without clipping or decay."""
+    for seed, changed in product(options.seeds, VARIANTS.values()):
+        yield "pretrained", VARIANTS_PAIRS, TrainingConfig(**USUAL | changed, seed=seed)
+
+
 STUDIES = {"settings": settings_runs, "longer": longer_runs, "sizes": sizes_runs, "ingredients": ingredients_runs,
-           "knowledge": knowledge_runs}
+           "knowledge": knowledge_runs, "variants": variants_runs}
+
+
+def rated(pairs: Sequence[PreferencePair], gold: np.ndarray, seed: int) -> list[PreferencePair]:
+    """The pairs with target margins 0 to 3: how much better the chosen response seemed to the one who chose it.
+
+    gold: gold margins (N,). That person saw a gap of `gold` plus logistic noise, and chose by its sign: of a pair with
+    margin Δ the gap is above u with probability σ(Δ - u). It is drawn anew, given the choice, and rounded.
+    """
+    above = (1 - np.random.default_rng(seed).random(len(gold))) / (1 + np.exp(-gold))  # P(gap > u), up to P(gap > 0)
+    gaps = gold - np.log(above / (1 - above))  # (N,) all of them above 0
+    return [PreferencePair(pair.turns, pair.chosen, pair.rejected, float(min(3, round(gap))))
+            for pair, gap in zip(pairs, gaps, strict=True)]
+
+
+def variant_of(config: TrainingConfig) -> str:
+    """The name of what differs from the usual settings, among those that `variants` changes."""
+    usual = asdict(TrainingConfig())
+    differing = {name: value for name, value in asdict(config).items()
+                 if name in {key for each in VARIANTS.values() for key in each} and value != usual[name]}
+    return next(name for name, changed in VARIANTS.items() if changed == differing)
 
 
 def run(world: World, start: str, pairs: int, config: TrainingConfig, validation: list) -> dict:
     """Train once and measure on the validation pairs; a run that fails is reported as one."""
     row = {"start": start, "pairs": pairs, "learning_rate": config.learning_rate, "batch_size": config.batch_size,
-           "seed": config.seed, "warmup": config.warmup, "dropout": config.dropout}
+           "seed": config.seed, "warmup": config.warmup, "dropout": config.dropout, "variant": variant_of(config)}
     start, *changed = start.split(", ")
     model = untrained(start, config.seed).to(torch.bfloat16 if ROUNDED in changed else torch.float32)
     if MEAN in changed:
         model.pooling = "mean"  # of an encoder it is the first token's otherwise
     if FROZEN in changed:
         freeze_lower_half(model)
+    training = world.pairs(pairs, "train", seed=config.seed)
+    if config.use_target_margin:
+        training = rated(training, world.margins(training), config.seed)
     try:
-        result = train(model, world.pairs(pairs, "train", seed=config.seed), config, progress=False)
-        margins = reward_margins(score_pairs(model, validation))
+        result = train(model, training, config, progress=False)
+        rewards = score_pairs(model, validation)
+        margins = reward_margins(rewards)
         found = summarise(margins, validation)
     except ValueError as error:  # rewards that are no finite numbers, above all
         return {**row, "failed": str(error)}
     right, facts = pair_accuracies(margins), decided_by_fact(world, validation)
+    sums = np.add(*rewards, dtype=np.float64)
+    temperature = fit_temperature(margins) if margins.min() < 0 < margins.mean() else None  # else none is best
     return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(),
             "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
-            "low": found.accuracy_low, "high": found.accuracy_high}
+            "low": found.accuracy_low, "high": found.accuracy_high, "sure": confidences(margins).mean(),
+            "spread": margins.std(), "temperature": temperature,
+            "nll_scaled": nll(margins / temperature) if temperature else None,
+            "level": sums.mean() / 2, "level_spread": sums.std() / 2}
 
 
 def main(arguments: list[str] | None = None) -> int:

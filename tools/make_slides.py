@@ -3,12 +3,7 @@
 build/slides/NN.html holds everything it shows, reveal.js and MathJax included, so that it works in a hall without a
 network. Its pages are written in teach/decks/NN.md, with a line --- between them. Each begins with its heading; a line
 {code ID}, {output ID} or {cell ID} stands for what the notebook's cell of that id has; what follows "Notes:" is for the
-speaker (key S).
-
-Where there is no such file, the notebook's cells are the pages, by their slide metadata (View, Property Inspector in
-JupyterLab): a `slide` or `subslide` begins a page, `-` stays on it, a `fragment` appears on a key press, `notes` are
-for the speaker. Of a cell that does nothing but show a picture, the page has the picture alone; of its description,
-which stands below it, the code has only the name.
+speaker (key S). Of a cell that does nothing but show a picture, a page has the picture alone.
 """
 
 import argparse
@@ -102,9 +97,7 @@ def libraries() -> dict[str, str]:
 
 def deck(path: Path, carried: dict[str, str]) -> str:
     """The notebook as one HTML file; `carried` is what libraries() returns."""
-    notebook = nbformat.read(path, as_version=4)
-    if (written := deck_of(path)).exists():
-        notebook = laid_out(notebook, pages(written))
+    notebook = laid_out(nbformat.read(path, as_version=4), pages(deck_of(path)))
     own = {"title": title(notebook), "css": (TEMPLATE / "deck.css").read_text(encoding="utf-8"),
            "js": (TEMPLATE / "deck.js").read_text(encoding="utf-8")}
     for cell in notebook.cells:

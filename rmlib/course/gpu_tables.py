@@ -1,4 +1,4 @@
-"""What was measured on a GPU, by `make gpu`, as Markdown tables: for notebook 06 and for benchmarks/RESULTS.md."""
+"""What was measured on a GPU, by `make gpu`, as Markdown tables: for benchmarks/RESULTS.md."""
 
 from __future__ import annotations
 

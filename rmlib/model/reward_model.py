@@ -32,11 +32,12 @@ class RewardModel(nn.Module):
     rendering: "template" writes conversations in the tokenizer's chat template, "transcript" as marked text (a single
     question of an encoder's bare), "auto" in the template where there is one.
     backbone, tokenizer: ready-made parts in place of model_name.
+    encoding: that of a model which has been tried; this one is not, and its pooling has to be said.
 
     Weights are kept in float32. A few short texts are tried at once. Raises ValueError for an unknown pooling or
-    rendering, a max_length the backbone can't take, and a backbone that is neither encoder nor decoder, would lose its
-    head, fails, gives a text other vectors beside other texts, or unlike texts the same; OSError (from transformers)
-    where model_name can't be loaded.
+    rendering, "auto" beside an encoding, a max_length the backbone can't take, and a backbone that is neither encoder
+    nor decoder, would lose its head, fails, gives a text other vectors beside other texts, or unlike texts the same;
+    OSError (from transformers) where model_name can't be loaded.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class RewardModel(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {POOLINGS}, got {pooling!r}")
+        if encoding is not None and pooling == "auto":
+            raise ValueError("with an encoding say which pooling: 'auto' is found by trials, which are left out then")
         if backbone is None:
             backbone, found = load_backbone(model_name)
             tokenizer = found if tokenizer is None else tokenizer

@@ -111,16 +111,59 @@ def test_4_4_rows_are_held_out_one_by_one():
     assert held.tolist() == [i in np.random.default_rng(1).permutation(10)[:3] for i in range(10)]
 
 
-def test_5_2_the_heads_are_cut_from_whole_rows():
-    [split] = on_page("05", "split_with_a_bug")
-    z = np.arange(2 * 3 * 4).reshape(2, 3, 4)
-    assert split(z, 2).shape == (2, 2, 3, 2) and split(z, 2).ravel().tolist() == list(range(24))
+def in_statement(number: str, name: str):
+    """The function with bugs that an exercise's statement shows."""
+    [path] = (ROOT / "notebooks").glob(f"0{number[0]}_*.ipynb")
+    [text] = [cell["source"] for cell in load(path)["cells"] if f"### Exercise {number}" in cell["source"]]
+    found = {"np": np, "torch": torch}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    return found[name]
 
 
-def test_5_4_each_chosen_score_meets_each_rejected_one():
-    [accuracy] = on_page("05", "accuracy_with_a_bug")
-    chosen, rejected = rng.normal(size=5), rng.normal(size=5)
-    assert accuracy(chosen, rejected) == np.mean([one > other for one in chosen for other in rejected])
+def test_5_1_four_bugs_and_no_fifth():
+    """Heads cut from whole rows and put back so, √H for √D, 0 for minus infinity, no largest score subtracted."""
+    query, key, value = rng.normal(size=(3, 2, 3, 4))
+    seen = np.array([[True, True, False], [True, True, True]])
+    wanted = np.empty((2, 2, 3, 2))
+    for row in range(2):
+        for head in range(2):
+            q, k, v = (each[row].ravel()[6 * head : 6 * head + 6].reshape(3, 2) for each in (query, key, value))
+            powers = np.exp(np.where(seen[row], q @ k.T / 2, 0))
+            wanted[row, head] = powers / powers.sum(axis=1, keepdims=True) @ v
+    with_bugs = in_statement("5.1", "attention_with_bugs")
+    assert np.allclose(with_bugs(query, key, value, seen, 2), wanted.reshape(2, 3, 4))
+    with np.errstate(all="ignore"):
+        assert np.isnan(with_bugs(*np.full((3, 1, 2, 2), 40.0), np.ones((1, 2), dtype=bool), 1)).all()
+
+
+def test_5_4_four_bugs_and_no_fifth():
+    """No mask, the library's positions, the last token by counting, and a column in place of (B,)."""
+    class Told:
+        def __call__(self, **given):
+            self.given = given
+            self.last_hidden_state = torch.arange(24.0).view(2, 4, 3)
+            return self
+
+    backbone, mask = Told(), torch.tensor([[0, 0, 1, 1], [1, 1, 1, 0]])
+    rewards = in_statement("5.4", "rewards_with_bugs")(backbone, lambda pooled: pooled.sum(1, keepdim=True), mask, mask)
+    assert list(backbone.given) == ["input_ids"]
+    assert rewards.tolist() == [[3.0 + 4 + 5], [18.0 + 19 + 20]]
+
+
+def test_5_5_special_tokens_twice_and_an_answer_to_come():
+    class Tokenizer:
+        def apply_chat_template(self, messages, **options):
+            self.told = messages, options
+            return "text"
+
+        def __call__(self, text, **options):
+            return {"input_ids": [text, options]}
+
+    tokenizer = Tokenizer()
+    assert in_statement("5.5", "ids_with_bugs")(tokenizer, [("user", "a")], "b") == ["text", {}]
+    messages, options = tokenizer.told
+    assert messages == [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert options == {"tokenize": False, "add_generation_prompt": True}
 
 
 def test_6_2_pieces_count_alike():
@@ -129,7 +172,7 @@ def test_6_2_pieces_count_alike():
     assert np.allclose(accumulated(pieces), np.mean([piece.mean(axis=0) for piece in pieces], axis=0))
 
 
-def test_6_6_three_bugs_and_no_fourth():
+def test_6_3_three_bugs_and_no_fourth():
     """Gradients of earlier batches stay; clipped after each piece; the rate falls with every piece."""
     [trained] = on_page("06", "trained_with_bugs")
     batches = [[rng.normal(size=(n, 3)) for n in sizes] for sizes in ((2, 1), (3,), (1, 4))]
@@ -144,7 +187,7 @@ def test_6_6_three_bugs_and_no_fourth():
     assert np.allclose(trained(np.array([0.3, -0.2, 0.1]), batches, 0.5, 0.4), weights)
 
 
-def test_6_7_momentum_and_step_begin_anew():
+def test_6_5_momentum_and_step_begin_anew():
     [continued] = on_page("06", "continued_with_bugs")
     weights, momentum, gradients = np.ones(3), np.zeros(3), rng.normal(size=(4, 3))
     for step in range(4):
@@ -154,16 +197,30 @@ def test_6_7_momentum_and_step_begin_anew():
     assert np.allclose(continued(saved, list(gradients)), weights)
 
 
-def test_7_1_she_takes_the_mean_of_batches_means():
-    [accuracy] = on_page("07", "her_accuracy")
-    assert accuracy(np.array([1.0, -1, 2, -3, 4]), 2) == pytest.approx((0.5 + 0.5 + 1) / 3)
-    assert accuracy(np.array([0.0, 1.0]), 2) == 0.5
+def of_exercise(number: str, name: str):
+    """A function as the block below an exercise's heading defines it."""
+    [path] = (ROOT / "notebooks").glob(f"{int(number.split('.')[0]):02d}_*.ipynb")
+    [text] = [cell["source"] for cell in load(path)["cells"] if f"### Exercise {number}:" in cell["source"]]
+    found = {"np": np}
+    exec(BLOCK.search(text)[0].strip("`").removeprefix("python"), found)
+    return found[name]
 
 
-def test_7_5_he_bins_the_probability_of_the_chosen_one():
+def test_7_1_votes_are_drawn_one_by_one():
+    votes = np.repeat([1.0, 0.0], 50)
+    again = [of_exercise("7.1", "resample")(votes, np.random.default_rng(seed)) for seed in range(200)]
+    assert 0.03 < np.std(again) < 0.07  # of a hundred independent votes: 0.05
+
+
+def test_7_3_he_bins_the_probability_of_the_chosen_one():
     [error] = on_page("07", "his_error")
     margins = np.array([2.0, -2.0, 0.1, 3.0])
     p = sigmoid(margins)
     assert error(margins, 1) == pytest.approx(abs(0.75 - p.mean()))
     by_hand = (abs(0 - p[1]) + abs(1 - p[2]) + 2 * abs(1 - p[[0, 3]].mean())) / 4
     assert error(margins, 5) == pytest.approx(by_hand)
+
+
+def test_7_5_the_first_of_the_best_wins():
+    best_of_four = of_exercise("7.5", "best_of_four")
+    assert best_of_four(np.zeros((3, 4))) == 1 and best_of_four(np.array([[0.0, 1, 1, 0], [2, 2, 0, 0]])) == 0.5

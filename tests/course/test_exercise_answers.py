@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
-from rmlib.model import RewardModel
+from rmlib.encoding import encode
+from rmlib.model import RewardModel, score_pairs
 
 LOG2 = math.log(2)
+RUNS = {"5.3": 1}  # its judge trains, and draws nothing
 
 
 @pytest.fixture(autouse=True)
@@ -58,14 +61,6 @@ def three_majorities(*counts):
     return "no scores fit" if len({won > lost for won, lost in counts}) == 1 else "can't tell"
 
 
-def torch_clipped(gradients, most):
-    parts = [torch.zeros(part.shape, dtype=torch.float64, requires_grad=True) for part in gradients]
-    for part, gradient in zip(parts, gradients):
-        part.grad = torch.tensor(gradient)
-    torch.nn.utils.clip_grad_norm_(parts, most)
-    return [part.grad for part in parts]
-
-
 def torch_trained(weights, batches, peak, most):
     weights = torch.tensor(weights, requires_grad=True)
     optimizer = torch.optim.SGD([weights], lr=peak)
@@ -76,6 +71,30 @@ def torch_trained(weights, batches, peak, most):
         torch.nn.utils.clip_grad_norm_([weights], most)
         optimizer.step()
     return weights.detach()
+
+
+def stopped_by_prefix(nlls, patience):
+    """The first number of looks whose last `patience` hold no new lowest; [looks, place]."""
+    for looks in range(1, len(nlls) + 1):
+        if looks > patience and min(nlls[:looks - patience]) <= min(nlls[looks - patience:looks]):
+            break
+    return [looks, np.argmin(nlls[:looks])]
+
+
+def sound_by_loss(loop, model, pairs):
+    """Twice as many steps in two calls, then the mean loss of the model and of each pair."""
+    for _ in range(2):
+        loop(model, pairs, 20)
+    losses = [math.log1p(math.exp(rejected - chosen)) for chosen, rejected in zip(*score_pairs(model, pairs))]
+    return np.mean(losses) < 0.2 and max(losses) < 0.3
+
+
+def sound_by_words(loop, model, pairs):
+    """A loop that leaves the model as it was is broken; so is one that leaves a pair on the wrong side."""
+    before = [weight.clone() for weight in model.parameters()]
+    loop(model, pairs, 25)
+    moved = not all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
+    return moved and all(chosen > rejected + 0.5 for chosen, rejected in zip(*score_pairs(model, pairs)))
 
 
 def softmax_rows(scores):
@@ -124,8 +143,49 @@ def scaled_to_a_small_spread(model):
     model.head.weight = torch.nn.Parameter(0.1 * model.head.weight.detach() / model.head.weight.norm())
 
 
+def torch_attention(query, key, value, seen, heads):
+    q, k, v = (torch.tensor(each).unflatten(2, (heads, -1)).transpose(1, 2) for each in (query, key, value))
+    found = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.tensor(seen)[:, None, None, :])
+    return found.transpose(1, 2).flatten(2)
+
+
+def by_loops(query, key, value, seen, heads):
+    size, rows = query.shape[2] // heads, []
+    for q, k, v, here in zip(query, key, value, seen):
+        parts = [slice(a * size, (a + 1) * size) for a in range(heads)]
+        rows.append(np.hstack([softmax_rows(q[:, at] @ k[here][:, at].T / size**0.5) @ v[here][:, at] for at in parts]))
+    return np.array(rows)
+
+
+def mended_by_gradients(model, pairs):
+    encoded = encode(model.tokenizer, pairs, model.encoding)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    rewards = model(**model.collate(encoded))
+    slopes = torch.autograd.grad(F.softplus(-torch.sub(*rewards.chunk(2))).mean(), trained, allow_unused=True)
+    if any(slope is not None and slope.abs().max() > 1e-5 for slope in slopes):
+        return
+    if len(trained) == 1:
+        model.requires_grad_(True)
+    else:
+        model.pooling = "mean"
+
+
+def moved_to_the_right(backbone, head, ids, mask):
+    order = mask.argsort(dim=1, descending=True, stable=True)
+    hidden = backbone(input_ids=ids.gather(1, order)).last_hidden_state
+    return head(hidden)[:, :, 0].gather(1, mask.sum(1, keepdim=True) - 1)[:, 0]
+
+
 def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
+
+
+def verdict_by_counting(conversations, interval, rivals, enough=None):
+    ahead = sum(p < 0.05 and low > 0 for p, low, _ in rivals)
+    behind = sum(p * len(rivals) < 0.05 and high < 0 for p, _, high in rivals)
+    if conversations >= 20 and (behind or interval[1] < 0.5):
+        return "not usable"
+    return "usable" if conversations >= 20 and ahead >= (enough or len(rivals)) and interval[0] > 0.5 else "not shown"
 
 
 WRONG = [
@@ -161,12 +221,23 @@ WRONG = [
     ("4.2", lambda labels: "nobody", "the number of a rater"),
     ("4.5", lambda *texts: [text.lower() for text in texts[:2]] + [None], "Three texts are wanted"),
     ("4.5", lambda *texts: [text.replace(" ", "  ") for text in texts], "The preflight report sees it"),
+    ("7.4", lambda d, w, t: F.softplus(-(d + 0.5 * t * w / 10)), "too little is taken out"),
+    ("7.4", lambda d, w, t: F.softplus(-(d + t * w / 10)).tolist(), "One loss for each margin is wanted"),
+    ("7.5", lambda scores: np.mean([row[0] > max(row[1:]) for row in scores]), "a tie for the first place is lost"),
+    ("7.6", lambda n, ends, rivals: verdict_by_counting(n, ends, rivals, enough=1), "here one is enough"),
+    ("6.4", lambda nlls, patience: (len(nlls), int(np.argmin(nlls))), "it never stops"),
+    ("5.2", lambda vectors: True, "It never tries two texts"),
+    ("5.2", lambda vectors: "GPT" in repr(vectors), "It never tries two texts"),
+    ("5.2", lambda vectors: bool((vectors(np.array([[1, 2]]))[0, 0] == vectors(np.array([[1, 3]]))[0, 0]).all()),
+     "by a bit of rounding"),
+    ("5.3", lambda model, pairs: model.requires_grad_(True), "pools its first token"),
+    ("5.3", lambda model, pairs: setattr(model, "pooling", "last"), "the pooling of a sound encoder"),
 ]
 
 
 @pytest.mark.parametrize("number, function, words", WRONG)
 def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, function, words: str):
-    for _ in range(10):
+    for _ in range(RUNS.get(number, 10)):
         with pytest.raises(WrongAnswer) as wrong:
             check(number, function)
         assert words in str(wrong.value)
@@ -206,20 +277,50 @@ RIGHT = [
     ("3.5", lambda rng: (torch.tensor(rng.uniform(-1, 1, (16, 2))), torch.zeros(16))),
     ("2.4", lambda: (torch.randn(8, 1), torch.randn(8))),
     ("3.1", lambda: ("c", torch.tensor(1.0))),
-    ("6.3", torch_clipped),
-    ("6.6", torch_trained),
     ("4.1", vote_or_own_error),
     ("4.2", by_the_majority),
     ("4.2", by_the_best_friend),
     ("4.5", lambda *texts: [text.swapcase() + " " for text in texts]),
-    ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
-    ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),
-    ("5.6", lambda hidden, mask: hidden[np.arange(len(hidden)), mask.argmin(axis=1) - 1]),
+    ("6.3", torch_trained),
+    ("6.4", stopped_by_prefix),
+    ("7.1", lambda right, prompts, drawn: np.average(right, weights=[list(drawn).count(each) for each in prompts])),
+    ("7.4", lambda d, w, t: -F.logsigmoid(d + 0.1 * t * w)),
+    ("7.4", lambda d, w, t: torch.logaddexp(torch.zeros(()), -d - w * t / 10)),
+    ("7.4", lambda d, w, t: F.binary_cross_entropy_with_logits(d + w * t / 10, torch.ones_like(d), reduction="none")),
+    ("7.5", lambda scores: sum((row[0] == max(row)) / list(row).count(max(row)) for row in scores) / len(scores)),
+    ("7.6", verdict_by_counting),
+    ("5.1", torch_attention),
+    ("5.1", by_loops),
+    ("5.2", lambda vectors: np.allclose(*vectors(np.array([[5, 1, 2], [5, 3, 4]]))[:, 0], rtol=1e-3, atol=1e-4)),
+    ("5.2", lambda vectors: np.ptp([vectors(np.array([[9] + [i] * 20]))[0, 0] for i in range(8)], axis=0).max() < 3e-4),
+    ("5.3", mended_by_gradients),
+    ("5.4", lambda backbone, head, ids, mask: torch.cat([
+        head(backbone(input_ids=row[real.bool()][None]).last_hidden_state[:, -1])[0] for row, real in zip(ids, mask)])),
+    ("5.4", moved_to_the_right),
+    ("5.5", lambda tokenizer, turns, response: tokenizer.apply_chat_template(
+        [{"role": role, "content": text} for role, text in [*turns, ("assistant", response)]], return_dict=True,
+        return_tensors="np")["input_ids"][0]),
 ]
 
 
 @pytest.mark.parametrize("number, function", RIGHT)
 def test_a_right_answer_is_accepted_at_every_run(number: str, function, capsys: pytest.CaptureFixture):
-    for _ in range(10):
+    for _ in range(RUNS.get(number, 10)):
         check(number, function)
-    assert capsys.readouterr().out.count(f"{number}: right") == 10
+    assert capsys.readouterr().out.count(f"{number}: right") == RUNS.get(number, 10)
+
+
+@pytest.mark.parametrize("is_sound", [sound_by_loss, sound_by_words])
+def test_other_tests_of_loops_are_right_too(is_sound, capsys: pytest.CaptureFixture):
+    """Once each: the loops and the models are the same at every run."""
+    check("6.1", is_sound)
+    assert capsys.readouterr().out == "6.1: right.\n"
+
+
+@pytest.mark.parametrize("is_sound, words", [
+    (lambda loop, model, pairs: np.mean(loop(model, pairs, 30)[-5:]) < 0.2, "trains a *copy* of the model"),
+    (lambda loop, model, pairs: len(loop(model, pairs, 2)), "Wanted is True for a sound loop"),
+])
+def test_a_test_that_believes_the_loop_is_told_so(is_sound, words: str):
+    with pytest.raises(WrongAnswer, match=re.escape(words)):
+        check("6.1", is_sound)

@@ -81,10 +81,9 @@ def test_the_full_profile_s_section_trains_and_tells_its_speed(tmp_path, monkeyp
 
 
 @pytest.mark.skipif(not NOTEBOOK.exists(), reason="notebook 06 is not here")
-def test_the_notebook_s_table_of_speeds_is_what_was_recorded():
-    [table] = [cell["source"] for cell in load(NOTEBOOK)["cells"] if "| pairs a second |" in cell["source"]]
-    shown = re.findall(r"(\d+\.\d\d)\*? \|$", table, re.MULTILINE)
+def test_the_notebook_s_speeds_are_what_was_recorded():
+    [text] = [cell["source"] for cell in load(NOTEBOOK)["cells"] if "pairs a second one by one" in cell["source"]]
+    shown = re.findall(r"\b\d\.\d\d\b", text)
     recorded = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8").partition("## Training speed")[2]
-    rows = ("reference", "two forwards", "TRL `RewardTrainer`", "TRL with its own defaults", "`rmlib.training`, fp32",
-            "`rmlib.training`, bf16", "ceiling, fp32", "ceiling, bf16")
+    rows = ("reference", "two forwards", "TRL `RewardTrainer`", "`rmlib.training`, fp32")
     assert shown == [re.search(rf"^\| {re.escape(row)}[^|]*\| (\S+) \|", recorded, re.MULTILINE)[1] for row in rows]

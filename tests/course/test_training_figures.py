@@ -15,24 +15,23 @@ STUDY = [{"start": start, "pairs": pairs, "seed": seed, "accuracy": level + 0.01
 SWEEP = [{"learning_rate": rate, "batch_size": batch, "nll": 0.45 + 100 * rate / batch}
          for rate in (2.5e-4, 5e-4, 1e-3) for batch in (8, 16, 32)]
 GAP = 2.0**-12
+ACCURACIES = [0.5, 0.7, 0.72, 0.69, 0.72]
+LOOKS = [{"step": step, "accuracy": 0.5 + step / 200, "low": 0.45 + step / 200, "high": 0.56 + step / 200, "nll": 0.7}
+         for step in (0, 10, 20)]
 
 DRAWN = {
     "overfitting": lambda: figures.overfitting([0.7, 0.2, 0.05], {"right": FALLING, "another copy": [0.7] * 20}),
-    "noise": lambda: figures.margin_noise({"a": (FALLING - 0.5, FALLING), "b": (FALLING - 0.5, 9 * FALLING)}),
     "weights": lambda: figures.pair_weights([5, 5, 3, 1]),
-    "norms": lambda: figures.gradient_norms([0.5, 2.0, 3.0], 1.0),
-    "schedule": lambda: figures.schedule([0, 0.5, 1, 0.5], 2),
-    "same": lambda: figures.same_losses(FALLING, FALLING, ("ours", "theirs")),
-    "missing": lambda: figures.missing({"a": (SEEN, FALLING, FALLING - 0.1), "b": (SEEN, FALLING, FALLING - 0.2)}),
+
     "swallowed": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(9) / 4, np.full(9, 0.05), GAP),
     "far": lambda: figures.swallowed(0.05, 0.05 + GAP * np.arange(99), 0.05 + 2 * GAP * np.arange(99), GAP),
     "running": lambda: figures.running_loss(FALLING, 16, limit=0.39),
-    "limit": lambda: limits.against_the_limit({"20,000": ([0, 512, 20_000], [0.5, 0.7, 0.8]),
-                                               "512": ([0, 512], [0.5, 0.72])}, 0.806, 0.817),
     "changes": lambda: limits.changes({"usual": [0.46, 0.48], "no warm-up": [0.47, 0.49, 0.47], "dropout": [0.55]}),
     "sizes": lambda: limits.learning_curve(STUDY, 0.81, 0.80),
     "settings": lambda: limits.settings(SWEEP, 0.396),
-    "epochs": lambda: limits.epochs([0.6, 0.3], [0.7, 0.5, 0.6], [0.5, 0.7, 0.7], 0.82),
+    "variants": lambda: limits.variants({"usual": ([0.46, 0.48], [0.45, 0.47]), "target margins": ([0.55], [0.49])}),
+    "stopping": lambda: limits.stopping([0, 8, 16, 24, 32], [0.69, 0.58, 0.5, 0.54, 0.51], ACCURACIES, 0.82, 2, 3),
+    "human": lambda: limits.human_curve(FALLING, LOOKS, 16, 0.558),
 }
 
 
@@ -47,25 +46,11 @@ def test_a_running_mean_looks_back_only_and_no_further_than_its_window():
     assert figures.smoothed(values, 9) == pytest.approx([1, 2, 3, 4.5])
 
 
-def test_a_coin_misses_everything_and_the_gold_reward_nothing():
-    gold, coin = np.full(20, 0.4), np.full(20, np.log(2))
-    for losses, share in ((coin, 1.0), (gold, 0.0), ((coin + gold) / 2, 0.5)):
-        assert figures.still_missing(SEEN, losses, gold) == pytest.approx(share)
-        lines = figures.missing({"a": (SEEN, losses, gold)}).axes[0].lines
-        [curve] = [line for line in lines if line.get_label() == "a"]
-        assert curve.get_ydata() == pytest.approx(share)
-
-
 def test_the_weights_of_a_mean_of_means_add_up_to_one_and_are_equal_inside_a_piece():
     heights = [bar.get_height() for bar in DRAWN["weights"]().axes[0].patches]
     assert sum(heights) == pytest.approx(1) and heights == pytest.approx([1 / 20] * 10 + [1 / 12] * 3 + [1 / 4])
     line = DRAWN["weights"]().axes[0].lines[0]
     assert line.get_ydata()[0] == pytest.approx(1 / 14)
-
-
-def test_a_short_gradient_has_no_part_that_is_clipped():
-    [cut] = DRAWN["norms"]().axes[0].collections
-    assert [segment[:, 1].tolist() for segment in cut.get_segments()] == [[0.5, 0.5], [1.0, 2.0], [1.0, 3.0]]
 
 
 def test_values_of_bfloat16_are_drawn_only_where_they_can_be_told_apart():
@@ -92,30 +77,16 @@ def test_the_best_setting_is_ringed_and_a_run_that_failed_is_left_out():
 
 
 def test_the_two_limits_are_named_on_their_own_sides():
-    axes = DRAWN["limit"]().axes[0]
-    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    higher = limits.learning_curve(STUDY, 0.806, 0.817).axes[0]
+    heights = {text.get_text(): text.get_position()[1] for text in higher.texts}
     assert heights["gold reward, realised"] > 0.817 and heights["expected limit"] < 0.806
     heights = {text.get_text(): text.get_position()[1] for text in DRAWN["sizes"]().axes[0].texts}
     assert heights["expected limit"] > 0.81 and heights["gold reward, realised"] < 0.80
 
 
-def test_validation_is_drawn_from_before_the_first_epoch_and_training_from_its_end():
-    left, right = DRAWN["epochs"]().axes
-    training, validation = left.lines[:2]
-    assert training.get_xdata().tolist() == [1, 2] and validation.get_xdata().tolist() == [0, 1, 2]
-    assert right.lines[0].get_ydata() == pytest.approx([0.5, 0.7, 0.7])
-
-
 def curve(axes, label: str):
     [line] = [line for line in axes.lines if line.get_label() == label]
     return line
-
-
-def test_every_curve_of_missing_is_that_of_its_own_run():
-    axes = DRAWN["missing"]().axes[0]
-    for name, gold in (("a", FALLING - 0.1), ("b", FALLING - 0.2)):
-        assert curve(axes, name).get_ydata() == pytest.approx(figures.still_missing(SEEN, FALLING, gold))
-        assert curve(axes, name).get_xdata() == pytest.approx(SEEN)
 
 
 def test_every_run_of_each_change_is_drawn_and_the_line_is_the_usual_mean():
@@ -130,20 +101,10 @@ def test_losses_are_drawn_as_they_were_given():
     one, sixteen = DRAWN["overfitting"]().axes
     assert one.lines[0].get_ydata() == pytest.approx([0.7, 0.2, 0.05])
     assert curve(sixteen, "another copy").get_ydata() == pytest.approx([0.7] * 20)
-    same = figures.same_losses(FALLING, FALLING + 0.1, ("ours", "theirs")).axes[0]
-    assert curve(same, "ours").get_ydata() == pytest.approx(FALLING)
-    assert curve(same, "theirs").get_ydata() == pytest.approx(FALLING + 0.1)
     running = figures.running_loss(FALLING, 16, limit=0.39, window=64).axes[0]
     assert running.lines[0].get_xdata() == pytest.approx(SEEN)
     assert running.lines[0].get_ydata() == pytest.approx(figures.smoothed(FALLING, 4))
     assert running.lines[-1].get_ydata() == pytest.approx([0.39, 0.39])
-
-
-def test_accuracies_are_drawn_as_they_were_given():
-    axes = DRAWN["limit"]().axes[0]
-    assert curve(axes, "20,000").get_ydata() == pytest.approx([0.5, 0.7, 0.8])
-    assert curve(axes, "512").get_xdata() == pytest.approx([0, 512])
-    assert curve(axes, "512").get_ydata() == pytest.approx([0.5, 0.72])
 
 
 def test_a_weight_is_drawn_as_it_was_given():
@@ -152,7 +113,30 @@ def test_a_weight_is_drawn_as_it_was_given():
     assert curve(axes, "bfloat16").get_ydata() == pytest.approx([0.05] * 9)
 
 
-def test_a_histogram_counts_every_margin():
-    for axes in DRAWN["noise"]().axes:
-        areas = [sum(bar.get_height() * bar.get_width() for bar in bars) for bars in axes.containers]
-        assert areas == pytest.approx([1, 1])
+def test_every_run_of_each_variant_is_drawn_on_both_sides():
+    left, right = DRAWN["variants"]().axes
+    for axes, usual, targets in ((left, [0.46, 0.48], [0.55]), (right, [0.45, 0.47], [0.49])):
+        assert curve(axes, "usual").get_xdata() == pytest.approx(usual)
+        assert curve(axes, "target margins").get_xdata() == pytest.approx(targets)
+        assert axes.lines[-1].get_xdata() == pytest.approx([np.mean(usual)] * 2)
+    assert [label.get_text() for label in left.get_yticklabels()] == ["usual", "target margins"]
+    assert left.get_xlim() == right.get_xlim(), "the two sides are compared"
+
+
+def test_a_stopped_run_is_seen_up_to_its_end_and_the_kept_look_is_ringed():
+    for axes, values in zip(DRAWN["stopping"]().axes, ([0.69, 0.58, 0.5, 0.54], ACCURACIES[:4]), strict=True):
+        assert curve(axes, "seen").get_ydata() == pytest.approx(values)
+        assert curve(axes, "seen").get_xdata() == pytest.approx([0, 8, 16, 24])
+        assert curve(axes, "kept").get_ydata() == pytest.approx(values[2]) and curve(axes, "kept").get_xdata() == [16]
+        assert curve(axes, "stopped here").get_xdata()[0] == 24
+
+
+def test_the_human_curve_has_every_look_with_its_interval():
+    left, right = DRAWN["human"]().axes
+    assert curve(left, "held-out NLL").get_xdata() == pytest.approx([0, 160, 320])
+    assert curve(left, "training loss").get_ydata() == pytest.approx(figures.smoothed(FALLING, 20))
+    [bars] = right.containers
+    line, _, [segments] = bars.lines
+    assert line.get_ydata() == pytest.approx([0.5, 0.55, 0.6])
+    ends = [segment[:, 1].tolist() for segment in segments.get_segments()]
+    assert np.allclose(ends, [[0.45, 0.56], [0.5, 0.61], [0.55, 0.66]])

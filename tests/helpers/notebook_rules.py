@@ -256,7 +256,7 @@ RULES: list[Rule] = [
 
 # --- the second edition --------------------------------------------------------------------------------------------
 
-SECOND_EDITION = ("00", "01", "02", "03", "04", "08")
+SECOND_EDITION = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
 """Notebooks that are rewritten, by number: the rules below hold for them, and for every side page but for exercises."""
 
 MOST_WORDS, MOST_TOGETHER, MOST_CELLS, EXERCISES, COLUMNS = 3_800, 28_000, 60, (4, 6), 80

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import cross_validate  # noqa: E402
+import human_curve  # noqa: E402
 
 from rmlib.course import matrix_products  # noqa: E402
 
@@ -164,6 +165,29 @@ def test_the_stored_result_is_of_the_script_as_it_stands():
         for row in seed["against"].values():
             assert row["lead"] == pytest.approx(pooled["accuracy"] - row["accuracy"])
             assert row["lead_low"] < row["lead"] < row["lead_high"]
+
+
+def test_the_human_curve_looks_at_the_start_and_five_times_an_epoch(backbone_dir, tmp_path, capsys):
+    rows = [{"prompt": f"What is {i} plus 5?", "chosen": f"It is {i + 5}.", "rejected": "No."} for i in range(300)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert human_curve.main(["--pairs", str(tmp_path / "pairs.jsonl"), "--backbone", str(backbone_dir),
+                             "--json", str(tmp_path / "out.json")]) == 0
+    study = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (study["training_pairs"], study["held_out_pairs"], len(study["losses"])) == (240, 60, 30)
+    assert [look["step"] for look in study["looks"]] == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30]
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == study["looks"]
+
+
+def test_the_stored_human_curve_is_of_the_script_as_it_stands():
+    study = json.loads((ROOT / "rmlib/assets/studies/hh_curve.json").read_text(encoding="utf-8"))
+    defaults = cross_validate.TrainingConfig()
+    assert (study["epochs"], study["batch_size"], study["learning_rate"], study["pooling"], study["seed"]) == (
+        human_curve.EPOCHS, defaults.batch_size, defaults.learning_rate, cross_validate.POOLING, 0)
+    assert study["training_pairs"] + study["held_out_pairs"] == study["rows"]["used"] == 1_813
+    steps = -(-study["training_pairs"] // study["batch_size"])
+    assert len(study["losses"]) == 2 * steps and len(study["looks"]) == 11
+    assert [look["step"] for look in study["looks"][::5]] == [0, steps, 2 * steps]
+    assert all(look["low"] < look["accuracy"] < look["high"] for look in study["looks"])
 
 
 def test_cross_validation_tells_a_user_s_error(backbone_dir, tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import Namespace
 
+import numpy as np
 import pytest
 import torch
 from places import ROOT
@@ -18,9 +19,10 @@ STORED = ROOT / "rmlib/assets/studies"
 @pytest.mark.parametrize("name", training_studies.STUDIES)
 def test_what_is_stored_holds_every_run_that_the_command_makes(name: str):
     study = json.loads((STORED / f"{name}.json").read_text(encoding="utf-8"))
-    planned = [(start, pairs, config.learning_rate, config.batch_size, config.seed, config.warmup, config.dropout)
+    planned = [(start, pairs, config.learning_rate, config.batch_size, config.seed, config.warmup, config.dropout,
+                training_studies.variant_of(config))
                for start, pairs, config in training_studies.STUDIES[name](Namespace(seeds=[0, 1, 2]))]
-    usual = {"warmup": 0.1, "dropout": False}  # what two of the studies do not write down
+    usual = {"warmup": 0.1, "dropout": False, "variant": "usual"}  # what some of the studies do not write down
     stored = [tuple((usual | row)[key] for key in ("start", "pairs", "learning_rate", "batch_size", "seed", *usual))
               for row in study["runs"]]
     assert stored == planned and len(set(planned)) == len(planned)
@@ -91,3 +93,35 @@ def test_a_start_says_what_is_pooled_and_what_is_trained(monkeypatch):
     pooling, frozen = seen[2]
     assert pooling == "mean" and {place[0] for place in frozen} == {"embeddings", "transformer"}
     assert {place[2] for place in frozen if place[0] == "transformer"} == {"0", "1"}
+
+
+def test_a_rating_is_of_the_gap_that_was_seen_by_the_one_who_chose():
+    """Gaps that are not conditioned on the choice, or have another noise, or another sign."""
+    gold = np.repeat([-2.0, 0.0, 3.0], 40_000)
+    pairs = [training_studies.PreferencePair("What?", "This.", "That.")] * len(gold)
+    rated = training_studies.rated(pairs, gold, 0)
+    margins = np.reshape([pair.target_margin for pair in rated], (3, -1))
+    assert {(pair.prompt, pair.chosen, pair.rejected) for pair in rated} == {("What?", "This.", "That.")}
+    assert set(np.unique(margins)) == {0.0, 1.0, 2.0, 3.0}
+    for row, delta in zip(margins, (-2.0, 0.0, 3.0), strict=True):
+        above = 1 / (1 + np.exp(np.array([0.0, 0.5, 1.5, 2.5]) - delta))  # P(gap > u)
+        for edge, share in zip((0.5, 1.5, 2.5), above[1:] / above[0], strict=True):
+            assert abs((row > edge).mean() - share) < 4 * np.sqrt(share * (1 - share) / row.size), (delta, edge)
+
+
+def test_target_margins_are_trained_on_where_a_variant_wants_them(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training_studies, "train", lambda model, pairs, *_, **__: seen.append(pairs))
+    monkeypatch.setattr(training_studies, "score_pairs", lambda *_: 1 / 0)
+    for changed in ({}, {"use_target_margin": True}):
+        config = training_studies.TrainingConfig(batch_size=8, precision="fp32", **changed)
+        with pytest.raises(ZeroDivisionError):
+            training_studies.run(training_studies.World(), "pretrained", 30, config, [])
+    plain, rated = ([pair.target_margin for pair in pairs] for pairs in seen)
+    assert set(plain) == {None} and {0.0, 3.0} <= set(rated) <= {0.0, 1.0, 2.0, 3.0}
+
+
+def test_one_fitted_number_never_makes_the_likelihood_worse_and_the_figures_agree():
+    for row in json.loads((STORED / "variants.json").read_text(encoding="utf-8"))["runs"]:
+        assert row["nll_scaled"] <= row["nll"] + 1e-9 and 0.5 < row["sure"] < 1
+        assert (row["temperature"] > 1) == (row["sure"] > row["accuracy"] + 0.005) or abs(row["temperature"] - 1) < 0.15

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 
 
-def drawn(words):
-    """The figure that the cell with these words shows, drawn once more."""
+def drawn(cell_id):
+    """The figure that a cell shows, drawn once more."""
     cells = json.loads(Path("06_training.ipynb").read_text(encoding="utf-8"))["cells"]
-    [cell] = [source for source in ("".join(cell["source"]) for cell in cells)
-              if source.startswith("show(") and words in source]
+    [source] = ["".join(cell["source"]) for cell in cells if cell["id"] == cell_id]
     found = []
-    exec(cell, globals() | {"show": lambda figure, alt: found.append(figure)})
+    exec(source, globals() | {"show": lambda figure, alt: found.append(figure)})
     return found[0]
 
 
@@ -21,117 +20,166 @@ def named(axes):
     return {line.get_label(): line.get_ydata() for line in axes.lines}
 
 
-def to_bfloat16(number):
-    """The nearest number with eight binary digits, of two the even one."""
-    bits = int(np.float32(number).view(np.uint32))
-    return float(np.uint32((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).view(np.float32))
+def test_the_slider_at_other_positions():
+    """A count of rises in place of looks since the best; the last look kept; another ring than the words say."""
+    seen = np.array(nlls)
+    assert len(seen) == len(accuracies) == 9
+    for patience in (1, 2, 3, 6):
+        ends = [k for k in range(9) if k - int(np.argmin(seen[:k + 1])) >= patience]
+        end = ends[0] if ends else 8
+        best = int(np.argmin(seen[:end + 1]))
+        figure, line = stopped(patience)
+        left, right_side = figure.axes
+        assert np.allclose(named(left)["seen"], seen[:end + 1]) and np.allclose(named(left)["kept"], seen[best])
+        assert np.allclose(named(right_side)["kept"], accuracies[best])
+        assert line == (f"stops at step {8 * end}, keeps step {8 * best}: NLL {seen[best]:.2f}, accuracy "
+                        f"{accuracies[best]:.2f}")
 
 
-def test_the_slider_rounds_every_step_at_other_positions():
-    """A rate, a start or a sum that is right at the first position only; the two names exchanged."""
-    for exponent in (-4.4, -3.9, -3.6, -3.3, -3.0):
-        figure, line = forty_steps(exponent)
-        rate, weights = 10**exponent, [to_bfloat16(0.05)]
-        for _ in range(40):
-            weights.append(to_bfloat16(np.float32(weights[-1]) + np.float32(rate)))
-        lines = named(figure.axes[0])
-        assert np.allclose(lines["bfloat16"], weights, rtol=0, atol=1e-9)
-        assert np.allclose(lines["float32"], weights[0] + rate * np.arange(41), rtol=0, atol=1e-9)
-        assert line == (f"learning rate {rate:.1e}, gap {2**-12:.1e}: float32 moved by {40 * rate:.4f}, "
-                        f"bfloat16 by {weights[-1] - weights[0]:.4f}")
+def test_what_the_page_says_of_old_pairs():
+    """The NLL rises while the accuracy stays, and confidence grows; train stops as the slider does."""
+    assert np.mean(on_training[-16:]) < 0.2 and len(on_training) == 64
+    best = int(np.argmin(nlls))
+    assert nlls[-1] > nlls[best] + 0.03 and abs(accuracies[-1] - accuracies[best]) < 0.04
+    at_best = evaluation.confidences(np.subtract(*score_pairs(kept, validation))).mean()
+    at_end = evaluation.confidences(np.subtract(*score_pairs(again, validation))).mean()
+    assert at_best + 0.05 < at_end
+    assert np.allclose([row["nll"] for row in stop.validation], nlls[1:len(stop.validation) + 1],
+                       atol=1e-4)
+    assert stopped(early.patience)[1].startswith(f"stops at step {stop.steps}, ")
 
 
 def test_every_curve_bears_the_name_of_its_run():
     """Two runs exchanged in a figure: a thin line is less than a picture's tolerance."""
-    for words, runs in (('"dropout off"', {"dropout off": plain, "dropout on": dropout}),
-                        ('"warm-up"', {"warm-up": plain, "none": cold}),
-                        ('"4 pairs a step"', {"4 pairs a step": small, "16 pairs": plain, "64 pairs": large}),
-                        ('"float32 weights"', {"float32 weights": in_fp32, "bfloat16 weights": in_bf16})):
-        lines = named(drawn(words).axes[0])
-        for name, run in runs.items():
-            assert np.allclose(lines[name], figures.still_missing(*run)), name
-    sixteen_lines = named(drawn('"as it should be"').axes[1])
-    for name, losses in (("as it should be", right), ("another copy", other_copy), ("sides shuffled", shuffled)):
-        assert np.allclose(sixteen_lines[name], losses), name
-    for noise, pairs in both.values():
-        assert abs(noise.mean()) < 0.1 and len(noise) == len(pairs) == 120
-    assert both["trained on sixteen pairs"][0].std() < 1 < both["trained on sixteen pairs"][1].std()
+    lines = named(drawn("06-overfit-drawn").axes[1])
+    for name, losses_of in (("as it should be", right), ("another copy", other_copy), ("sides shuffled", shuffled)):
+        assert np.allclose(lines[name], losses_of), name
+    assert one[-1] < 0.1 and right[-1] < 0.05 and other_copy[0] == other_copy[-1]
+    assert abs(np.mean(shuffled[-10:]) - math.log(2)) < 0.2
+    bars = [bar.get_height() for bar in drawn("06-weights").axes[0].patches]
+    assert np.allclose(bars, [1 / (len(pieces) * len(piece)) for piece in pieces for _ in piece])
 
 
-def test_every_run_is_the_one_that_its_name_says():
-    """Two experiments exchanged where they are run, or another batch's gold losses: seen in the first two losses."""
-    first, second = ([few[i] for i in batch] for batch in batches(512, 16)[:2])
-    start, after = (np.logaddexp(0, -np.subtract(*score_pairs(fresh(), part))).mean() for part in (first, second))
-    assert abs(plain[1][0] - start) < 1e-4 and abs(plain[1][1] - after) < 1e-4  # the first step has rate zero
-    assert abs(cold[1][1] - after) > 1e-3 and abs(in_fp32[1][0] - start) < 1e-4
-    assert abs(dropout[1][0] - start) > 1e-3 and abs(in_bf16[1][0] - start) > 1e-5
-    assert [len(run[1]) for run in (small, plain, large)] == [128, 32, 8]
-    assert np.isclose(plain[2][1], np.logaddexp(0, -world.margins(second)).mean())
-    assert np.isclose(on_training[0], plain[1].mean()) and nlls[0] == untrained.nll
+def test_the_test_of_a_loop_by_heart_says_nothing_of_new_pairs():
+    found = evaluate(by_heart, validation)
+    assert evaluate(by_heart, sixteen).accuracy == 1 and found.nll > math.log(2)
+    assert found.accuracy_high < realised - 0.1
+
+
+def test_dropout_is_noise_of_the_size_that_the_page_says():
+    """Larger than the pairs' own spread in the fresh model, smaller in the trained one; none without it."""
+    for model, above in ((fresh(), True), (by_heart, False)):
+        spread = np.subtract(*score_pairs(model, few[:120])).std()
+        two, together, off = (with_itself(model, *how) for how in ((True, False), (True, True), (False, True)))
+        assert (two > spread) == (together > spread) == above and off < 1e-5
+        assert 0.7 < two / together < 1.4 and not model.training
+
+
+def test_planted_mistakes_show_or_not_as_the_page_says():
+    assert apart["half the decay"] > 1e-4 and apart["no clipping"] > 1e-3 and apart["clipped at 0.9"] < 1e-5
+    assert len(losses) == len(theirs) == 20 and min(norms) > 1
+    assert np.allclose(norms, [record["grad_norm"] for record in history], rtol=1e-4)
 
 
 def test_the_seeds_of_every_change_are_those_of_the_study():
-    """Two changes exchanged: a few dots, fewer than a picture's tolerance."""
-    plain_start, rounded = "pretrained", "pretrained, bfloat16 weights"
-    wanted = {"usual": (plain_start, 5e-4, 16, 0.1, False), "dropout": (plain_start, 5e-4, 16, 0.1, True),
-              "no warm-up": (plain_start, 5e-4, 16, 0, False), "2 x rate": (plain_start, 1e-3, 16, 0.1, False),
-              "4 x rate": (plain_start, 2e-3, 16, 0.1, False), "1/5 rate": (plain_start, 1e-4, 16, 0.1, False),
-              "4 pairs": (plain_start, 5e-4, 4, 0.1, False), "64 pairs": (plain_start, 5e-4, 64, 0.1, False),
-              "bf16 weights": (rounded, 5e-4, 16, 0.1, False)}
-    dots = {line.get_label(): line.get_xdata() for line in drawn("limits.changes").axes[0].lines}
+    """Two changes exchanged: a few dots, fewer than a picture's tolerance; and the sentences below the figure."""
+    wanted = {"usual": (5e-4, 16, 0.1, False), "dropout": (5e-4, 16, 0.1, True), "no warm-up": (5e-4, 16, 0, False),
+              "1/5 rate": (1e-4, 16, 0.1, False), "2 x rate": (1e-3, 16, 0.1, False),
+              "4 x rate": (2e-3, 16, 0.1, False), "4 pairs": (5e-4, 4, 0.1, False),
+              "4, 1/2 rate": (2.5e-4, 4, 0.1, False),
+              "64 pairs": (5e-4, 64, 0.1, False), "64, 2 x rate": (1e-3, 64, 0.1, False)}
+    dots = {line.get_label(): line.get_xdata() for line in drawn("06-changes-drawn").axes[0].lines}
     for name, setting in wanted.items():
-        rows = [row["nll"] for row in ingredients if tuple(row[key] for key in USUAL) == setting]
+        rows = [row["nll"] for row in ingredients if row["start"] == "pretrained" and setting == tuple(
+            row[key] for key in ("learning_rate", "batch_size", "warmup", "dropout"))]
         assert len(rows) == 3 and np.allclose(dots[name], rows, atol=6e-4), name
+    worst, best = by_change["usual"].max(), by_change["usual"].min()
+    assert {name for name, found in by_change.items() if found.min() > worst} == set(by_change) - {
+        "usual", "no warm-up", "4, 1/2 rate"}
+    assert by_change["4, 1/2 rate"].max() < best and (by_change["64, 2 x rate"] < by_change["64 pairs"]).all()
+    near = [row["nll"] for row in study["runs"]]
+    assert len(near) == 12 and sum(each < min(near) + 0.01 for each in near) == 5
 
 
-def test_the_long_training_is_drawn_below_its_limits_and_was_what_the_page_says():
-    """A half that was not frozen, or another pooling; accuracies or limits exchanged."""
-    axes = drawn("limits.against_the_limit").axes[0]
-    lines = named(axes)
-    assert pretrained[0] == [0, 2_048, 20_000] and np.allclose(lines["20,000 pairs"], pretrained[1])
-    assert np.allclose(lines["512 pairs"], [untrained.accuracy, after_512.accuracy])
-    [dashed] = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
-    assert np.isclose(dashed, bayes_limits(world.probabilities(few_validation)).accuracy)
+def test_what_the_page_says_of_other_losses():
+    """Smoothing and centring shrink, targets stretch; one number takes back all but the targets."""
+    found = {name: {key: np.array([row[key] for row in rows]) for key in rows[0] if key not in ("start", "variant")}
+             for name, rows in runs.items()}
+    base = found["usual"]
+    for name, shrinks in (("smoothing 0.1", True), ("centring 0.01", True), ("centring 0.1", True),
+                          ("target margins", False)):
+        assert ((found[name]["spread"] < base["spread"]) == shrinks).all(), name
+        assert ((found[name]["sure"] < base["sure"]) == shrinks).all(), name
+    assert (found["target margins"]["accuracy"] < base["accuracy"]).all()
+    assert (found["target margins"]["sure"] > found["target margins"]["accuracy"] + 0.02).all()
+    ratio = found["centring 0.1"]["spread"] / base["spread"]
+    assert (0.3 < ratio).all() and (ratio < 0.4).all()
+    for name in ("centring 0.01", "centring 0.1"):
+        assert abs(found[name]["level"].mean()) < 0.05
+    for name in ("smoothing 0.1", "centring 0.01", "centring 0.1"):
+        assert (abs(found[name]["nll_scaled"] - base["nll_scaled"]) < 0.008).all(), name
+    assert (found["no clipping"]["nll"] > base["nll"]).all()
+    assert np.ptp(base["nll"]) * 0.2 < (found["no clipping"]["nll"] - base["nll"]).max() < 1.3 * np.ptp(base["nll"])
+    assert (abs(found["no decay"]["nll"] - base["nll"]) < 5e-4).all()
+    left, right_side = drawn("06-variants-drawn").axes
+    for axes, key in ((left, "nll"), (right_side, "nll_scaled")):
+        dots = {line.get_label(): line.get_xdata() for line in axes.lines}
+        assert all(np.allclose(dots[name], each[key]) for name, each in found.items())
+
+
+def test_the_long_training_was_what_the_page_says():
+    """A half that was not frozen, or another pooling, or a curve that does not fall."""
     still = ("backbone.embeddings", "backbone.transformer.layer.0", "backbone.transformer.layer.1", "head.bias")
     for (name, ours), first in zip(trained_model.named_parameters(), fresh().parameters(), strict=True):
         assert torch.equal(ours, first) == name.startswith(still), name
-    assert trained_model.pooling == "mean" and usual_model.pooling != "mean"
-
-
-def test_what_is_drawn_by_epoch_is_what_was_measured():
-    """Losses drawn for accuracies, training for validation."""
-    left, right_side = drawn("limits.epochs").axes
-    assert np.allclose(named(left)["training pairs"], on_training)
-    assert np.allclose(named(left)["validation pairs"], nlls)
-    assert np.allclose(right_side.lines[0].get_ydata(), accuracies)
+    assert trained_model.pooling == "mean" and fresh().pooling != "mean" and long_run.pairs_seen == 20_000
+    mean = figures.smoothed(np.array([record["loss"] for record in long_run.history]), 64)  # (1250,) as drawn
+    assert mean[0] > 0.65 and mean[0] - mean[249] > 3 * (mean[249] - mean[-1]) > 0
+    assert mean[249] > mean[499:749].mean() > mean[-250:].mean() > np.logaddexp(0, -world.margins(many)).mean()
 
 
 def test_the_test_part_s_figures_agree_with_each_other():
-    """An interval of another confidence, or of independent pairs; a temperature that is not the best."""
+    """An interval of another confidence, or of independent pairs; a gap of other sign."""
     assert len(test) == 4_000 and len({pair.prompt for pair in test}) == 197
+    accuracy, agreement = (part.mean() for part in points)
     assert np.isclose(agreement, 0.802, atol=6e-4) and np.isclose(gap.mean(), 100 * (agreement - accuracy))
+    assert 0 < gap.mean() < 2.5 and np.corrcoef(margins, gold)[0, 1] > 0.9
     middle, half = (accuracy + 1.96**2 / 8_000) / (1 + 1.96**2 / 4_000), 1.96 * np.sqrt(
         accuracy * (1 - accuracy) / 4_000 + 1.96**2 / (4 * 4_000**2)) / (1 + 1.96**2 / 4_000)
     assert np.allclose([low, high], [middle - half, middle + half], atol=1e-5)
     sums = {}
-    for pair, points in zip(test, gap - gap.mean(), strict=True):
-        sums[pair.prompt] = sums.get(pair.prompt, 0) + points
+    for pair, off in zip(test, gap - gap.mean(), strict=True):
+        sums[pair.prompt] = sums.get(pair.prompt, 0) + off
     error_of_mean = np.sqrt(sum(total**2 for total in sums.values())) / 4_000
     assert np.allclose([least, gap.mean(), most], gap.mean() + 1.96 * error_of_mean * np.arange(-1, 2), atol=0.12)
-    nll_at = [np.logaddexp(0, -learned / t).mean() for t in (best, 1.05 * best, best / 1.05)]
-    assert nll_at[0] == min(nll_at) and np.isclose(sure[0], (1 / (1 + np.exp(-abs(margins)))).mean())
 
 
-def test_the_gold_reward_s_shares_of_facts_and_of_long_answers():
-    """Shares exchanged, or asked of all pairs."""
-    assert by_kind[1][0] > 0.9 > 0.7 > by_kind[1][1] and np.isclose(realised_agreement(gold_margins[:16]), 14 / 16)
-    words = np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in few_validation])
-    gold_longer = [margin * more > 0 for margin, more in zip(world.margins(few_validation), words) if more]
-    assert np.isclose(longer[1], np.mean(gold_longer))
+def test_what_the_page_says_of_facts_and_sizes():
+    for rows, low, high, least_manners in (
+            (knowledge, 0.5, 0.56, 0.6), (usual_runs, 0.93, 1, 0.5), (frozen, 0.93, 1, 0.6)):
+        assert len(rows) == 3
+        assert all(low < row["facts"] < high and row["manners"] > least_manners for row in rows)
+    steps = np.diff([np.mean([row["accuracy"] for row in sizes["runs"] if row["start"] == "pretrained"
+                              and row["pairs"] == size]) for size in (256, 1_024, 4_096, 16_384)])
+    assert steps[0] < 0.01 < 0.015 < steps[1:].min()
 
 
-def test_confidence_grows_where_pairs_are_seen_again():
-    """The page says so, and prints losses."""
-    sure_of = [evaluation.confidences(np.subtract(*score_pairs(model, few_validation))).mean()
-               for model in (usual_model, again)]
-    assert sure_of[0] + 0.05 < sure_of[1]
+def test_what_the_page_says_of_human_choices():
+    """Another baseline's lead, another epoch's accuracy."""
+    by_step = {look["step"]: look for look in human_run["looks"]}
+    epoch = len(human_run["losses"]) // 2
+    assert human_run["training_pairs"] == 1_450 and human_run["held_out_pairs"] == 363
+    assert by_step[0]["low"] < 0.5 < by_step[0]["high"] and by_step[epoch]["low"] > 0.5
+    assert by_step[2 * epoch]["nll"] > 0 and abs(by_step[2 * epoch]["accuracy"] - by_step[epoch]["accuracy"]) < 0.05
+    for seed in people:
+        leads = {name: (rule["lead_low"], rule["lead_high"]) for name, rule in seed["against"].items()}
+        assert leads["shorter"][0] > 0 and leads["longer"][0] > 0
+        assert leads["bag of words"][0] < 0 < leads["bag of words"][1]
+
+
+def test_what_was_resumed_is_the_run_that_nobody_stopped():
+    """Only some of the tensors compared, or a run that was not interrupted."""
+    assert [a["loss"] for a in whole] == [b["loss"] for b in same] and len(whole) == 10
+    assert [a == b for a, b in zip(whole[:7], drifts[:7], strict=True)].count(False) <= 7
+    assert [row["loss"] for row in drifts[:7]] == [row["loss"] for row in whole[:7]]
+    assert abs(drifts[-1]["loss"] - whole[-1]["loss"]) > 1e-5

@@ -6,6 +6,14 @@ from statistics import NormalDist
 
 import numpy as np
 
+WAY = Path("07_evaluation.ipynb")
+
+
+def text_of(cell):
+    """A text cell's words on one line."""
+    [source] = [each["source"] for each in json.loads(WAY.read_text(encoding="utf-8"))["cells"] if each["id"] == cell]
+    return " ".join("".join(source).split())
+
 
 def drawn(axes):
     """The curves and dots of a panel by their label: label -> (x, y)."""
@@ -20,16 +28,49 @@ def calibration_error_by_loop(each):
     return found / len(each)
 
 
+def loss_of(weights, columns):
+    return np.log1p(np.exp(-columns @ weights)).mean()
+
+
+def test_the_best_of_ten_is_what_binomials_make():
+    """For a maximum over the contests in place of the ten."""
+    below = np.cumsum([math.comb(500, k) * 0.77**k * 0.23 ** (500 - k) for k in range(501)])
+    best = (1 - below**10).sum() / 500
+    rng = np.random.default_rng(0)
+    found = (rng.binomial(500, 0.77, size=(20_000, 10)) / 500).max(axis=1).mean()
+    assert abs(found - best) < 2e-4 and abs(best - 0.799) < 5e-4
+
+
+def test_the_rules_have_their_names():
+    """For rows that are exchanged in the table of rivals and in its figure."""
+    by_length = np.array([np.sign(len(pair.chosen) - len(pair.rejected)) for pair in test])
+    assert math.isclose(evaluation.pair_accuracies(rules["longer"]).mean(), (1 + by_length.mean()) / 2)
+    assert math.isclose(evaluation.pair_accuracies(rules["shorter"]).mean(), (1 - by_length.mean()) / 2)
+    for name in ("bag of words", "bag of words, no prompt"):
+        assert np.allclose(rules[name], rivals.bags[name].margins(test))
+        lead = (margins > 0).mean() - evaluation.pair_accuracies(rules[name]).mean()
+        assert lead > 0.15 and evaluation.mcnemar(margins, rules[name]).p_value < 1e-60
+    assert not rivals.bags["bag of words, no prompt"].with_prompt
+
+
+def test_the_close_race_is_not_decided():
+    """The text says: not significant, one test set in nine, a third smaller."""
+    only_large, only_small = (large > small).sum(), (large < small).sum()
+    assert math.isclose(gap, (only_large - only_small) / 750)
+    assert math.isclose(disagree, (only_large + only_small) / 750)
+    assert 0.05 < p < 0.25 and 1.25 < apart / math.sqrt((disagree - gap**2) / 750) < 1.7
+
+
 def test_the_price_of_a_gap_wherever_the_sliders_stand():
     """For curves whose names are exchanged, and for prices that are right at two points and 20% only."""
     normal = NormalDist()
-    for points, disagree in ((0.5, 4), (2.0, 20), (3.0, 10), (8.0, 36)):
-        figure, line = price(points, disagree)
+    for points, disagreed in ((0.5, 4), (2.0, 20), (3.0, 10), (8.0, 36)):
+        figure, line = price(points, disagreed)
         gap, own = points / 100, 2 * 0.77 * 0.23
         prices = [float(number.replace(",", "")) for number in re.findall(r"[\d,]{2,}", line)]
-        for n, null, at_gap in zip(prices, (disagree / 100, own), (disagree / 100 - gap**2, own), strict=True):
+        for n, null, at_gap in zip(prices, (disagreed / 100, own), (disagreed / 100 - gap**2, own), strict=True):
             z = gap / math.sqrt(at_gap / n) - normal.inv_cdf(0.975) * math.sqrt(null / at_gap)
-            assert abs(normal.cdf(z) - 0.80) < 0.005, (points, disagree, n)
+            assert abs(normal.cdf(z) - 0.80) < 0.005, (points, disagreed, n)
         curves_by_name = drawn(figure.axes[0])
         for name, n in zip(("both judged on the same pairs", "each model judged on pairs of its own"), prices):
             assert abs(np.interp(points, *curves_by_name[name]) / n - 1) < 0.01
@@ -38,15 +79,28 @@ def test_the_price_of_a_gap_wherever_the_sliders_stand():
     assert "impossible" in price(6.0, 4)[1] and "impossible" not in price(4.0, 4)[1]
 
 
+def test_the_prices_that_the_text_tells():
+    text = text_of("07-price-read")
+    for points, share in ((2, 0.20), (0.5, 0.04), (0.5, 0.20), (6, 0.20)):
+        assert f"{pairs_to_tell(points / 100, share, share - (points / 100) ** 2):,.0f}" in text
+    assert "4.2 points" in text and abs(1.96 * math.sqrt(0.2 / 434) - 0.042) < 5e-4
+
+
+def test_the_calibration_error_by_a_loop():
+    assert abs(ece - calibration_error_by_loop(margins)) < 1e-12
+    assert abs(evaluation.ece_floor(margins) - luck.mean()) < 0.001 and luck.mean() < ece < luck.max()
+    assert np.bincount(bin_of).mean() > 260
+
+
 def test_the_temperature_wherever_the_slider_stands():
     """For a draw that forgets to divide by T, or that divides twice, in its line, its dots or its curve."""
     for T_here in (0.25, 0.5, 1.0, 2.0, 4.0):
         figure, line = at_temperature(T_here)
         shown, (left, right_panel) = margins / T_here, figure.axes
         sure = 1 / (1 + np.exp(-np.abs(shown)))
-        told = dict(re.findall(r"(NLL|ECE|confidence|accuracy) ([\d.]+)", line))
+        told = dict(re.findall(r"(NLL|ECE|accuracy) ([\d.]+)", line))
         wanted = {"NLL": np.log1p(np.exp(-shown)).mean(), "ECE": calibration_error_by_loop(shown),
-                  "confidence": sure.mean(), "accuracy": (margins > 0).mean()}
+                  "accuracy": (margins > 0).mean()}
         assert all(abs(float(told[name]) - value) < 0.0051 for name, value in wanted.items()), (T_here, line)
         dots = np.array([one.get_data() for one in left.lines if one.get_marker() == "o"])[..., 0]
         for stated, share in dots:
@@ -55,6 +109,95 @@ def test_the_temperature_wherever_the_slider_stands():
         curve, dot = right_panel.lines[:2]
         assert np.allclose(curve.get_ydata(), [np.log1p(np.exp(-margins / t)).mean() for t in curve.get_xdata()])
         assert np.allclose(np.ravel(dot.get_data()), (T_here, wanted["NLL"]))
+    assert np.log1p(np.exp(-4 * margins)).mean() > math.log(2)  # at 0.25 worse than a coin
+
+
+def test_the_two_numbers_are_the_best_two():
+    """For a fit that stops early, or mends with the sign turned."""
+    here, labelled = loss_of(np.array([beta, gamma]), features), suspects["biased copy"]
+    assert np.allclose(features, np.c_[labelled, extra / 10]) and len(features) == 750
+    for step in ((1e-3, 0), (-1e-3, 0), (0, 1e-3), (0, -1e-3)):
+        assert loss_of(np.array([beta, gamma]) + step, features) > here
+    words_here = [len(pair.chosen.split()) - len(pair.rejected.split()) for pair in test]
+    assert np.allclose(mended, beta * biased_test + gamma * np.array(words_here) / 10)
+    before, after = (biased_test > 0).mean(), (mended > 0).mean()
+    assert before < 0.74 < 0.755 < after and right.mean() - after < 0.25 * (right.mean() - before)
+
+
+def test_the_planted_taste_is_found_and_gone():
+    """By the gold reward: near 1.5 in the copy, near none in ours, in the honest copy, and after two numbers."""
+    tastes = {}
+    for name, each in {"ours": margins, "copy": biased_test, "mended": mended}.items():
+        by_gold, by_words = np.linalg.lstsq(np.c_[gold, words], each, rcond=None)[0]
+        tastes[name] = by_words / by_gold
+    assert 1.0 < tastes["copy"] < 1.6 and abs(tastes["ours"]) < 0.15 and abs(tastes["mended"]) < 0.45
+    assert (suspects["honest copy"] > 0).mean() > (suspects["biased copy"] > 0).mean() + 0.03
+
+
+def test_who_leans_by_which_labels():
+    """The text convicts the copy under honest labels, and under biased ones acquits it and convicts the gold reward."""
+    turned = relabelled(likes_length)
+    for name, each in {**suspects, "gold": world.margins(judges)}.items():
+        honest = bias.longer_expected(each, extra, asked)
+        leaning = bias.longer_expected(turned * each, turned * extra, asked)
+        assert (honest.excess_low > 0.05) == (name == "biased copy"), name
+        assert (leaning.excess_high < -0.05) == (name != "biased copy"), name
+        assert leaning.chosen > honest.chosen + 0.1
+    assert 0.05 < (turned < 0).mean() < 0.4
+    assert 0.42 < bias.length_bias(world.margins(judges), extra).matched_longer_preferred < 0.5
+
+
+def test_ten_words_with_each_feature_held_fixed():
+    """For a column that is lost, or of another pair: the slope again, of what is left of the words."""
+    sides = [[(pair.prompt, text) for pair, text in zip(test, texts)]
+             for texts in zip(*((pair.chosen, pair.rejected) for pair in test))]
+    chosen, rejected = (np.array([list(world.features(*one).values()) for one in side], dtype=float) for side in sides)
+    rest = words - (chosen - rejected) @ np.linalg.lstsq(chosen - rejected, words, rcond=None)[0]
+    found = rest @ margins / (rest @ rest)
+    assert abs(found - np.linalg.lstsq(held, margins, rcond=None)[0][-1]) < 1e-9 and -0.25 < found < -0.17
+
+
+def test_the_slices_and_their_mix():
+    """For slices that are exchanged: the fact decides where correctness differs."""
+    differs = [len({world.features(pair.prompt, text)["correctness"] for text in (pair.chosen, pair.rejected)}) == 2
+               for pair in test]
+    assert (~manners == np.array(differs)).all()
+    on_facts, on_manners = right[~manners].mean(), right[manners].mean()
+    assert f"{0.9 * on_facts + 0.1 * on_manners:.2f}" == "0.90" and f"{0.1 * on_facts + 0.9 * on_manners:.2f}" == "0.64"
+    ahead = (evaluation.pair_accuracies(words_alone) - right)[manners]
+    assert evaluation.clustered_bootstrap(ahead, prompt_of[manners])[0] > 0
+    assert abs(np.median(margins[manners])) < 0.5 and np.median(margins[~manners]) > 2
+
+
+def test_forty_slices_cut_at_random():
+    assert np.bincount(lots).tolist() == [100] * 40 and sum(missed) <= 6
+    for accuracy, low, high in by_lot:
+        assert np.allclose((low, high), wilson(accuracy, 100), atol=1e-4)
+
+
+def test_the_benchmarks_of_our_world_hold_what_they_say():
+    """For a right answer that is none, and for styles that are exchanged."""
+    for prompt, given in zip(prompts, four):
+        assert [world.features(prompt, text)["correctness"] for text in given] == [1, -1, -1, -1]
+    worth = {"both are short": 3.2, "the right one is longer": 4.4, "the wrong one is longer": 2.0}
+    for style, (i, j) in styles.items():
+        for prompt, each in zip(prompts[::10], texts[::10]):
+            assert math.isclose(world.reward(prompt, each[i][0]) - world.reward(prompt, each[j][1]), worth[style])
+            longer = len(each[i][0].split()) - len(each[j][1].split())
+            assert (longer > 4) == (i > j) and (longer < -4) == (i < j)
+    assert 358 + 456 + 740 + 1431 == 2985 and np.abs(np.diff(wilson(0.75, 456)) / 2 - 0.04).max() < 0.001
+
+
+def test_a_word_is_left_out_by_hand():
+    """For shades that belong to the word beside."""
+    city = {"Paris.": -1, "London.": 1}
+    for text, changes in zip(answers, shaded):
+        spoken = text.split()
+        for i in (0, len(spoken) // 2, len(spoken) - 1):
+            pair = PreferencePair(question, " ".join(spoken[:i] + spoken[i + 1:]), text)
+            assert changes[i][0] == spoken[i] and abs(changes[i][1] - margins_of(model, [pair])[0]) < 1e-4
+        [(name, change)] = [row for row in changes if row[0] in city]
+        assert change * city[name] > 0.2 and np.median([abs(row[1]) for row in changes]) < abs(change) / 2
 
 
 def test_the_mistakes_wherever_the_sliders_stand():
@@ -71,65 +214,30 @@ def test_the_mistakes_wherever_the_sliders_stand():
         assert abs(by_gold[0] - by_gold[1] - gold_margin) < 0.051
 
 
-def test_the_taste_for_length_has_its_name():
-    """For exchanged names or lines in the figure of the biased copy."""
-    figure = more_figures.taste_for_length(extra_there, rests, tastes, likes_length.length_bias)
-    for name, own_margins in (("our model", on_validation[:750]), ("after biased labels", biased_margins)):
-        by_gold, by_word = np.linalg.solve(columns.T @ columns, columns.T @ own_margins)
-        assert math.isclose(tastes[name], by_word / by_gold)
-        assert np.allclose(rests[name], own_margins / by_gold - gold_there)
-        assert abs(np.polyfit(*drawn(figure.axes[0])[name], 1)[0] * 10 - tastes[name]) < 0.4
-    assert tastes["after biased labels"] - tastes["our model"] > 1
-
-
-def test_ten_words_with_each_feature_held_fixed():
-    """For a column that is lost, or of another pair: the slopes again, of what is left of the words."""
-    words = np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in test]) / 10
-    sides = [[(pair.prompt, text) for pair, text in zip(test, texts)]
-             for texts in zip(*((pair.chosen, pair.rejected) for pair in test))]
-    chosen, rejected = (np.array([list(world.features(*one).values()) for one in side], dtype=float) for side in sides)
-    rambled = [sum(len(re.findall(re.escape(each), text)) for each in world.manners["rambling"])
-               for side in sides for _, text in side]
-    count = np.array(rambled[: len(test)]) - rambled[len(test):]
-    everything, slopes = np.arange(len(test)), []
-    for name, held_fixed in zip(fixed, (chosen - rejected, np.c_[chosen - rejected, count])):
-        rest = words - held_fixed @ np.linalg.lstsq(held_fixed, words, rcond=None)[0]
-        slopes.append(rest @ margins / (rest @ rest))
-        assert abs(slopes[-1] - worth_of_ten_words(everything, fixed[name])) < 1e-9
-    assert np.abs(count).max() == 3 and -0.25 < slopes[0] < -0.17 and 0.4 < slopes[1] / slopes[0] < 0.6
-
-
-
-def test_weights_are_those_of_their_features():
-    """For names that are exchanged in the table of weights."""
-    left = centred.ravel() - table.reshape(-1, len(WEIGHTS)) @ own
-    assert np.abs(left @ table.reshape(-1, len(WEIGHTS))).max() < 1e-6
-    courteous, rude = (list(WEIGHTS).index(name) for name in ("courtesy", "rudeness"))
-    assert 0 < own_low[courteous] < own[courteous] < own_high[courteous] < 0.2 < 0.3 < -own[rude]
-
-
-def test_marked_errors_are_those_of_their_names():
-    """For names that are exchanged in the figure of perfect models."""
-    for name, (marked_error, _) in marked.items():
-        each = (hurried if name.startswith("hasty") else margins) / (
-            1 if name.endswith("before") else T_hasty if name.startswith("hasty") else T)
-        assert abs(marked_error - calibration_error_by_loop(each)) < 1e-9, name
-
-
-def test_the_curves_of_best_of_n_are_of_their_names():
-    """For exchanged curves: the mean over two hundred draws is near the exact one, over all ways to draw."""
-    for name, judge in (("the gold reward picks", truth), ("our model picks", learned)):
-        for n, height in zip(sizes, curves[name], strict=True):
-            ways = [math.comb(k, n - 1) / math.comb(16, int(n)) for k in range(16)]
-            ranked_worth = np.take_along_axis(truth, judge.argsort(axis=1, kind="stable"), axis=1)
-            assert abs(height - (ranked_worth @ ways).mean()) < 0.04, (name, n)
-    assert np.allclose(curves["picked at random"], truth.mean())
+def test_abroad():
+    """Three quarters of the way to a coin, the confidence a good half as far, and an interval of whole currencies."""
+    home, away = ((each > 0).mean() for each in (margins, there))
+    assert 0.65 < (home - away) / (home - 0.5) < 0.85 and len(set(currency_of)) == 16
+    surer = evaluation.confidences(margins / T).mean() - evaluation.confidences(there).mean()
+    assert 0.5 < surer / (home - away) < 0.7
+    widths = {name: np.ptp(evaluation.clustered_bootstrap(there[facts] > 0, unit[facts]))
+              for name, unit in units.items()}
+    assert widths["currencies"] > 1.15 * widths["pairs"] and (there[facts] > 0).mean() < 0.58
 
 
 def test_leads_over_the_rules():
-    """For a table of people's choices whose rows are exchanged."""
-    for name, seeds in rows.items():
-        for (lead, low_end, high_end), seed in zip(seeds, people, strict=True):
+    """For a table of people's choices whose rows are exchanged; and the rule's answer for MiniLM."""
+    for name, seeds in leads.items():
+        for (lead_of, low_end, high_end), seed in zip(seeds, people, strict=True):
             row = seed["against"][name]
-            assert abs(lead - (row["only_model"] - row["only_baseline"]) / seed["pooled"]["pairs"]) < 0.01
-            assert low_end < lead < high_end
+            assert abs(lead_of - (row["only_model"] - row["only_baseline"]) / seed["pooled"]["pairs"]) < 0.01
+            assert low_end < lead_of < high_end and seed["pooled"]["pairs"] == 1813
+            assert (row["p_value"] < 0.05 and low_end > 0) == (name in ("longer", "shorter"))
+            assert not (row["p_value"] < 0.05 / 4 and high_end < 0)
+    ends = [one["pooled"][f"clustered_{end}"] for one in people for end in ("low", "high")]
+    assert f"{min(ends):.2f}" == "0.60" and f"{max(ends):.2f}" == "0.65"
+
+
+def test_the_three_verdicts():
+    answered = [compare(each, test, rivals)["usable"]["answer"] for each in trials.values()]
+    assert answered == ["usable", "not usable", "not shown to be usable"]

@@ -1,6 +1,8 @@
-"""The transformer that notebook 05 writes by hand, taken out of its cells and held against the library's."""
+"""The transformer that notebook 05 writes by hand, taken out of its cells and compared with the library's."""
 
 import ast
+import contextlib
+from pathlib import Path
 
 import pytest
 import tiny
@@ -8,21 +10,38 @@ import torch
 from exercise_cells import is_definition, parsed
 from notebook_rules import load
 from places import ROOT
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from rmlib.course.model_parts import count_at_full_size, count_by_part, of_full_size
+from rmlib.course.model_parts import (
+    count_at_full_size,
+    count_by_part,
+    in_its_template,
+    of_full_size,
+    refusal,
+    rewrite_weights,
+    small_reader,
+)
+from rmlib.course.policy import POLICY
 from rmlib.model import RewardModel, position_ids
+from rmlib.practice.export import export
+from rmlib.settings import EMBEDDED_BACKBONE
 
-NOTEBOOK = ROOT / "notebooks/05_reward_model.ipynb"
+NOTEBOOK, SIDE = ROOT / "notebooks/05_reward_model.ipynb", ROOT / "notebooks/side/inside_the_encoder.ipynb"
 
 
 @pytest.fixture(scope="module")
 def by_hand() -> dict[str, object]:
-    """The notebook's imports, functions and tables of names."""
-    names: dict[str, object] = {"__name__": "notebook 05"}
-    for cell in load(NOTEBOOK)["cells"]:
+    return definitions(NOTEBOOK)
+
+
+def definitions(path: Path) -> dict[str, object]:
+    """The notebook's imports, functions and literal constants."""
+    names: dict[str, object] = {"__name__": path.stem}
+    for cell in load(path)["cells"]:
         if cell["cell_type"] == "code" and "setup" not in cell["metadata"].get("tags", []):
             for statement in filter(is_definition, parsed(cell["source"])):
-                exec(ast.unparse(statement), names)
+                with contextlib.suppress(NameError):  # a default value that the notebook has computed
+                    exec(ast.unparse(statement), names)
     return names
 
 
@@ -47,18 +66,6 @@ def test_the_vectors_are_the_library_s(by_hand, name, side):
     torch.testing.assert_close(ours[real], theirs[real], rtol=0, atol=1e-10)
 
 
-def test_attention_is_the_library_s(by_hand):
-    backbone, given = tiny.build("bert")[0].double(), inputs("right")
-    backbone.set_attn_implementation("eager")
-    with torch.no_grad():
-        theirs = backbone(**given, output_attentions=True).attentions
-    ours = by_hand["all_shares"](type("opened", (), {"backbone": backbone}), **given)  # (N, B, A, T, T)
-    real = given["attention_mask"].bool()[:, None, :, None].expand_as(ours[0])
-    for layer, expected in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(layer[real], expected[real], rtol=0, atol=1e-10)
-        assert (layer.sum(-1) - 1).abs().max() < 1e-12
-
-
 def test_in_a_causal_transformer_no_token_sees_its_successors(by_hand):
     backbone, given = tiny.build("distilbert")[0].double(), inputs("right")
     other = {**given, "input_ids": given["input_ids"].clone()}
@@ -70,10 +77,10 @@ def test_in_a_causal_transformer_no_token_sees_its_successors(by_hand):
 
 
 @pytest.mark.parametrize("name", ["distilbert", "bert"])
-def test_weights_by_formula_and_by_count(by_hand, name):
+def test_weights_by_formula_and_by_count(name):
     model = tiny.reward_model(name)
     segments = 2 if name == "bert" else 0
-    formula = by_hand["number_of_weights"](len(model.tokenizer), tiny.POSITIONS, segments, 32, 64, 2)
+    formula = definitions(SIDE)["number_of_weights"](len(model.tokenizer), tiny.POSITIONS, segments, 32, 64, 2)
     assert count_by_part(model.named_parameters()) == formula
     assert sum(formula.values()) == sum(parameter.numel() for parameter in model.parameters())
 
@@ -98,3 +105,36 @@ def test_a_fresh_head_is_as_small_as_the_notebook_says():
         backbone, tokenizer = tiny.build("distilbert")[:2]
         heads.append(RewardModel(backbone=backbone, tokenizer=tokenizer).head.weight)
     assert torch.cat(heads).std().item() == pytest.approx(0.02, rel=0.2)  # 320 numbers: 4 standard errors are 16%
+
+
+def test_a_saved_model_that_is_rewritten_says_so(tmp_path):
+    tiny.reward_model("distilbert").save_pretrained(tmp_path / "saved")
+    assert refusal(tmp_path / "saved") == "loaded"
+    rewrite_weights(tmp_path / "saved", lambda weights: None)
+    assert refusal(tmp_path / "saved") == "loaded"
+    rewrite_weights(tmp_path / "saved", lambda weights: weights.update({"head.weight": -weights["head.weight"]}))
+    told = refusal(tmp_path / "saved")
+    assert told.startswith("saved: the canary texts score ..., but scored ...") and "this is not the model" in told
+
+
+def test_small_readers_read_alike_and_differ_in_what_is_asked():
+    known, drawn, same = (small_reader(POLICY, "last", each) for each in (True, False, False))
+    encoder = small_reader(EMBEDDED_BACKBONE, "cls", True)
+    assert known.encoding == encoder.encoding and encoder.encoding.max_length == 128
+    assert torch.equal(known.head.weight, drawn.head.weight) and known.pooling == "last"
+    assert all(map(torch.equal, drawn.parameters(), same.parameters()))
+    assert not torch.equal(known.backbone.wte.weight, drawn.backbone.wte.weight)
+    assert drawn.backbone.wte.weight.std() < 0.03 < known.backbone.wte.weight.std()
+
+
+@pytest.mark.parametrize("name", ["distilbert", "bert"])
+def test_what_an_export_is_asked_gives_the_reward(tmp_path, name):
+    model = tiny.reward_model(name)
+    model.save_pretrained(tmp_path / "saved")
+    export(tmp_path / "saved", tmp_path / "exported")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "exported")
+    classifier = AutoModelForSequenceClassification.from_pretrained(tmp_path / "exported", dtype=torch.float32)
+    asked = in_its_template(tokenizer, model, "Is it so?", "Yes, it is.")
+    assert isinstance(asked, dict) == (name == "bert")
+    told = pipeline("text-classification", model=classifier, tokenizer=tokenizer, device="cpu")([asked])[0]["score"]
+    assert told == pytest.approx(model.score("Is it so?", ["Yes, it is."])[0], abs=1e-5, rel=1e-5)

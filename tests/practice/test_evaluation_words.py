@@ -1,15 +1,12 @@
-"""Slices, occlusion, and the table of seeds."""
+"""Slices and occlusion."""
 
 import math
-import statistics
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import tiny
 
-from rmlib.course.seeds import seeds_table
-from rmlib.evaluation import pair_accuracies, summarise, wilson_interval
+from rmlib.evaluation import pair_accuracies, wilson_interval
 from rmlib.model import score_pairs
 from rmlib.pairs import PreferencePair
 from rmlib.practice import bias
@@ -127,37 +124,3 @@ def test_a_word_alone_can_be_left_out_and_nothing_can_t():
     for empty in ("", " \n "):
         with pytest.raises(ValueError, match="no word to leave out"):
             occlusion(model, PROMPT, empty)
-
-
-# seeds
-
-
-def run(seed):
-    rng = np.random.default_rng(seed)
-    pairs = [PreferencePair(f"Why {i}?", "a", "bb") for i in range(50)]
-    return summarise(rng.normal(0.5, 1, size=50), pairs)
-
-
-def test_every_seed_has_its_row_and_failures_stay_in_the_table():
-    runs = {0: run(0), 1: "the loss is not a finite number at step 7", 2: run(2), 3: run(3)}
-    *rows, mean, spread = seeds_table(runs)
-    assert [row["seed"] for row in rows] == [0, 1, 2, 3]
-    assert rows[1] == {"seed": 1, "failed": "the loss is not a finite number at step 7"}
-    assert mean["seed"] == "mean" and spread["seed"] == "spread"
-    for name in ("accuracy", "nll", "brier", "ece"):
-        values = [getattr(runs[seed], name) for seed in (0, 2, 3)]
-        assert [rows[seed][name] for seed in (0, 2, 3)] == values
-        assert mean[name] == pytest.approx(statistics.mean(values))
-        assert spread[name] == pytest.approx(statistics.stdev(values))
-
-
-def test_one_seed_has_no_spread_and_none_no_mean():
-    assert [row["seed"] for row in seeds_table({5: run(5)})] == [5, "mean"]
-    assert seeds_table({5: "out of memory"}) == [{"seed": 5, "failed": "out of memory"}]
-    with pytest.raises(ValueError, match="at least one seed"):
-        seeds_table({})
-
-
-def test_the_figures_of_the_table_can_be_chosen():
-    row, mean = seeds_table({0: replace(run(0), ties=3)}, figures=("ties", "pairs"))
-    assert row == {"seed": 0, "ties": 3, "pairs": 50} and mean == {"seed": "mean", "ties": 3, "pairs": 50}

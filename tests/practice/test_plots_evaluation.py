@@ -143,14 +143,6 @@ def test_slices_that_miss_the_whole_stand_out():
     assert markers(axes, "s")[:, 0].tolist() == [2, 3] and markers(axes)[:, 0].tolist() == [1]
 
 
-def test_every_judge_has_a_curve():
-    sizes = np.array([1, 2, 4])
-    [axes] = lessons.best_of_n(sizes, {"gold": sizes / 2, "model": sizes / 4}).axes
-    np.testing.assert_allclose(line(axes, 0), np.stack([sizes, sizes / 2], axis=1))
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["gold", "model"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "4"]
-
-
 def test_answers_of_equal_worth_stand_in_the_row_of_their_group():
     [axes] = lessons.same_worth({"capitals": np.array([1.0, 2.0]), "books": np.array([0.5])}, 1.6).axes
     np.testing.assert_allclose(line(axes, 0)[:, 0], [1.0, 2.0])

@@ -1,4 +1,4 @@
-// Typesets, fits type and pictures to their pages, breaks pages that are still too long, and then starts reveal.js.
+// Typesets, fits type and pictures to their pages, and then starts reveal.js.
 // Type in pixels, of text and of code: the largest that its page has room for.
 const TYPE = [[40, 28], [36, 24], [32, 22], [30, 22], [30, 20], [30, 18], [27, 18], [24, 18]];
 // A picture is as large as its page allows, within these shares of the size it has in the notebook. At the smallest,
@@ -31,34 +31,11 @@ function fit(page) {
   }
 }
 
-// What can go to the next page: the last cell, or the output of the only one.
-function detachLast(page) {
-  const cells = [...page.children].filter((each) => !each.matches("aside"));
-  if (cells.length > 1) return page.removeChild(cells.at(-1));
-  const output = cells[0]?.querySelector(":scope > .jp-Cell-inputWrapper + .jp-Cell-outputWrapper");
-  if (!output) return null;
-  const rest = cells[0].cloneNode(false);
-  rest.removeAttribute("id");
-  rest.append(output);
-  return rest;
-}
-
-function flow(page) {
-  fit(page);
-  const next = document.createElement("section");
-  for (let last; !fits(page) && (last = detachLast(page)); ) next.prepend(last);
-  if (!next.firstChild) return;
-  next.firstChild.classList.remove("fragment");  // a page does not begin empty
-  page.after(next);
-  fit(page);
-  flow(next);
-}
-
 async function start() {
   await MathJax.startup.promise;
   await MathJax.typesetPromise([document.querySelector(".slides")]);
   await Promise.all([...document.images].map((picture) => picture.decode()));
-  document.querySelectorAll(".slides > section > section").forEach(flow);
+  document.querySelectorAll(".slides > section > section").forEach(fit);
   document.body.classList.remove("measuring");
   await Reveal.initialize({
     width: 1280, height: 720, margin: 0, center: false, hash: true, transition: "none", slideNumber: "c/t", progress: true,

@@ -1,53 +1,16 @@
-"""What the exercises of notebook 07 ask: first those about counting right answers; the others are in a file beside."""
+"""What the exercises of notebook 07 ask: first those about counting right answers; the others are in files beside."""
 
 import math
-import operator
 from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
 
 from rmlib.course.exercises.engine import Exercise
-from rmlib.course.exercises.evaluation_meaning import BEST_OF_N, CALIBRATION, LENGTH
+from rmlib.course.exercises.evaluation_meaning import CALIBRATION, LEANING
+from rmlib.course.exercises.evaluation_verdicts import BEST_OF_K, VERDICT
 
-ENOUGH = 0.3  # by which the careless accuracy has to be wrong
-
-
-# 7.1: margins and a batch size that fool a mean of batch means
-
-
-def _mean_of_means(margins: np.ndarray, batch_size: int) -> float:
-    batches = [margins[i:i + batch_size] for i in range(0, len(margins), batch_size)]
-    return float(np.mean([(batch > 0).mean() for batch in batches]))
-
-
-def _counterexample(function: Callable, rng: np.random.Generator) -> str | None:
-    try:
-        margins, batch_size = function()
-        if np.ndim(margins) == 0 and np.ndim(batch_size) == 1:
-            return "The two are exchanged: the margins come first, then the batch size."
-        margins, size = np.asarray(margins, dtype=float), operator.index(batch_size)
-    except (TypeError, ValueError) as error:
-        return f"Return two things, the margins and a batch size ({error})."
-    if margins.ndim != 1 or len(margins) < 2 or not np.isfinite(margins).all():
-        return f"The margins are a list of two or more finite numbers; these have the shape {margins.shape}."
-    if size < 1:
-        return f"A batch size is a whole number, at least 1, not {batch_size!r}."
-    if (margins == 0).any():
-        return "There are ties among them. She counts ties as wrong, which is her other mistake: look for this one."
-    if size == 1:
-        return "In batches of one she is right: each pair is a batch, and all count alike."
-    if size >= len(margins):
-        return "All pairs are in one batch here, and her mean is right: take smaller ones, and leave a short last one."
-    if len(margins) % size == 0:
-        return "All batches are of one size here, and then the mean of their means is the mean: leave a short last one."
-    off = abs(_mean_of_means(margins, size) - (margins > 0).mean())
-    if off < ENOUGH:
-        return f"She is off by {off:.2f} here, and {ENOUGH} is wanted: let the short batch differ more from the rest."
-    return None
-
-
-# 7.2: the accuracy of prompts drawn with replacement
+# 7.1: the accuracy of prompts drawn with replacement
 
 
 def resampled(right: np.ndarray, prompts: np.ndarray, drawn: np.ndarray) -> float:
@@ -90,71 +53,7 @@ RESAMPLED = {
 }
 
 
-# 7.3: McNemar's exact test
-
-
-def mcnemar_p(only_first: int, only_second: int) -> float:
-    n, fewer = only_first + only_second, min(only_first, only_second)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n)
-
-
-def _tail(only_first: int, only_second: int, most: int) -> float:
-    n = only_first + only_second
-    return sum(math.comb(n, k) for k in range(most + 1)) / 2**n
-
-
-def _normal(only_first: int, only_second: int) -> float:
-    n = only_first + only_second
-    return 2 * NormalDist().cdf(-abs(only_first - only_second) / math.sqrt(n)) if n else 1.0
-
-
-def _chi_square(only_first: int, only_second: int, correction: int) -> float:
-    n, apart = only_first + only_second, max(0, abs(only_first - only_second) - correction)
-    return apart**2 / n if n else 0.0
-
-
-def _discordant(rng: np.random.Generator) -> tuple[int, int]:
-    """Two counts; one of them is 0 in every third pair, which keeps most wrong results below the bound of 1."""
-    one, other = rng.integers(1, 40, size=2).tolist()
-    return tuple(rng.permutation([one, other if rng.random() < 2 / 3 else 0]).tolist())
-
-
-MCNEMAR = {
-    "this is one tail; a difference the other way would have been as surprising: take it twice":
-        lambda b, c: _tail(b, c, min(b, c)),
-    "a probability is at most 1; where the two counts are equal the doubled tail is more":
-        lambda b, c: 2 * _tail(b, c, min(b, c)),
-    "the count that was seen belongs to the tail: as extreme as this, or more":
-        lambda b, c: min(1.0, 2 * _tail(b, c, min(b, c) - 1)),
-    "this sum holds more than half of all splits, and doubled it is never below 1: end it at the smaller count":
-        lambda b, c: min(1.0, 2 * _tail(b, c, max(b, c))),
-    "this is the normal approximation, or chi-square; the exact test adds up binomial probabilities": _normal,
-    "this is chi-square with the correction for continuity; the exact test adds up binomial probabilities":
-        lambda b, c: math.erfc(math.sqrt(_chi_square(b, c, 1) / 2)),
-    "this is the statistic chi-square, and not a probability": lambda b, c: _chi_square(b, c, 0),
-    "this is the statistic chi-square, corrected for continuity, and not a probability":
-        lambda b, c: _chi_square(b, c, 1),
-    "the counts that were seen are taken at half their probability (mid-p); the exact test takes all of it":
-        lambda b, c: min(1.0, 2 * _tail(b, c, min(b, c)) - math.comb(b + c, b) / 2 ** (b + c)),
-    "the sum begins with k = 0: that no disagreement goes the other way": lambda b, c:
-        min(1.0, 2 * (_tail(b, c, min(b, c)) - 0.5 ** (b + c))),
-    "each disagreement goes either way, so n of them have 2^n outcomes, and not n":
-        lambda b, c: min(1.0, 2 * _tail(b, c, min(b, c)) * 2 ** (b + c) / max(b + c, 1)),
-    "the doubling is done twice: twice the sum, and half of 2^n below it":
-        lambda b, c: min(1.0, 4 * _tail(b, c, min(b, c))),
-    "the tail ends at the smaller count, and here at the difference of the two":
-        lambda b, c: min(1.0, 2 * _tail(b, c, abs(b - c))),
-    "these numbers are larger than a float, and here that ends in 0": lambda b, c:
-        mcnemar_p(b, c) if b + c < 1024 else 0.0,
-    "this is the probability of exactly these counts; more extreme ones belong to it too":
-        lambda b, c: min(1.0, 2 * math.comb(b + c, b) / 2 ** (b + c)),
-    "this is the probability of exactly these counts, one way round; add the more extreme ones, and both ways":
-        lambda b, c: math.comb(b + c, b) / 2 ** (b + c),
-    "the tail of the first count is taken whichever is smaller": lambda b, c: min(1.0, 2 * _tail(b, c, b)),
-}
-
-
-# 7.4: the price of telling two models apart
+# 7.2: the price of telling two models apart
 
 
 def _pairs(gap: float, disagree: float, *, z_level: float = 0.975, z_power: float = 0.8, null: float | None = None,
@@ -278,12 +177,9 @@ PAIRS_NEEDED = {name: _measured(formula) for name, formula in FORMULAS.items()} 
 
 
 EXERCISES = [
-    Exercise("7.1", judge=_counterexample),
-    Exercise("7.2", answer=resampled, draw=_prompts_drawn, mistakes=RESAMPLED),
-    Exercise("7.3", answer=mcnemar_p, draw=_discordant, mistakes=MCNEMAR,
-             edges=((0, 0), (5, 5), (0, 8), (31, 12), (610, 550), (1301, 1200))),
-    Exercise("7.4", answer=pairs_needed, draw=_two_models_and_a_gap, mistakes=PAIRS_NEEDED,
+    Exercise("7.1", answer=resampled, draw=_prompts_drawn, mistakes=RESAMPLED),
+    Exercise("7.2", answer=pairs_needed, draw=_two_models_and_a_gap, mistakes=PAIRS_NEEDED,
              edges=tuple((np.tile([1.5, 2.0, -1.0, 0.5], n), np.tile([1.0, 0.5, -2.0, -0.5], n), gap)
                          for n, gap in ((1, 0.25), (1, -0.02), (4, 0.3), (4, -0.3)))),
-    CALIBRATION, LENGTH, BEST_OF_N,
+    CALIBRATION, LEANING, BEST_OF_K, VERDICT,
 ]

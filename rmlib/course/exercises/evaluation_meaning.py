@@ -1,13 +1,18 @@
-"""The later exercises of notebook 07: whether confidence is honest, what a model rewards, what its ranking is worth."""
+"""Exercises of notebook 07 on what a model means: whether its confidence is honest, whose taste it learns."""
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from rmlib.course.exercises.engine import Exercise
 from rmlib.course.logistic import sigmoid
+from rmlib.course.world import WEIGHTS, Annotator, World
 
-# 7.5: a repaired calibration error
+# 7.3: a repaired calibration error
 
 
 def _right(margins: np.ndarray) -> np.ndarray:
@@ -68,7 +73,7 @@ def _margins_and_bins(rng: np.random.Generator) -> tuple[np.ndarray, int]:
 
 
 CALIBRATION = Exercise(
-    "7.5",
+    "7.3",
     answer=calibration_error,
     draw=_margins_and_bins,
     mistakes={
@@ -124,149 +129,73 @@ CALIBRATION = Exercise(
 )
 
 
-# 7.6: the taste for length
+# 7.4: the loss of labels that lean
+
+TASTES = (1.5, -0.8)  # of reward for ten extra words
+NEAR = 0.3  # the weight of ten words may come out so far from 0; its standard error is below 0.1
 
 
-def _slopes(target: np.ndarray, *columns: np.ndarray) -> np.ndarray:
-    return np.linalg.lstsq(np.stack(columns, axis=1), target, rcond=None)[0]
+@lru_cache
+def _leaning_pairs(taste: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Feature differences (4000, 6) and extra words (4000,) of pairs whose annotator has this taste."""
+    world = World()
+    pairs = world.pairs(4000, seed=3, annotator=Annotator(length_bias=taste))
+    features = [np.subtract(*([*world.features(pair.prompt, text).values()] for text in (pair.chosen, pair.rejected)))
+                for pair in pairs]
+    words = [len(pair.chosen.split()) - len(pair.rejected.split()) for pair in pairs]
+    return torch.tensor(np.array(features)).double(), torch.tensor(words).double()
 
 
-def words_for_one(margins: np.ndarray, gold_margins: np.ndarray, extra_words: np.ndarray) -> float:
-    gold, word = _slopes(margins, gold_margins, extra_words)
-    return float(gold / word)
+def _weights(loss: Callable, taste: float) -> tuple[float, float]:
+    """(share of the gold weights, weight of ten words) that are best by the loss."""
+    x, words = _leaning_pairs(taste)
+    columns = torch.cat([x, words[:, None] / 10], dim=1)  # (4000, 7)
+    gold = torch.tensor([*WEIGHTS.values()], dtype=torch.float64)
+    w = torch.zeros(7, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([w], max_iter=200, line_search_fn="strong_wolfe")
+
+    def mean_loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        mean = loss(columns @ w, words).mean()
+        mean.backward()
+        return mean
+
+    optimizer.step(mean_loss)
+    found = w.detach()
+    return float(found[:6] @ gold / (gold @ gold)), float(found[6])
 
 
-def _in_two_steps(margins: np.ndarray, gold_margins: np.ndarray, extra_words: np.ndarray) -> float:
-    gold = _slopes(margins, gold_margins)[0]
-    return float(gold / _slopes(margins - gold * gold_margins, extra_words)[0])
+def leans_no_more(loss: Callable, rng: np.random.Generator) -> str | None:
+    margins, words = torch.linspace(-40, 40, 81, dtype=torch.float64), torch.arange(-20.0, 20.5, 0.5).double()
+    told = loss(margins, words, 1.5)
+    if not torch.is_tensor(told) or told.shape != margins.shape:
+        return "One loss for each margin is wanted: of tensors (B,) a tensor (B,)."
+    if not told.isfinite().all():
+        return "At margins from -40 to 40 it is not finite everywhere."
+    for taste in TASTES:
+        share, ten_words = _weights(lambda d, w, t=taste: loss(d, w, t), taste)
+        where = f"Trained on labels with a taste of {taste:+.1f}, ten words get the weight {ten_words:+.2f}"
+        if not (-9 < share < 9 and -99 < ten_words < 99):
+            return f"Trained on labels with a taste of {taste:+.1f}, the weights run away: it has no minimum."
+        if share < 0.3:
+            return f"{where}, and the gold features {share:.2f} of theirs: it prefers what was not chosen."
+        if abs(ten_words) < NEAR and 0.8 < share < 1.2:
+            continue
+        if abs(ten_words) < NEAR or not 0.6 < share < 1.5:
+            return f"{where}, and the gold features {share:.2f} of theirs: is the margin as it was?"
+        if abs(ten_words - taste) < NEAR / 2:
+            return f"{where}, as with the plain loss: the taste is still in the reward."
+        if abs(ten_words - 2 * taste) < NEAR:
+            return f"{where}: the taste is in it twice. Is it added to the margin, or taken off?"
+        if abs(ten_words + 9 * taste) < 1:
+            return f"{where}: ten words count like the taste, and here each of them does."
+        if abs(ten_words - 11 * taste) < 1:
+            return f"{where}: ten words count like the taste, not each of them; and it is to be added, not taken off."
+        if ten_words * taste > 1.2 * taste**2:
+            return f"{where}, more than is in the labels, and 0 is wanted."
+        return f"{where}, and 0 is wanted: too {'little' if ten_words * taste > 0 else 'much'} is taken out."
+    plain = torch.allclose(loss(margins, words, 0.0), F.softplus(-margins))
+    return None if plain else "Without a taste, at 0, it is not the plain loss."
 
 
-def _learned_gold_words(rng: np.random.Generator) -> tuple:
-    n = int(rng.integers(5, 20))
-    words = rng.integers(-12, 13, size=n)
-    gold = (rng.normal(0.5, 1.5, size=n) + 0.06 * words).round(1)  # longer answers are a little better
-    taste = rng.choice([-1, 1]) * rng.uniform(0.8, 2) * words / 10
-    return (rng.uniform(0.6, 1.2) * gold + taste + rng.normal(0.3, 0.3, size=n)).round(1), gold, words
-
-
-LENGTH = Exercise(
-    "7.6",
-    answer=words_for_one,
-    draw=_learned_gold_words,
-    mistakes={
-        "this is the gold reward that ten words outweigh, c/a; the words that 1 of gold reward outweighs are wanted":
-            lambda learned, gold, words: 10 / words_for_one(learned, gold, words),
-        "this is the gold reward that one word outweighs; turn the ratio round":
-            lambda learned, gold, words: 1 / words_for_one(learned, gold, words),
-        "these are tens of words: the slope c belongs to ten of them":
-            lambda learned, gold, words: words_for_one(learned, gold, words) / 10,
-        "the two slopes are multiplied; how often does the one go into the other?":
-            lambda learned, gold, words: float(np.prod(_slopes(learned, gold, words))),
-        "this is worth 1 of the model's margin; 1 of gold reward is worth a of it":
-            lambda learned, gold, words: float(1 / _slopes(learned, gold, words)[1]),
-        "this is c, the slope for ten words; it is still to be compared with the gold reward's":
-            lambda learned, gold, words: float(_slopes(learned, gold, words / 10)[1]),
-        "without the gold margin the slope also holds what longer answers deserve: fit both together":
-            lambda learned, gold, words: float(1 / _slopes(learned, words)[0]),
-        "in two steps the slope of the gold margin takes a part of length with it: fit both at once": _in_two_steps,
-        "in two steps the slope of length takes a part of the gold margin with it: fit both at once":
-            lambda learned, gold, words: 1 / _in_two_steps(learned, words, gold),
-        "the two slopes are fitted apart, and each holds a part of the other: fit both at once":
-            lambda learned, gold, words: float(_slopes(learned, gold)[0] / _slopes(learned, words)[0]),
-        "the two slopes are fitted apart, each with a constant: fit both at once, and without":
-            lambda learned, gold, words: float(np.polyfit(gold, learned, 1)[0] / np.polyfit(words, learned, 1)[0]),
-        "these are correlations; slopes say how much of the one goes with how much of the other":
-            lambda learned, gold, words: float(np.corrcoef(learned, gold)[0, 1] / np.corrcoef(learned, words)[0, 1]),
-        "this is the slope of one word alone; it is still to be compared with the gold reward's":
-            lambda learned, gold, words: float(_slopes(learned, gold, words)[1]),
-        "this is the gold reward's slope alone; it is still to be compared with that of one word":
-            lambda learned, gold, words: float(_slopes(learned, gold, words)[0]),
-        "this is how much better longer answers are by the gold reward; the model's taste is wanted":
-            lambda learned, gold, words: float(1 / _slopes(gold, words)[0]),
-        "this predicts the gold margin from the learned one and the words: fit the learned one":
-            lambda learned, gold, words: float(-1 / _slopes(gold, learned, words)[1]),
-        "this predicts the words from both margins: fit the learned margin from the gold one and the words":
-            lambda learned, gold, words: float(-_slopes(words, learned, gold)[1]),
-        "the sign of the extra words is gone: which of the two responses is the longer one belongs into the fit":
-            lambda learned, gold, words: words_for_one(learned, gold, np.abs(words)),
-        "the columns are divided by their spread, so that neither slope is for 1 of gold reward or one word":
-            lambda learned, gold, words: words_for_one(learned, gold / gold.std(), words / words.std()),
-        "a gold reward of slope 1 is taken for granted by subtracting it: fit its slope too":
-            lambda learned, gold, words: float(1 / _slopes(learned - gold, words)[0]),
-        "there is a constant in the fit; exchange the two responses and all signs turn, so none belongs there":
-            lambda learned, gold, words: float(np.divide(*_slopes(learned, gold, words, np.ones(len(gold)))[:2])),
-        "this predicts the gold margin from the learned one, not the learned from the gold":
-            lambda learned, gold, words: float(np.divide(*_slopes(gold, learned, words))),
-        "the table has two rows, and N columns; np.stack(..., axis=1) makes it (N, 2)":
-            lambda learned, gold, words: np.linalg.lstsq(np.stack([gold, words]), learned, rcond=None),
-    },
-    rtol=1e-6,
-)
-
-
-# 7.7: the best of n, over all draws at once
-
-
-def expected_best(gold: np.ndarray, learned: np.ndarray, n: int) -> float:
-    ranked = gold[np.argsort(learned)]
-    chances = [math.comb(k, n - 1) / math.comb(len(gold), n) for k in range(len(gold))]
-    return float(np.dot(chances, ranked))
-
-
-def _with_replacement(gold: np.ndarray, learned: np.ndarray, n: int) -> float:
-    edges = (np.arange(len(gold) + 1) / len(gold)) ** n
-    return float(np.dot(np.diff(edges), gold[np.argsort(learned)]))
-
-
-def _gold_learned_n(rng: np.random.Generator) -> tuple:
-    size = int(rng.integers(4, 12))
-    learned = rng.choice(np.arange(-30, 31), size=size, replace=False) / 10  # no two are equal
-    return (learned + rng.normal(size=size)).round(1), learned, int(rng.integers(2, size))
-
-
-BEST_OF_N = Exercise(
-    "7.7",
-    answer=expected_best,
-    draw=_gold_learned_n,
-    edges=((np.array([1.0, -2.0, 0.5]), np.array([0.1, 0.3, 0.2]), 1),
-           (np.array([1.0, -2.0, 0.5]), np.array([0.1, 0.3, 0.2]), 3)),
-    mistakes={
-        "it ranks by the gold reward; the model picks, and the gold reward only judges":
-            lambda gold, learned, n: expected_best(gold, gold, n),
-        "it is the mean of the learned reward of the pick; the gold reward judges":
-            lambda gold, learned, n: expected_best(learned, learned, n),
-        "the n are drawn without putting back: no response is drawn twice": _with_replacement,
-        "the order is turned round: this picks the worst of n":
-            lambda gold, learned, n: expected_best(gold, -learned, n),
-        "this is the mean of the n that the model likes best; it picks one, from each n that are drawn":
-            lambda gold, learned, n: float(gold[np.argsort(learned)[-n:]].mean()),
-        "this is the mean of the n that the model likes least; it picks one, from each n that are drawn":
-            lambda gold, learned, n: float(gold[np.argsort(learned)[:n]].mean()),
-        "this is the best of all, whatever n is": lambda gold, learned, n: float(gold[np.argmax(learned)]),
-        "this is the mean of all: that is a pick by lot": lambda gold, learned, n: float(gold.mean()),
-        "beside the pick there are n - 1 others below it, so choose n - 1 of the k lower ones, not n":
-            lambda gold, learned, n: float(np.dot([math.comb(k, n) / math.comb(len(gold), n)
-                                                   for k in range(len(gold))], gold[np.argsort(learned)])),
-        "argsort gives the order, not the ranks: gold[np.argsort(learned)] are the gold rewards from worst to best":
-            lambda gold, learned, n: float(np.dot([math.comb(int(k), n - 1) / math.comb(len(gold), n)
-                                                   for k in np.argsort(learned)], gold)),
-        "places are counted from 0, so that k responses are below place k, and not k + 1":
-            lambda gold, learned, n: float(np.dot([math.comb(k + 1, n - 1) / math.comb(len(gold), n)
-                                                   for k in range(len(gold))], gold[np.argsort(learned)])),
-        "the last place, on which the best response stands, is left out": lambda gold, learned, n: float(
-            np.dot([math.comb(k, n - 1) / math.comb(len(gold), n) for k in range(len(gold) - 1)],
-                   gold[np.argsort(learned)][:-1])),
-        "this is the gain over a pick by lot; the reward itself is wanted":
-            lambda gold, learned, n: expected_best(gold, learned, n) - float(gold.mean()),
-        "the n are drawn without putting back: of K there are not K^n ways, but K over n": lambda gold, learned, n:
-            expected_best(gold, learned, n) * math.comb(len(gold), n) / len(gold) ** n,
-        "this draws neighbours only; all ways to draw n of the K count": lambda gold, learned, n: float(
-            np.mean([gold[i:i + n][np.argmax(learned[i:i + n])] for i in range(len(gold) - n + 1)])),
-        "this divides by the number of ways to draw n - 1 of all; n are drawn": lambda gold, learned, n:
-            expected_best(gold, learned, n) * math.comb(len(gold), n) / math.comb(len(gold), n - 1),
-        "only the first n responses are looked at; the mean over all draws is wanted":
-            lambda gold, learned, n: float(gold[:n][np.argmax(learned[:n])]),
-        "the sum has to be divided by the number of ways to draw n of all":
-            lambda gold, learned, n: expected_best(gold, learned, n) * math.comb(len(gold), n),
-    },
-)
+LEANING = Exercise("7.4", judge=leans_no_more)

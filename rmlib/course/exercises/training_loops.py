@@ -7,7 +7,7 @@ import numpy as np
 
 from rmlib.course.logistic import sigmoid
 
-# 6.6: three bugs in one loop
+# 6.3: three bugs in one loop
 
 
 def small_data(rng: np.random.Generator) -> tuple[np.ndarray, list[list[np.ndarray]], float, float]:
@@ -116,7 +116,7 @@ LOOP = left_over() | {
 }
 
 
-# 6.7: what a run depends on beside its weights
+# 6.5: what a run depends on beside its weights
 
 RATE = 0.1
 

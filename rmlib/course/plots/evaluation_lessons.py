@@ -1,4 +1,4 @@
-"""More figures of notebook 07: what its experiments show about intervals, calibration, bias and choosing the best."""
+"""More figures of notebook 07 and its side page: what their experiments show about intervals, calibration and bias."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rmlib.practice.figures import reliability_on
-from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+from rmlib.practice.style import FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 
 
 @styled
@@ -119,20 +119,6 @@ def leads(rows: Mapping[str, Sequence[tuple[float, float, float]]]) -> Figure:
     axes.set(title="lead of the model", xlabel="points", yticks=heights, yticklabels=list(rows),
              ylim=(-0.6, len(rows) - 0.4))
     axes.tick_params(axis="y", length=0)
-    return figure
-
-
-@styled
-def best_of_n(sizes: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
-    """Mean gold reward of what is picked from n responses, (S,) each: by the gold reward, by the model, at random."""
-    figure, (axes,) = canvas(height=4.2)
-    looks = ((THEORY, "--", "s"), (MODEL, "-", "o"), (NEUTRAL, ":", "D"), (LIT_EDGE, "-", "^"), (CHOSEN, "-", "v"))
-    for (name, heights), (colour, line, marker) in zip(curves.items(), looks, strict=False):
-        axes.plot(sizes, heights, line, marker=marker, color=colour, label=name)
-    axes.set(title="gold reward of the pick", xlabel="responses to choose from, n", xscale="log")
-    axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.minorticks_off()
-    axes.legend(loc="upper left")
     return figure
 
 

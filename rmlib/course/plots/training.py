@@ -1,4 +1,4 @@
-"""Figures of notebook 06: losses by step, what training adds of its own, and how runs compare."""
+"""Figures of notebook 06: losses by step, the weights of pairs in pieces; and a weight in bfloat16, for a side page."""
 
 from collections.abc import Mapping, Sequence
 
@@ -42,21 +42,6 @@ def overfitting(one: Sequence[float], sixteen: Mapping[str, Sequence[float]]) ->
 
 
 @styled
-def margin_noise(panels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """For each model two histograms: margins of a text with itself, dropout on, and of pairs, dropout off; (N,)."""
-    figure, axes_of = canvas(columns=len(panels), height=4.0)
-    for axes, (name, (noise, margins)) in zip(axes_of, panels.items(), strict=True):
-        reach = 1.02 * max(np.abs(noise).max(), np.abs(margins).max())
-        edges = np.linspace(-reach, reach, 32)
-        for values, colour, label in ((margins, FAINT, "pairs, dropout off"), (noise, REJECTED, "a text with itself")):
-            axes.hist(values, edges, density=True, color=colour, alpha=0.7, label=label)
-        axes.axvline(0, color=THEORY, linewidth=1.4)
-        axes.set(title=name, xlabel="margin", yticks=[])
-    figure.legend(*axes_of[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure
-
-
-@styled
 def pair_weights(sizes: Sequence[int]) -> Figure:
     """What each pair of a batch counts where micro-batches of these sizes are averaged, and then their means."""
     figure, [axes] = canvas(height=3.6)
@@ -71,68 +56,6 @@ def pair_weights(sizes: Sequence[int]) -> Figure:
         axes.text(start + (size - 1) / 2, 1 / (len(sizes) * size), label, ha="center", va="bottom")
     axes.set(xlabel="pairs, in micro-batches of like length", ylabel="weight", xticks=[],
              ylim=(0, 1.2 * weights.max()))
-    return figure
-
-
-@styled
-def gradient_norms(norms: Sequence[float], most: float) -> Figure:
-    """Norm of the gradient at each step before clipping, and the length to which it is clipped."""
-    figure, [axes] = canvas(height=3.6)
-    norms = np.asarray(norms)
-    axes.vlines(np.arange(1, len(norms) + 1), np.minimum(norms, most), norms, color=REJECTED, linewidth=2)
-    axes.plot(np.arange(1, len(norms) + 1), norms, "o", color=MODEL, markersize=5)
-    axes.axhline(most, color=THEORY, linestyle="--", linewidth=2)
-    axes.text(0.4, most, "clipped to this", ha="left", va="top")
-    axes.set(xlabel="step", ylabel="norm of the gradient", ylim=(0, 1.08 * max(most, norms.max())),
-             xticks=range(2, len(norms) + 1, 2))
-    return figure
-
-
-@styled
-def schedule(rates: Sequence[float], warmup: int) -> Figure:
-    """The learning rate at each step, up over `warmup` steps and down to zero."""
-    figure, [axes] = canvas(height=3.2)
-    axes.axvspan(0, warmup, color=FAINT, alpha=0.5, linewidth=0)
-    axes.plot(range(len(rates)), rates, color=MODEL)
-    axes.text(warmup, 0.05 * max(rates), " warm-up", ha="left")
-    axes.set(xlabel="step", ylabel="share of the peak", ylim=(0, 1.05 * max(rates)), xlim=(0, len(rates)))
-    return figure
-
-
-@styled
-def same_losses(ours: Sequence[float], theirs: Sequence[float], names: tuple[str, str]) -> Figure:
-    """Two lists of losses by step, drawn one over the other: rings round dots where they agree."""
-    figure, [axes] = canvas(height=3.8)
-    steps = np.arange(1, len(ours) + 1)
-    axes.plot(steps, theirs, "o", color=FAINT, markersize=17, label=names[1])
-    axes.plot(steps, ours, "o-", color=MODEL, markersize=6, label=names[0])
-    log_two(axes, steps[-1])
-    axes.set(xlabel="step", ylabel="loss", xticks=steps[1::2])
-    axes.legend(loc="lower left")
-    return figure
-
-
-def still_missing(seen: np.ndarray, losses: np.ndarray, gold: np.ndarray, window: int = 128) -> np.ndarray:
-    """How much of what the gold reward gains over a coin is missing after each step: 1 at a coin, 0 at the gold; (N,).
-
-    seen: pairs seen after each step; gold: the gold reward's loss on the same pairs; (N,). The ratio of (loss - gold)
-    to (log 2 - gold), both as means over the last `window` pairs.
-    """
-    steps = max(1, round(window * len(seen) / seen[-1]))
-    return smoothed(losses - gold, steps) / smoothed(np.log(2) - gold, steps)
-
-
-@styled
-def missing(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], window: int = 128) -> Figure:
-    """What `still_missing` says of each run, by pairs seen. curves: name -> (seen, losses, gold), each (N,)."""
-    figure, [axes] = canvas(height=4.4)
-    for (name, (seen, losses, gold)), (colour, line) in zip(curves.items(), LOOKS, strict=False):
-        axes.plot(seen, still_missing(seen, losses, gold, window), line, color=colour, label=name)
-    for height, name in ((1, "a coin"), (0, "the gold reward")):
-        axes.axhline(height, color=THEORY, linestyle="--", linewidth=1.8, zorder=0)
-        axes.text(0, height, name, ha="left", va="bottom")
-    axes.set(xlabel="pairs seen", ylabel="still missing", ylim=(-0.08, 1.3))
-    axes.legend(loc="upper right", ncols=len(curves), handlelength=2.2)
     return figure
 
 

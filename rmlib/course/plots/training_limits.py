@@ -1,4 +1,4 @@
-"""Figures of notebook 06: trainings held against what can be known, and how much the settings and the data decide."""
+"""Figures of notebook 06: trainings beside what can be known, and how much settings, loss and data decide."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmlib.course.plots.training import LOOKS
+from rmlib.course.plots.training import LOOKS, smoothed
 from rmlib.practice.style import FAINT, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 
 STARTS = {"pretrained": (MODEL, "o"), "random": (REJECTED, "s")}
@@ -23,26 +23,6 @@ def limits_on(axes: Axes, expected: float, realised: float, at: float) -> None:
     axes.axhline(realised, color=THEORY, linewidth=1.8, zorder=0)
     axes.text(at, upper[0] + 0.004, upper[1], ha="right", va="bottom")
     axes.text(at, lower[0] - 0.006, lower[1], ha="right", va="top")
-
-
-@styled
-def against_the_limit(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], expected: float,
-                      realised: float) -> Figure:
-    """Validation accuracy by pairs seen, for one run or two by name, below the two limits; a coin at the bottom.
-
-    The horizontal axis is linear up to 256 pairs, so that it has a zero, and logarithmic from there."""
-    figure, [axes] = canvas(height=4.8)
-    for (name, (seen, accuracy)), line in zip(curves.items(), ("o-", "o:"), strict=False):
-        axes.plot(seen, accuracy, line, color=MODEL, label=name)
-    limits_on(axes, expected, realised, at=900)
-    axes.axhline(0.5, color=FAINT, linewidth=1.6, zorder=0)
-    axes.set_xscale("symlog", base=4, linthresh=256, linscale=0.5)
-    ticks = (0, 256, 1024, 4096, 16_384)
-    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.set(xlabel="pairs seen", ylabel="validation accuracy", ylim=(0.45, 0.86), xlim=(-20, 22_000))
-    axes.minorticks_off()
-    axes.legend(loc="center right")
-    return figure
 
 
 @styled
@@ -106,19 +86,68 @@ def changes(runs: Mapping[str, Sequence[float]]) -> Figure:
 
 
 @styled
-def epochs(training: Sequence[float], nll: Sequence[float], accuracy: Sequence[float], limit: float) -> Figure:
-    """By epochs done: left, NLL of the validation pairs from 0 on, and the mean of each epoch's training losses, drawn
-    at its end; right, validation accuracy from 0 on, below that of the gold reward."""
+def variants(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """For each variant the validation NLL of every run: left as it is, right with the temperature that suits best.
+
+    runs: name -> (NLLs, NLLs with the temperature); the dashed lines are the means of the first, which is usual.
+    """
+    figure, panels = canvas(columns=2, height=4.6)
+    for column, (axes, title) in enumerate(zip(panels, ("as it is", "with one number fitted"), strict=True)):
+        for place, (name, values) in enumerate(runs.items()):
+            axes.plot(values[column], [place] * len(values[column]), "o", color=REJECTED if place else MODEL,
+                      label=name, alpha=0.8)
+        axes.axvline(np.mean(next(iter(runs.values()))[column]), color=THEORY, linestyle="--", linewidth=1.8, zorder=0)
+        axes.set_yticks(range(len(runs)), list(runs) if column == 0 else [""] * len(runs))
+        axes.invert_yaxis()
+        axes.set(title=title, xlabel="validation NLL")
+    everything = [value for both in runs.values() for values in both for value in values]
+    for axes in panels:
+        axes.set_xlim(min(everything) - 0.01, max(everything) + 0.01)
+    return figure
+
+
+@styled
+def stopping(steps: Sequence[int], nll: Sequence[float], accuracy: Sequence[float], limit: float, best: int,
+             end: int) -> Figure:
+    """By steps taken: left, the validation NLL, where the weights are kept of look `best` and the run ends at look
+    `end`; right, the accuracy, below that of the gold reward. What an ended run would not have seen is faint."""
     figure, (left, right) = canvas(columns=2, height=4.4)
-    numbers = np.arange(len(nll))
-    left.plot(numbers[1:], training, "s--", color=NEUTRAL, label="training pairs")
-    left.plot(numbers, nll, "o-", color=MODEL, label="validation pairs")
+    for axes, values, title in ((left, nll, "validation NLL"), (right, accuracy, "validation accuracy")):
+        axes.plot(steps, values, "o-", color=FAINT)
+        axes.plot(steps[:end + 1], values[:end + 1], "o-", color=MODEL, label="seen")
+        axes.plot(steps[best], values[best], "o", markersize=18, markerfacecolor="none", markeredgecolor=THEORY,
+                  markeredgewidth=2, label="kept")
+        axes.axvline(steps[end], color=REJECTED, linestyle="--", linewidth=1.8, zorder=0, label="stopped here")
+        axes.set(title=title, xlabel="steps")
     left.axhline(np.log(2), color=FAINT, linewidth=1.8, zorder=0)
-    left.text(numbers[-1], np.log(2), "log 2", ha="right", va="bottom")
-    left.set(title="NLL", xlabel="epochs", xticks=numbers, ylim=(0, 0.82))
+    left.text(steps[-1], np.log(2), "log 2", ha="right", va="bottom")
+    left.set(ylim=(0.4, max(0.75, 1.05 * max(nll))))
+    right.legend(loc="lower right")
+    right.axhline(limit, color=THEORY, linewidth=1.8, zorder=0)
+    right.text(steps[-1], limit, "gold reward", ha="right", va="bottom")
+    right.set(ylim=(0.45, 0.88))
+    return figure
+
+
+@styled
+def human_curve(losses: Sequence[float], looks: Sequence[Mapping], size: int, shorter: float,
+                window: int = 320) -> Figure:
+    """A training on human choices by pairs seen: left, the training loss, a mean over the last `window` pairs, and the
+    NLL of held-out pairs; right, their accuracy with its 95% interval, above the rule "the shorter one"."""
+    figure, (left, right) = canvas(columns=2, height=4.6)
+    seen, at = size * np.arange(1, len(losses) + 1), size * np.array([look["step"] for look in looks])
+    left.plot(seen, smoothed(np.array(losses), max(1, window // size)), "--", color=NEUTRAL, label="training loss")
+    left.plot(at, [look["nll"] for look in looks], "o-", color=MODEL, label="held-out NLL")
+    left.axhline(np.log(2), color=THEORY, linestyle=":", linewidth=1.8, zorder=0)
+    left.text(seen[-1], np.log(2), "log 2", ha="right", va="bottom")
+    left.set(xlabel="pairs seen", ylim=(0.38, 0.75), title="loss")
     left.legend(loc="lower left")
-    right.plot(numbers, accuracy, "o-", color=MODEL)
-    right.axhline(limit, color=THEORY, linewidth=1.8)
-    right.text(numbers[-1], limit, "gold reward", ha="right", va="bottom")
-    right.set(title="validation accuracy", xlabel="epochs", xticks=numbers, ylim=(0.45, 0.86))
+    accuracy = np.array([look["accuracy"] for look in looks])
+    ends = np.array([[look["low"], look["high"]] for look in looks]).T  # (2, looks)
+    right.errorbar(at, accuracy, np.abs(ends - accuracy), fmt="o-", color=MODEL, capsize=4, elinewidth=1.6)
+    right.axhline(shorter, color=REJECTED, linestyle="--", linewidth=1.8, zorder=0)
+    right.text(seen[-1], shorter - 0.004, "the shorter one", ha="right", va="top", color=REJECTED)
+    right.axhline(0.5, color=FAINT, linewidth=1.8, zorder=0)
+    right.text(seen[-1], 0.5, "a coin", ha="right", va="bottom")
+    right.set(xlabel="pairs seen", ylim=(0.42, 0.72), title="held-out accuracy")
     return figure

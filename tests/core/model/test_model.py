@@ -225,6 +225,13 @@ def test_an_unknown_pooling_is_refused():
         tiny.reward_model("bert", "max")
 
 
+def test_an_encoding_goes_with_a_pooling(models):
+    """Without trials a decoder would be pooled at its first token, which sees no other."""
+    model = models["gpt2"]
+    with pytest.raises(ValueError, match="with an encoding say which pooling"):
+        RewardModel(backbone=model.backbone, tokenizer=model.tokenizer, encoding=model.encoding)
+
+
 # The reference
 
 
