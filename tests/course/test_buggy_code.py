@@ -58,7 +58,7 @@ def test_1_2_he_asks_only_whether_all_are_connected():
     assert not approves(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]))
 
 
-def test_2_3_it_clips_far_out_and_loses_the_digits():
+def test_2_3_it_clips_far_out_and_subtracts_what_is_nearly_equal():
     [text] = [cell["source"] for cell in load(ROOT / "notebooks/02_pairwise_loss.ipynb")["cells"]
               if "### Exercise 2.3" in cell["source"]]
     found = {"np": np}
