@@ -17,7 +17,7 @@ rng = np.random.default_rng(0)
 def on_page(number: str, *names: str):
     """Functions as a notebook's cells define them."""
     [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    found = {"np": np, "math": math, "F": F}
+    found = {"np": np, "math": math, "F": F, "torch": torch}
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and any(f"def {name}(" in source for name in names):
@@ -151,3 +151,19 @@ def test_7_5_he_bins_the_probability_of_the_chosen_one():
     assert error(margins, 1) == pytest.approx(abs(0.75 - p.mean()))
     by_hand = (abs(0 - p[1]) + abs(1 - p[2]) + 2 * abs(1 - p[[0, 3]].mean())) / 4
     assert error(margins, 5) == pytest.approx(by_hand)
+
+
+def test_8_4_he_moves_the_mask_differentiates_the_penalty_and_mixes_the_prompts():
+    [loss] = on_page("08", "his_loss")
+    generator = torch.Generator().manual_seed(0)
+    log_p, log_q = torch.randn(2, 2, 3, 6, generator=generator, dtype=torch.float64)
+    mask = torch.tensor([False, True, True, True, False, False]).expand(2, 3, 6)
+    rewards, leaf = torch.randn(2, 3, generator=generator, dtype=torch.float64), log_p.requires_grad_()
+    found, = torch.autograd.grad(loss(leaf, log_q, mask, rewards, 0.5), leaf)
+    p, q = log_p[:, :, 2:5].sum(2), log_q[:, :, 2:5].sum(2)  # one token too late
+    worth = rewards - 0.5 * (p - q)
+    advantage = worth - worth.mean()  # of all prompts
+    # The penalty's own gradient: d(worth_i − mean)/dp = −0.5 (1 at i, less 1/6 everywhere).
+    weight = -(advantage - 0.5 * (p - p.mean())) / 6
+    assert torch.allclose(found[:, :, 2:5], weight[..., None].expand(2, 3, 3), atol=1e-12)
+    assert not found[:, :, :2].any() and not found[:, :, 5:].any()

@@ -11,6 +11,9 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
+from rmlib.course.policy import rloo_loss
+from rmlib.evaluation import pair_accuracies
+from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel
 
 LOG2 = math.log(2)
@@ -38,6 +41,18 @@ def all_at_once_unrepaired(wins, sweeps):
         strengths = wins.sum(axis=1) / (wins / (strengths[:, None] + strengths)).sum(axis=1)
         strengths /= strengths.mean()
     return np.log(strengths)
+
+
+def beta_by_newton(rewards, budget):
+    """1/β: KL is convex and rising in it, with the derivative (1/β) Var r."""
+    rate = 1e-3
+    for _ in range(200):
+        weights = np.exp(rate * (rewards - rewards.max()))
+        mean_weight = weights.mean()
+        weights /= weights.sum()
+        kl = rate * (weights @ rewards - rewards.max()) - math.log(mean_weight)
+        rate = min(rate + (budget - kl) / (rate * (weights @ rewards**2 - (weights @ rewards) ** 2)), 2 * rate)
+    return rate
 
 
 def variances(fisher, rewards, i, j):
@@ -156,6 +171,10 @@ WRONG = [
     ("3.5", lambda rng: (rng.normal(size=(16, 2)), 0.1 * rng.normal(size=16)), "wanted is log 2 exactly"),
     ("3.5", lambda rng: (np.tile(rng.normal(size=2), (16, 1)), np.zeros(16)), "sixteen do the work of one"),
     ("4.1", split_or_any_error, "has to be a ValueError"),
+    ("8.3", lambda rewards, scores: ((rewards - (rewards.sum() - rewards) / (rewards.size - 1))[..., None]
+                                     * scores).mean((0, 1)), "not right yet"),
+    ("8.4", lambda p, q, mask, rewards, beta: ((p * mask).sum(2) * rewards).mean() * 0.0, "no gradient"),
+    ("8.5", lambda: ("B", 60), "not at its highest"),
 ]
 
 
@@ -206,6 +225,18 @@ RIGHT = [
     ("4.1", lambda text: re.fullmatch(rf"(.*{MARKER})\s*(.*?)\s*", text, re.S).groups() if MARKER in text else int("")),
     ("4.1", split_or_own_error),
     ("4.6", lambda margins: ((margins > 0).mean() + (margins >= 0).mean()) / 2),
+    ("8.1", lambda p, rewards, n: sum((c := sum(p[rewards <= one].clip(max=1)) ** n - sum(p[rewards < one]) ** n)
+                                      * math.log(c / sum(p[rewards == one])) for one in set(rewards))),
+    ("8.2", lambda rewards, budget: 1 / beta_by_newton(rewards, budget)),
+    ("8.3", lambda rewards, scores: np.einsum("pk,pkv->v", rewards - rewards[:, ::-1], scores) / scores[:, :, 0].size),
+    ("8.3", lambda rewards, scores: torch.tensor(
+        ((rewards - rewards.mean(1, keepdims=True)) * 2)[..., None] * scores).mean((0, 1))),
+    ("8.4", lambda p, q, mask, rewards, beta: rloo_loss((p * mask).sum(2).flatten(), (q * mask).sum(2).flatten(),
+                                                        rewards.flatten(), rewards.shape[1], beta)),
+    ("8.5", lambda: ["B", np.int64(40)]),
+    ("8.6", lambda policy, reference, beta: [
+        bradley_terry_loss(*torch.tensor(beta * (policy - reference))),
+        float(pair_accuracies((policy - reference)[0] - (policy - reference)[1]).mean())]),
     ("5.1", lambda q, k, v, seen: softmax_rows(q @ k[seen].T / math.sqrt(q.shape[1])) @ v[seen]),
     ("5.5", lambda hidden, mask: np.nanmean(np.where(mask[..., None], hidden, np.nan), axis=1)),
     ("5.6", lambda hidden, mask: hidden[np.arange(len(hidden)), mask.argmin(axis=1) - 1]),
