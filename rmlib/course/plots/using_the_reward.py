@@ -31,8 +31,7 @@ def curves(panels: Mapping[str, Mapping[str, Sequence[Curve]]], across: str, hei
                 panel.plot(x, y, line, marker=marker, markersize=5, linewidth=2.4 if len(seeds) == 1 else 1.8,
                            color=colour, label=name if not seed else "_")
                 for each in error:
-                    panel.fill_between(x, *(np.add(y, side * np.array(each)) for side in (-BAND, BAND)), color=colour,
-                                       alpha=0.13, linewidth=0)
+                    panel.errorbar(x, y, BAND * np.array(each), fmt="none", ecolor=colour, elinewidth=1.4, alpha=0.45)
         panel.set_title(title)
         panel.grid(axis="y", color=FAINT, linewidth=0.8)
         if number >= len(panels) - len(panels) // rows:
