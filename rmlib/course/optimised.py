@@ -131,14 +131,7 @@ def runs(study: dict, **wanted: object) -> list[dict]:
     return [run for run in study["runs"] if wanted.items() <= run.items()]
 
 
-def at_kl(kl: Sequence[float], told: Sequence[Sequence[float]], nats: float) -> np.ndarray:
-    """What a curve's [mean, error] are where its KL first reaches so many nats, on a line between two of its points.
 
-    (2,), nan where it never gets there.
-    """
-    reached = np.flatnonzero(np.asarray(kl) >= nats)
-    if not len(reached):
-        return np.full(2, math.nan)
-    after = max(reached[0], 1)
-    share = (nats - kl[after - 1]) / (kl[after] - kl[after - 1])
-    return (1 - share) * np.asarray(told[after - 1]) + share * np.asarray(told[after])
+def within_kl(kl: Sequence[float], nats: float) -> int:
+    """Which point of a curve is the last one whose KL is at most so many nats; it is chosen by KL alone."""
+    return int(np.flatnonzero(np.asarray(kl) <= nats)[-1])

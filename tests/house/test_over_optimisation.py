@@ -1,7 +1,6 @@
 """The study that notebook 08 shows: every run that is planned is there, none is run twice, its numbers are its own."""
 
 import json
-import math
 import sys
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 from places import ROOT
 
 from rmlib.course.optimised import (
-    at_kl,
     in_parts,
     interval,
     mean_and_error,
@@ -21,6 +19,7 @@ from rmlib.course.optimised import (
     tilt,
     tilt_at,
     well_formed,
+    within_kl,
 )
 from rmlib.course.policy import load_policy, log_probs, sample
 from rmlib.course.world import World
@@ -171,11 +170,9 @@ def test_means_errors_and_intervals_by_prompt():
     assert np.allclose(interval(values), (mean, mean - 1.96 * error, mean + 1.96 * error), atol=0.02)
 
 
-def test_a_curve_at_a_given_kl():
-    curve = ([0.0, 1.0, 3.0, 2.0, 5.0], [(0, 0), (1, 0.2), (2, 0.4), (9, 9), (3, 0.6)])
-    assert np.allclose(at_kl(*curve, 0.5), (0.5, 0.1)) and np.allclose(at_kl(*curve, 2.0), (1.5, 0.3))
-    assert np.allclose(at_kl(*curve, 0.0), (0, 0)) and np.allclose(at_kl(*curve, 5.0), (3, 0.6))
-    assert all(math.isnan(each) for each in at_kl(*curve, 6.0))
+def test_the_last_point_within_a_budget():
+    curve = [0.0, 1.0, 3.0, 2.0, 5.0]
+    assert [within_kl(curve, nats) for nats in (0, 0.5, 1, 2, 2.9, 4, 5, 9)] == [0, 0, 1, 3, 3, 3, 4, 4]
 
 
 def test_the_tilt_by_loop_and_its_budget():

@@ -100,8 +100,8 @@ def gradients(clouds: Mapping[str, np.ndarray], exact: np.ndarray) -> Figure:
     jitter = np.random.default_rng(0).normal(0, 0.01 * widest, (max(map(len, clouds.values())), 2))
     for panel, (name, cloud) in zip(axes, clouds.items(), strict=True):
         panel.plot(*(cloud[:, :2] + jitter[: len(cloud)]).T, ".", color=NEUTRAL, markersize=4, alpha=0.4)
-        panel.plot(*exact[:2], "+", color=THEORY, markersize=22, markeredgewidth=3, label="exact")
-        panel.plot(*cloud.mean(0)[:2], "x", color=REJECTED, markersize=12, markeredgewidth=3, label="mean")
+        panel.plot(*exact[:2], "+", color=THEORY, markersize=20, markeredgewidth=2, label="exact")
+        panel.plot(*cloud.mean(0)[:2], "x", color=REJECTED, markersize=9, markeredgewidth=2.4, label="mean")
         panel.set(title=name, xlabel="gradient, word 1", xlim=(-widest, widest), ylim=(-widest, widest))
     axes[0].set_ylabel("gradient, word 2")
     axes[0].legend(loc="upper right")
