@@ -130,7 +130,7 @@ def remedies(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], star
     start: of each title what the policy was worth before.
     """
     names = list(next(iter(panels.values())))
-    figure, axes = canvas(columns=len(panels), height=1.6 + 0.5 * len(names))
+    figure, axes = canvas(columns=len(panels), height=1.4 + 0.42 * len(names))
     heights = np.arange(len(names))[::-1]
     for number, (panel, (title, rows)) in enumerate(zip(axes, panels.items(), strict=True)):
         for height, seeds in zip(heights, rows.values(), strict=True):
