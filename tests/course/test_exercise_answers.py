@@ -11,7 +11,10 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
+from rmlib.course.policy import rloo_loss
 from rmlib.encoding import encode
+from rmlib.evaluation import pair_accuracies
+from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel, score_pairs
 
 LOG2 = math.log(2)
@@ -39,6 +42,18 @@ def all_at_once_unrepaired(wins, sweeps):
         strengths = wins.sum(axis=1) / (wins / (strengths[:, None] + strengths)).sum(axis=1)
         strengths /= strengths.mean()
     return np.log(strengths)
+
+
+def beta_by_newton(rewards, budget):
+    """1/β: KL is convex and rising in it, with the derivative (1/β) Var r."""
+    rate = 1e-3
+    for _ in range(200):
+        weights = np.exp(rate * (rewards - rewards.max()))
+        mean_weight = weights.mean()
+        weights /= weights.sum()
+        kl = rate * (weights @ rewards - rewards.max()) - math.log(mean_weight)
+        rate = min(rate + (budget - kl) / (rate * (weights @ rewards**2 - (weights @ rewards) ** 2)), 2 * rate)
+    return rate
 
 
 def rigged_by_search(order):
@@ -232,6 +247,10 @@ WRONG = [
      "by a bit of rounding"),
     ("5.3", lambda model, pairs: model.requires_grad_(True), "pools its first token"),
     ("5.3", lambda model, pairs: setattr(model, "pooling", "last"), "the pooling of a sound encoder"),
+    ("8.3", lambda rewards, scores: ((rewards - (rewards.sum() - rewards) / (rewards.size - 1))[..., None]
+                                     * scores).mean((0, 1)), "not right yet"),
+    ("8.4", lambda p, q, mask, rewards, beta: ((p * mask).sum(2) * rewards).mean() * 0.0, "no gradient"),
+    ("8.5", lambda: ("B", 60), "not at its highest"),
 ]
 
 
@@ -300,6 +319,18 @@ RIGHT = [
     ("5.5", lambda tokenizer, turns, response: tokenizer.apply_chat_template(
         [{"role": role, "content": text} for role, text in [*turns, ("assistant", response)]], return_dict=True,
         return_tensors="np")["input_ids"][0]),
+    ("8.1", lambda p, rewards, n: sum((c := sum(p[rewards <= one].clip(max=1)) ** n - sum(p[rewards < one]) ** n)
+                                      * math.log(c / sum(p[rewards == one])) for one in set(rewards))),
+    ("8.2", lambda rewards, budget: 1 / beta_by_newton(rewards, budget)),
+    ("8.3", lambda rewards, scores: np.einsum("pk,pkv->v", rewards - rewards[:, ::-1], scores) / scores[:, :, 0].size),
+    ("8.3", lambda rewards, scores: torch.tensor(
+        ((rewards - rewards.mean(1, keepdims=True)) * 2)[..., None] * scores).mean((0, 1))),
+    ("8.4", lambda p, q, mask, rewards, beta: rloo_loss((p * mask).sum(2).flatten(), (q * mask).sum(2).flatten(),
+                                                        rewards.flatten(), rewards.shape[1], beta)),
+    ("8.5", lambda: ["B", np.int64(40)]),
+    ("8.6", lambda policy, reference, beta: [
+        bradley_terry_loss(*torch.tensor(beta * (policy - reference))),
+        float(pair_accuracies((policy - reference)[0] - (policy - reference)[1]).mean())]),
 ]
 
 
