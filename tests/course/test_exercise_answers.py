@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -245,7 +246,9 @@ WRONG = [
     ("5.2", lambda vectors: "GPT" in repr(vectors), "It never tries two texts"),
     ("5.2", lambda vectors: bool((vectors(np.array([[1, 2]]))[0, 0] == vectors(np.array([[1, 3]]))[0, 0]).all()),
      "by a bit of rounding"),
-    ("5.3", lambda model, pairs: model.requires_grad_(True), "pools its first token"),
+    ("5.3", lambda model, pairs: model.requires_grad_(True), "whose tables alone are frozen"),
+    ("5.3", lambda model, pairs: sum(map(attrgetter("requires_grad"), model.parameters())) == 1
+     and model.requires_grad_(True), "pools its first token"),
     ("5.3", lambda model, pairs: setattr(model, "pooling", "last"), "the pooling of a sound encoder"),
     ("8.3", lambda rewards, scores: ((rewards - (rewards.sum() - rewards) / (rewards.size - 1))[..., None]
                                      * scores).mean((0, 1)), "not right yet"),
