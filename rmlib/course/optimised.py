@@ -131,7 +131,13 @@ def runs(study: dict, **wanted: object) -> list[dict]:
     return [run for run in study["runs"] if wanted.items() <= run.items()]
 
 
-
-def within_kl(kl: Sequence[float], nats: float) -> int:
-    """Which point of a curve is the last one whose KL is at most so many nats; it is chosen by KL alone."""
-    return int(np.flatnonzero(np.asarray(kl) <= nats)[-1])
+def at_kl(kl: Sequence[float], values: Sequence, nats: float) -> np.ndarray:
+    """What a curve is worth at so many nats: between the two points (V, ...) where its KL last passes there, in
+    proportion; nan where it never does."""
+    kl, values = np.asarray(kl, dtype=float), np.asarray(values, dtype=float)
+    passes = np.flatnonzero((np.minimum(kl[:-1], kl[1:]) <= nats) & (nats <= np.maximum(kl[:-1], kl[1:])))
+    if not len(passes):
+        return np.full(values.shape[1:], math.nan)
+    here = passes[-1]
+    share = (nats - kl[here]) / ((kl[here + 1] - kl[here]) or 1.0)
+    return (1 - share) * values[here] + share * values[here + 1]

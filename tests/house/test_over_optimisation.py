@@ -9,6 +9,7 @@ import torch
 from places import ROOT
 
 from rmlib.course.optimised import (
+    at_kl,
     in_parts,
     interval,
     mean_and_error,
@@ -19,7 +20,6 @@ from rmlib.course.optimised import (
     tilt,
     tilt_at,
     well_formed,
-    within_kl,
 )
 from rmlib.course.policy import load_policy, log_probs, sample
 from rmlib.course.world import World
@@ -170,9 +170,13 @@ def test_means_errors_and_intervals_by_prompt():
     assert np.allclose(interval(values), (mean, mean - 1.96 * error, mean + 1.96 * error), atol=0.02)
 
 
-def test_the_last_point_within_a_budget():
-    curve = [0.0, 1.0, 3.0, 2.0, 5.0]
-    assert [within_kl(curve, nats) for nats in (0, 0.5, 1, 2, 2.9, 4, 5, 9)] == [0, 0, 1, 3, 3, 3, 4, 4]
+def test_a_curve_between_its_points_where_it_last_passes():
+    kl, gold = [0.0, 1.0, 3.0, 2.0, 5.0, 5.0], [0.0, 2.0, 3.0, 5.0, 8.0, 9.0]
+    for nats, wanted in ((0, 0), (0.5, 1), (1, 2), (1.5, 2.25), (2, 5), (2.5, 5.5), (4, 7), (5, 8)):
+        assert np.isclose(at_kl(kl, gold, nats), wanted), nats
+    assert np.isnan(at_kl(kl, gold, 5.1)) and np.isnan(at_kl(kl[1:], gold[1:], 0.5))
+    assert np.allclose(at_kl([0, 4], [(0, 1), (1, 3)], 1), (0.25, 1.5))
+    assert at_kl([0, 4], [(0, 1), (1, 3)], 9).shape == (2,)
 
 
 def test_the_tilt_by_loop_and_its_budget():

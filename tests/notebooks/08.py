@@ -14,11 +14,22 @@ def test_the_tilt_wherever_the_slider_stands():
         weights /= weights.sum()
         kl = sum(w * np.log(64 * w) for w in weights if w > 0)
         told = [float(number) for number in re.findall(r"-?\d+\.\d+", line)]
-        wanted = [kl, weights @ rewards_here, weights @ gold_here]
+        of_all = [np.exp((row - row.max()) / beta) @ true / np.exp((row - row.max()) / beta).sum()
+                  for row, true in zip(proxy.numpy(), gold.numpy())]
+        wanted = [kl, weights @ rewards_here, weights @ gold_here, np.mean(of_all)]
         assert np.abs(np.subtract(told, wanted)).max() < 0.0051, (beta, line)
         left = figure.axes[0]
         assert np.allclose(left.collections[1].get_offsets(), np.c_[rewards_here, gold_here])
         assert np.allclose(left.collections[1].get_sizes(), 600 * weights)
+
+
+def test_the_smallest_beta_is_best_for_most_prompts():
+    """What the page says below the slider: of twenty prompts three have their best β in between."""
+    betas_here = np.arange(1, 61) / 20
+    by_beta_here = np.array([(tilt(proxy, beta)[0] * gold).sum(1).numpy() for beta in betas_here])  # (60, 20)
+    best = betas_here[by_beta_here.argmax(0)]
+    assert (best > 0.05).sum() == 3 and best[1] == 0.15 and by_beta_here.mean(1).argmax() == 0
+    assert np.allclose(by_beta_here.mean(1)[:2], [2.36, 2.28], atol=0.03)
 
 
 def test_best_of_n_against_drawing_again_and_again():
@@ -52,24 +63,69 @@ def test_curves_stand_under_their_own_names():
         assert [one["gold"] for one in methods[name]] == [[row["gold"] for row in curve] for curve in three]
         assert [one["kl"] for one in methods[name]] == [[row["kl"][0] for row in curve] for curve in three]
     assert methods["best of n"][0]["gold"] == own["gold"] and own["source"] == "policy" and own["judge"] == "shipped"
-    for judge in ("length-lover", "mean of 3", "least of 3"):
+    for judge in ("500 pairs", "length-lover", "mean of 3", "least of 3"):
         assert by_remedy[judge] == [[row for row in curve if row["step"] == 80][0] for curve in stored(judge=judge)]
     for curve, row in zip(curves, by_remedy["stopped by check"]):
         assert row["chosen_check"][0] == max(each["chosen_check"][0] for each in curve) and row in curve
 
 
+def between(curve, nats, which):
+    """By loop: the gold reward and the share well formed where KL passes so many nats, for the `which` time."""
+    found = []
+    for one, two in zip(curve, curve[1:]):
+        low, high = one["kl"][0], two["kl"][0]
+        if min(low, high) <= nats <= max(low, high):
+            share = (nats - low) / (high - low)
+            found.append([one[name][0] + share * (two[name][0] - one[name][0]) for name in ("gold", "well_formed")])
+    return found[which]
+
+
 def test_the_tables_by_loop():
-    """Within a budget of KL: the last step of each seed that keeps to it, whatever its gold reward is."""
-    for method, three in (("RLOO", curves), ("RLOO, β = 0.1", with_kl), ("DPO", dpo_curves)):
-        for nats in (1, 2, 3):
-            rows = [[row for row in curve if row["kl"][0] <= nats][-1] for curve in three]
-            value, error, whole = at(methods[method], nats)
-            assert abs(value - np.mean([row["gold"][0] for row in rows])) < 1e-9, (method, nats)
-            assert abs(whole - np.mean([row["well_formed"][0] for row in rows])) < 1e-9
-            by_prompt = max(row["gold"][1] for row in rows)
-            assert error < 2 * (by_prompt + np.std([row["gold"][0] for row in rows], ddof=1)) and error > by_prompt
-    assert abs(at(methods["best of n"], 2)[0] - own["gold"][choices["sizes"].index(16)][0]) < 1e-9
+    """At equal KL: between two points, where each seed last passes; and what the page says of where it first does."""
+    for method, three, budgets in (("RLOO", curves, (1, 2, 2.5)), ("RLOO, β = 0.1", with_kl, (1, 2, 2.5)),
+                                   ("DPO", dpo_curves, (1,))):
+        for nats in budgets:
+            worth, whole = np.transpose([between(curve, nats, -1) for curve in three])
+            value, error, share = at(methods[method], nats)
+            assert abs(value - worth.mean()) < 1e-9 and abs(share - whole.mean()) < 1e-9, (method, nats)
+            by_prompt = max(row["gold"][1] for curve in three for row in curve)
+            assert np.std(worth, ddof=1) / 3**0.5 < error / 2 < by_prompt + np.std(worth, ddof=1)
+    assert all(np.isnan(at(methods[method], 2.5)[0]) for method in ("tilt", "DPO"))
+    assert abs(np.mean([between(curve, 2.5, 0)[0] for curve in with_kl]) - 1.44) < 0.005
+    assert abs(at(methods["best of n"], np.log(16) - 15 / 16)[0] - own["gold"][4][0]) < 1e-9
     assert [row["step"] for row in early + late] == [40] * 3 + [120] * 3
+
+
+def test_what_the_page_says_of_the_studys_rows():
+    """Numbers that are in the text alone, from the file."""
+    def last(name, step=-1, key="proxy"):
+        return [one[step][key][0] for one in name]
+
+    assert np.allclose([min(last(with_kl)), max(last(with_kl))], [0.95, 1.04], atol=0.006)
+    assert np.allclose([min(last(curves)), max(last(curves))], [0.94, 1.06], atol=0.006)
+    assert max(last(with_kl, key="kl")) < 4.2 < 30 < min(last(curves, key="kl"))
+    assert abs(np.mean(np.subtract(last(late_rows := [[row] for row in late], key="gold"),
+                                   [row["gold"][0] for row in early])) + 0.15) < 0.006 and len(late_rows) == 3
+    for one, two in zip(early, late):
+        assert (two["gold"][0] > one["gold"][0]) == (two["chosen_check"][0] > one["chosen_check"][0])
+    for beta in (0.0, 0.1, 0.3):
+        assert all(rows["proxy"][0] > other["proxy"][0] for rows, other in zip(by_beta[0.03], by_beta[beta]))
+    ratios = [few["well_formed"][0] / many["well_formed"][0] for few, many in zip(by_remedy["500 pairs"], by_beta[0.0])]
+    assert 3 < min(ratios) and max(ratios) < 6
+    endless = runs(policies, judge="100 pairs")[2]["curve"][-1]
+    assert 200 < endless["kl"][0] < 205 and 0.13 < endless["ended"][0] < 0.145
+    falls_of_own = [run["fall"] for run in runs(choices, source="policy") if run["judge"] in judges]
+    assert len(falls_of_own) == 11 and all(low < 0 for _, low, _ in falls_of_own)
+
+
+def test_scrambled_texts_have_the_same_words_and_are_no_longer_whole():
+    several = [(prompt, text, other) for prompt, row, turned in zip(prompts, drawn, mixed)
+               for text, other in zip(row, turned) if ". " in text]
+    assert all(sorted(re.findall(r"\w+", text)) == sorted(re.findall(r"\w+", other)) for _, text, other in several)
+    assert all(other.startswith(text.rpartition(". ")[0]) for _, text, other in several)
+    assert np.mean([text != other for _, text, other in several]) > 0.85
+    assert len(lost) == sum(world.features(prompt, text)["correctness"] == 1 for prompt, text, _ in several)
+    assert 0 < lost.mean() < 0.3 * gap and gap > 1
 
 
 def test_the_live_run_is_the_one_that_was_described():

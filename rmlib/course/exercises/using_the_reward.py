@@ -25,9 +25,9 @@ def best_of_n_kl(p: np.ndarray, rewards: np.ndarray, n: int) -> float:
     return float((chosen * np.log(chosen / share)).sum())
 
 
-def _in_order(p: np.ndarray, rewards: np.ndarray, n: int) -> float:
-    order = np.argsort(rewards, kind="stable")
-    return best_of_n_kl(p[order], np.arange(len(p)), n)
+def _ordered(order: Callable) -> Callable:
+    """Ties are broken by the place in an order of all responses."""
+    return lambda p, rewards, n: best_of_n_kl(p[order(rewards)], np.arange(len(p)), n)
 
 
 def _even_among_ties(p: np.ndarray, rewards: np.ndarray, n: int) -> float:
@@ -50,7 +50,12 @@ def _candidates(rng: np.random.Generator) -> tuple:
 TIES = {
     "this is log n − (n − 1)/n, exact without ties; here it is only a bound": lambda p, rewards, n:
         float(np.log(n) - (n - 1) / n),
-    "ties are broken by the order in the list; equal rewards are one level, and share its probability": _in_order,
+    "ties are broken by the order in the list; equal rewards are one level, and share its probability":
+        _ordered(lambda rewards: np.argsort(rewards, kind="stable")),
+    "ties are broken by the order in the list, from its end; equal rewards are one level":
+        _ordered(lambda rewards: np.argsort(-rewards, kind="stable")[::-1]),
+    "ties are broken by the order in which argsort happens to leave them; equal rewards are one level":
+        _ordered(np.argsort),
     "among tied responses the pick is as likely as the draw: p decides, they are not all alike": _even_among_ties,
     "the two are exchanged: this is KL(p ‖ q), and the pick's distribution q comes first":
         _of_levels(lambda share, chosen: share * np.log(share / chosen)),

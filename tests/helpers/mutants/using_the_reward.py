@@ -3,7 +3,12 @@
 MUTANTS = {
     "8.1": [
         ("chosen * np.log(chosen / share)", "(np.log(n) - (n - 1) / n) * chosen", "here it is only a bound"),
-        ("    levels", "    rewards = rewards + np.arange(len(rewards)) * 1e-9\n    levels", "broken by the order"),
+        ("    levels", "    rewards = rewards + np.arange(len(rewards)) * 1e-9\n    levels",
+         "broken by the order in the list; "),
+        ("    levels", "    rewards = rewards - np.arange(len(rewards)) * 1e-9\n    levels",
+         "in the list, from its end"),
+        ("    levels", "    order = np.argsort(rewards)\n    p, rewards = p[order], np.arange(len(p))\n    levels",
+         "ties are broken by the order in "),
         ("chosen * np.log(chosen / share)", "share * np.log(share / chosen)", "the two are exchanged"),
         ("chosen * np.log(chosen / share)", "share * np.log(chosen / share)", "the mean is over p here"),
         ("chosen * np.log(chosen / share)", "-chosen * np.log(chosen)", "the entropy of the pick"),
