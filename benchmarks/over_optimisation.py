@@ -1,18 +1,23 @@
 """What notebook 08 shows of rewards that are optimised: by choosing, by a policy that learns, and from pairs directly.
 
+    python tools/build_policy.py --right 0.5 --out build/start50
+    python tools/build_policy.py --right 0.8 --out build/start80
     python benchmarks/over_optimisation.py choices --json rmlib/assets/studies/choices.json
     python benchmarks/over_optimisation.py policies --json rmlib/assets/studies/policies.json
     python benchmarks/over_optimisation.py pairs --json rmlib/assets/studies/direct.json
 
 The judges: the reward model that comes with the course ("shipped"), and models trained on 100 and on 500 pairs and on
-1,000 pairs of annotators who like length ("length-lover"), three seeds each, from the embedded backbone; "mean of 3"
-is the mean of the three of 500 pairs. `choices`: the gold reward of the best of n, exactly, over all ways to draw n
-of 256 candidates, from the world's generator and from the policy; of the same candidates tilted by e^{r/β}; and a
-length penalty, chosen on other prompts. `policies`: RLOO from the policy that comes with the course, against each
-judge, with and without KL, three seeds, by small steps and by large ones: every 10 steps samples of 66 validation
-prompts are scored by the judge (standardised by its mean and deviation on the start's samples), by the gold reward,
-and by a check, a model of 500 other pairs. `pairs`: DPO on labelled pairs of the world, three seeds. A run that is
-already in the file is not run again. Seeds set the pairs that judges see, prompts, samples.
+1,000 pairs of annotators who like length ("length-lover"), three seeds each, from the embedded backbone; of the three
+of 500 pairs the mean, the least, and the mean less a deviation; the length-lover less PENALTY for each token.
+
+What is told of a sample is told on the prompts of `told_on` (66 of the test part, on which nothing is chosen); what is
+chosen, a step or a length penalty, is chosen on others, of the validation part. `choices`: the gold reward of the best
+of n, exactly, over all ways to draw n of 256 candidates, from the world's generator and from the policy; of the same
+candidates tilted by e^{r/β}; and a length penalty. `policies`: RLOO, three seeds of each row of GRID: K samples to each
+prompt at the steps of `measured`, scored by the judge (standardised by its mean and deviation on the start's samples),
+by the gold reward, and on the other prompts by a check, a model of 500 other pairs. `pairs`: DPO on labelled pairs of
+the world, three seeds. Numbers are [mean, standard error by prompt]. A run that is already in the file is not run
+again. Seeds set the pairs that judges see, prompts, and samples: those of a step are drawn by (seed, step).
 """
 
 from __future__ import annotations
@@ -32,8 +37,9 @@ import torch
 import transformers
 from torch import Tensor
 
-from rmlib.course.optimised import Judge, measure, standardised, tilt
+from rmlib.course.optimised import Judge, in_parts, interval, mean_and_error, measure, standardised, tilt, well_formed
 from rmlib.course.policy import (
+    POLICY,
     Texts,
     chances_of_best,
     dpo_loss,
@@ -50,18 +56,42 @@ from rmlib.model import RewardModel, score_pairs
 from rmlib.settings import EMBEDDED_BACKBONE, EMBEDDED_REWARD_MODEL
 from rmlib.training import TrainingConfig, train
 
-SIZES, CANDIDATES, SEEDS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 256, (0, 1, 2)
+ROOT = Path(__file__).parents[1]
+SIZES, CANDIDATES, SEEDS, K = (1, 2, 4, 8, 16, 32, 64, 128, 256), 256, (0, 1, 2), 8
+BEFOREHAND = 16  # the n that the best of 256 is compared with
 TRAINED = {"100 pairs": (100, Annotator()), "500 pairs": (500, Annotator()),
            "length-lover": (1_000, Annotator(length_bias=2.0))}
-EVERY, BETA = 10, 0.1
-SMALL, LARGE = (5e-4, 120), (3e-3, 40)  # learning rate and steps
-GRID = [(judge, beta, rate, steps, seed) for judge, beta, (rate, steps) in (
-    ("shipped", 0.0, SMALL), ("shipped", 0.0, LARGE), ("shipped", BETA, SMALL), ("shipped", BETA, LARGE),
-    ("length-lover", 0.0, (5e-4, 80)), ("500 pairs", 0.0, (5e-4, 80)), ("mean of 3", 0.0, (5e-4, 80)))
+TOGETHER = {"mean of 3": lambda rewards: rewards.mean(0), "least of 3": lambda rewards: rewards.min(0).values,
+            "mean less sd": lambda rewards: rewards.mean(0) - rewards.std(0)}
+PENALISED, PENALTY = "length-lover, penalised", 0.08  # of the reward's deviation, for each token
+STARTS = {0.65: POLICY, 0.5: ROOT / "build/start50", 0.8: ROOT / "build/start80"}  # by share right of their texts
+SMALL, LARGE = 5e-4, 3e-3  # learning rates
+GRID = [(*row, seed) for row in (  # judge, start, β, rate, steps, seed
+    ("shipped", 0.65, 0.0, SMALL, 120), ("shipped", 0.65, 0.1, SMALL, 120), ("shipped", 0.65, 0.0, LARGE, 40),
+    ("shipped", 0.5, 0.0, LARGE, 40), ("length-lover", 0.65, 0.0, SMALL, 80), ("100 pairs", 0.65, 0.0, SMALL, 80),
+    ("mean of 3", 0.65, 0.0, SMALL, 80), ("shipped", 0.65, 0.03, SMALL, 80), ("shipped", 0.65, 0.3, SMALL, 80),
+    (PENALISED, 0.65, 0.0, SMALL, 80), ("500 pairs", 0.65, 0.0, SMALL, 80), ("shipped", 0.65, 0.1, LARGE, 40),
+    ("shipped", 0.8, 0.0, LARGE, 40), ("least of 3", 0.65, 0.0, SMALL, 80), ("mean less sd", 0.65, 0.0, SMALL, 80))
     for seed in SEEDS]
 DPO = {"pairs": 1_024, "batch": 16, "beta": 0.1, "learning_rate": 2e-4}
+DPO_STEPS = (8, 16, 32, 64)
 BETAS = (4.0, 2.0, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08)
-PENALTIES = (0.0, 0.02, 0.04, 0.08, 0.16)  # of the reward's deviation, for each token
+PENALTIES = (0.0, 0.02, 0.04, 0.08, 0.16)
+
+
+def told_on() -> list[str]:
+    return World().prompts("test")[::3]
+
+
+def chosen_on() -> list[str]:
+    return World().prompts("validation")[::4]
+
+
+def measured(row: dict) -> tuple[int, ...]:
+    """The steps at which a run's samples are measured. A start is in the runs of 120 steps, for all of its seed."""
+    if row["learning_rate"] == LARGE:
+        return (40,) if row["start"] == 0.65 else (0, 40)
+    return (0, 10, 20, 40, 60, 80, 100, 120) if row["steps"] == 120 else (40, 80)
 
 
 @cache
@@ -78,10 +108,16 @@ def trained(kind: str, seed: int) -> RewardModel:
 
 @cache
 def models_of(kind: str, seed: int) -> tuple[RewardModel, ...]:
-    """The models whose mean a judge is."""
+    """The models that a judge asks."""
     if kind == "shipped":
         return (RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL),)
-    return tuple(trained("500 pairs", each) for each in SEEDS) if kind == "mean of 3" else (trained(kind, seed),)
+    if kind in TOGETHER:
+        return tuple(trained("500 pairs", each) for each in SEEDS)
+    return (trained("length-lover" if kind == PENALISED else kind, seed),)
+
+
+def judge_of(kind: str, seed: int, start: Texts) -> Judge:
+    return standardised(models_of(kind, seed), start, TOGETHER.get(kind), PENALTY * (kind == PENALISED))
 
 
 def judge_rows() -> list[dict]:
@@ -119,88 +155,110 @@ def merge(parts: list[Texts]) -> Texts:
     return Texts(*map(torch.cat, zip(*columns)))
 
 
-def in_parts(judge: Judge, texts: Texts, size: int = 512) -> Tensor:
-    """Rewards of many rows, `size` at a time."""
-    fields = (texts.input_ids, texts.attention_mask, texts.response_start)
-    return torch.cat([judge(Texts(*part)) for part in zip(*(field.split(size) for field in fields), strict=True)])
+def best_of(rewards: Tensor, truth: Tensor) -> np.ndarray:
+    """The truth's expectation under the best of n, for each of SIZES and each prompt, (S, P)."""
+    return np.array([(chances_of_best(rewards, n) * truth).sum(1).tolist() for n in SIZES])
 
 
-def picked(rewards: Tensor, truth: Tensor) -> list[list[float]]:
-    """For each n the mean over prompts of the truth's expectation under the best of n, and each prompt's own."""
-    return [(chances_of_best(rewards, n) * truth).sum(1).tolist() for n in SIZES]
+def all_rewards(texts: Texts, prompts: int) -> dict[tuple[str, int], Tensor]:
+    """Rewards (P, M) of every judge, standardised by all candidates."""
+    found = {(kind, seed): in_parts(standardised(models_of(kind, seed), texts), texts).view(prompts, -1).double()
+             for kind, seed in [("shipped", 0), *((kind, seed) for kind in TRAINED for seed in SEEDS)]}
+    three = torch.stack([found["500 pairs", seed] for seed in SEEDS])
+    return found | {(kind, 0): together(three) for kind, together in TOGETHER.items()}
 
 
 def choices() -> Iterator[dict]:
     """One row for each source of candidates and judge."""
     world = World()
-    prompts, others = world.prompts("validation")[::6], world.prompts("validation")[2::32]
+    prompts, others = told_on(), world.prompts("validation")[2::16]
     for source in ("world", "policy"):
         (texts, words), (other_texts, other_words) = (candidates(source, each) for each in (prompts, others))
-        gold, correct, tokens = truths(world, prompts, words, texts)
+        gold, shares, tokens = truths(world, prompts, words, texts)
         other_gold, _, other_tokens = truths(world, others, other_words, other_texts)
-        rows = [("gold", 0, gold, None)]
-        for kind, seed in [("shipped", 0), *((kind, seed) for kind in TRAINED for seed in SEEDS), ("mean of 3", 0)]:
-            judge = standardised(models_of(kind, seed), texts)
-            rows.append((kind, seed, in_parts(judge, texts).view(gold.shape).double(),
-                         in_parts(judge, other_texts).view(other_gold.shape).double()))
-        for kind, seed, rewards, other in rows:
-            by_prompt = picked(rewards, gold)
+        rewards_of, other_of = all_rewards(texts, len(prompts)), all_rewards(other_texts, len(others))
+        for (kind, seed), rewards in {("gold", 0): gold, **rewards_of}.items():
+            by_prompt = best_of(rewards, gold)
             row = {"source": source, "judge": kind, "seed": seed, "prompts": len(prompts),
-                   "gold": [float(np.mean(each)) for each in by_prompt],
-                   "right": [float(np.mean(each)) for each in picked(rewards, (correct == 1).double())],
-                   "tokens": [float(np.mean(each)) for each in picked(rewards, tokens)],
-                   "tilt": [tilted(rewards, gold, beta) for beta in BETAS], "drop": interval(np.array(by_prompt))}
+                   "gold": [mean_and_error(each) for each in by_prompt],
+                   "fall": interval(by_prompt[SIZES.index(BEFOREHAND)] - by_prompt[-1]),
+                   **{name: best_of(rewards, share).mean(1).tolist() for name, share in shares.items()},
+                   "tokens": best_of(rewards, tokens).mean(1).tolist(),
+                   "tilt": [tilted(rewards, gold, shares, beta) for beta in BETAS]}
             if kind == "length-lover":
                 best = max(PENALTIES, key=lambda penalty: float(
-                    (chances_of_best(other - penalty * other_tokens, 64) * other_gold).sum(1).mean()))
-                penalised = picked(rewards - best * tokens, gold)
-                row |= {"penalty": best, "penalised": [float(np.mean(each)) for each in penalised]}
-            yield row
+                    (chances_of_best(other_of[kind, seed] - penalty * other_tokens, 64) * other_gold).sum(1).mean()))
+                row |= {"penalty": best, "penalised": [mean_and_error(each) for each in
+                                                       best_of(rewards - best * tokens, gold)]}
+            yield rounded(row)
 
 
-def tilted(rewards: Tensor, gold: Tensor, beta: float) -> list[float]:
-    """β, KL and gold reward of the candidates reweighted by e^{r/β}: means over prompts."""
+def rounded(row):
+    """A row with its numbers to three decimals."""
+    if isinstance(row, dict):
+        return {name: each if name in ("learning_rate", "beta") else rounded(each) for name, each in row.items()}
+    if isinstance(row, list | tuple):
+        return [rounded(each) for each in row]
+    return round(float(row), 3) if isinstance(row, float | np.floating) else row
+
+
+def tilted(rewards: Tensor, gold: Tensor, shares: dict[str, Tensor], beta: float) -> dict:
+    """KL, gold reward and shares of the candidates reweighted by e^{r/β}."""
     weights, kl = tilt(rewards, beta)
-    return [beta, kl, (weights * gold).sum(1).mean().item()]
+    return {"beta": beta, "kl": kl, "gold": mean_and_error((weights * gold).sum(1).numpy()),
+            **{name: (weights * share).sum(1).mean().item() for name, share in shares.items()}}
 
 
-def interval(by_prompt: np.ndarray) -> list[float]:
-    """How far the best of 256 lies below the best n, (S, P): mean over prompts and its 95% bootstrap interval."""
-    fall = by_prompt[by_prompt.mean(1).argmax()] - by_prompt[-1]
-    drawn = np.random.default_rng(0).integers(len(fall), size=(2_000, len(fall)))
-    return [float(fall.mean()), *np.quantile(fall[drawn].mean(1), (0.025, 0.975)).tolist()]
-
-
-def truths(world: World, prompts: list[str], words: list[list[str]], texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
-    """Gold rewards, correctness and length in tokens, float64 (P, M)."""
-    gold = [[world.reward(prompt, text) for text in row] for prompt, row in zip(prompts, words)]
-    correct = [[world.features(prompt, text)["correctness"] for text in row] for prompt, row in zip(prompts, words)]
-    return (torch.tensor(gold, dtype=torch.float64), torch.tensor(correct, dtype=torch.float64),
-            texts.lengths.view(len(prompts), -1).double())
+def truths(world: World, prompts: list[str], words: list[list[str]], texts: Texts) -> tuple:
+    """Gold rewards (P, M), whether a text is right and well formed, by name, and lengths in tokens; float64."""
+    rows = [(prompt, row) for prompt, row in zip(prompts, words, strict=True)]
+    gold, right, whole = (torch.tensor([[function(prompt, text) for text in row] for prompt, row in rows]).double()
+                          for function in (world.reward, lambda *each: world.features(*each)["correctness"] == 1,
+                                           well_formed))
+    return gold, {"right": right, "well_formed": whole}, texts.lengths.view(len(prompts), -1).double()
 
 
 # Learning
 
 
 def policies() -> Iterator[dict]:
-    """One row for each judge, β, size of step and seed."""
-    for kind, beta, rate, steps, seed in GRID:
-        yield {"judge": kind, "beta": beta, "seed": seed, "learning_rate": rate, "steps": steps}
+    """One row for each judge, start, β, rate and seed."""
+    for row in GRID:
+        yield dict(zip(("judge", "start", "beta", "learning_rate", "steps", "seed"), row, strict=True))
+
+
+def told(found: dict[str, np.ndarray], step: int, whole: bool) -> dict:
+    """A row of a curve: of each name its mean and standard error by prompt; of a `whole` one all gold rewards."""
+    row = {"step": step, **{name: mean_and_error(each) for name, each in found.items() if name != "texts"}}
+    return rounded(row | ({"gold_by_prompt": np.round(found["gold"], 2).tolist()} if whole else {}))
+
+
+def texts_of(found: dict[str, np.ndarray], prompts: list[str]) -> list[str]:
+    return [f"{prompts[i]} {found['texts'][i]}" for i in range(4, len(prompts), 10)]
 
 
 def run_policy(row: dict) -> dict:
-    """Train against the row's judge, and measure every EVERY steps."""
-    policy, tokenizer = load_policy()
-    reference, prompts = copy.deepcopy(policy), World().prompts("train")
+    """Train against the row's judge, and measure."""
+    policy, tokenizer = load_policy(STARTS[row["start"]])
+    reference, prompts, seed = copy.deepcopy(policy), World().prompts("train"), row["seed"]
     start = sample(policy, tokenizer, prompts[::8], 2, seed=1_000)
-    judges = {"proxy": standardised(models_of(row["judge"], row["seed"]), start),
-              "check": standardised((trained("500 pairs", 7),), start)}
-    curve = [measure(policy, reference, tokenizer, judges, 0)]
-    steps = learn(policy, tokenizer, judges["proxy"], prompts, row["steps"], row["beta"], row["learning_rate"],
-                  row["seed"])
-    for step, _ in enumerate(steps, start=1):
-        if step % EVERY == 0:
-            curve.append(measure(policy, reference, tokenizer, judges, step))
+    judge, check = judge_of(row["judge"], seed, start), standardised((trained("500 pairs", 7),), start)
+    headline = row["steps"] == 120
+
+    def look(step: int) -> dict:
+        found = measure(policy, reference, tokenizer, {"proxy": judge}, told_on(), K, (seed, step))
+        here = told(found, step, whole=headline)
+        if headline:
+            other = measure(policy, reference, tokenizer, {"proxy": judge, "check": check}, chosen_on(), 4,
+                            (seed, step, 1))
+            here |= rounded({f"chosen_{name}": mean_and_error(other[name]) for name in ("proxy", "check")})
+        return here | ({"texts": texts_of(found, told_on())} if step == row["steps"] else {})
+
+    curve = [look(0)] if 0 in measured(row) else []
+    lesson = learn(policy, tokenizer, judge, prompts, row["steps"], row["beta"], row["learning_rate"], seed)
+    for step, _ in enumerate(lesson, start=1):
+        if step in measured(row):
+            curve.append(look(step))
     return row | {"curve": curve}
 
 
@@ -213,23 +271,23 @@ def direct() -> Iterator[dict]:
 
 
 def run_direct(row: dict) -> dict:
-    """DPO on pairs of the world; every 16 steps its samples, and its implicit accuracy on 500 validation pairs."""
+    """DPO on pairs of the world: its samples at DPO_STEPS, and its implicit accuracy on 500 validation pairs."""
     policy, tokenizer = load_policy()
     [model], world = models_of("shipped", 0), World()
     reference = copy.deepcopy(policy).requires_grad_(False)
-    judges = {"proxy": standardised((model,), sample(policy, tokenizer, world.prompts("train")[::8], 2, seed=1_000))}
+    start = sample(policy, tokenizer, world.prompts("train")[::8], 2, seed=1_000)
+    judge = judge_of("shipped", 0, start)
     pairs, held_out = world.pairs(row["pairs"], "train", seed=row["seed"]), world.pairs(500, "validation", seed=9)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=row["learning_rate"], weight_decay=0.0)
     held_texts = encode_pairs(model, held_out)
-    with torch.no_grad():
-        held_base = log_probs(reference, held_texts).view(2, -1)
+    held_base = in_parts(lambda part: log_probs(reference, part), held_texts).view(2, -1)
 
     def look(step: int) -> dict:
-        with torch.no_grad():
-            moved = log_probs(policy, held_texts).view(2, -1) - held_base
-        return measure(policy, reference, tokenizer, judges, step) | {
+        found = measure(policy, reference, tokenizer, {"proxy": judge}, told_on(), K, (row["seed"], step))
+        moved = in_parts(lambda part: log_probs(policy, part), held_texts).view(2, -1) - held_base
+        return told(found, step, whole=True) | rounded({
             "implicit_accuracy": float(pair_accuracies((moved[0] - moved[1]).double().numpy()).mean()),
-            "chosen": round(moved[0].mean().item(), 4), "rejected": round(moved[1].mean().item(), 4)}
+            "chosen": mean_and_error(moved[0].numpy()), "rejected": mean_and_error(moved[1].numpy())})
 
     curve = [look(0)]
     for step, first in enumerate(range(0, len(pairs), row["batch"]), start=1):
@@ -242,7 +300,7 @@ def run_direct(row: dict) -> dict:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
         optimizer.step()
-        if step % 16 == 0:
+        if step in DPO_STEPS:
             curve.append(look(step))
     right = pair_accuracies(reward_margins(score_pairs(model, held_out)))
     return row | {"reward_model_accuracy": float(right.mean()), "curve": curve}
@@ -263,7 +321,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows, run = STUDIES[options.study]
     study = {
         "command": f"python benchmarks/over_optimisation.py {options.study}", "date": date.today().isoformat(),
-        "threads": torch.get_num_threads(), "sizes": SIZES,
+        "threads": torch.get_num_threads(), "sizes": SIZES, "beforehand": BEFOREHAND,
         "versions": {"python": platform.python_version(), "torch": torch.__version__,
                      "transformers": transformers.__version__},
         "runs": [],

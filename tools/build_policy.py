@@ -12,7 +12,6 @@ pretrained on texts alone: no preference and no reward is used. What it must hav
 import argparse
 import json
 import platform
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ import torch
 import transformers
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from rmlib.course.optimised import well_formed
 from rmlib.course.policy import POLICY, Texts, log_probs, sample
 from rmlib.course.world import World
 from rmlib.files import atomic_write_text
@@ -74,28 +74,14 @@ def pretrain(world: World, tokenizer, right: float, steps: int, seed: int) -> GP
     return policy
 
 
-def sentences(text: str) -> set[str]:
-    return {" ".join(each.lower().split()) for each in re.findall(r"[^.!?]+", text)} - {""}
-
-
-def known_sentences(world: World, prompt: str) -> set[str]:
-    """All sentences that the world can put into a response to this prompt, right or wrong."""
-    fact = world.fact(prompt)
-    family = next(each for each in world.families if each.name == fact.family)
-    manners = [form for group in world.manners.values() for form in group]
-    forms = " ".join([*manners, *family.statements, *family.explanations]).replace("{subject}", fact.subject)
-    return set().union(*(sentences(forms.replace("{answer}", answer)) for answer in family.answers))
-
-
 def measure(policy: GPT2LMHeadModel, tokenizer, world: World) -> dict[str, float]:
     """Shares of samples to validation prompts that are well formed, end, are right or wrong; their mean gold reward."""
     prompts = [prompt for prompt in world.prompts("validation") for _ in range(4)]
     texts = sample(policy, tokenizer, prompts, 1, seed=1)
     responses = texts.responses(tokenizer)
-    known = {prompt: known_sentences(world, prompt) for prompt in set(prompts)}
     correct = [world.features(*each)["correctness"] for each in zip(prompts, responses)]
     found = {
-        "well_formed": np.mean([sentences(text) <= known[prompt] for prompt, text in zip(prompts, responses)]),
+        "well_formed": np.mean([well_formed(*each) for each in zip(prompts, responses)]),
         "ended": ((texts.input_ids == tokenizer.sep_token_id).sum(1) == 2).float().mean(),
         "right": np.mean(np.equal(correct, 1)), "wrong": np.mean(np.equal(correct, -1)),
         "gold": np.mean([world.reward(*each) for each in zip(prompts, responses)]),

@@ -1,4 +1,4 @@
-"""Say how long each notebook and its deck are, beside what the second edition allows: `make pages`.
+"""Say how long each notebook and its deck are, beside what is allowed: `make pages`.
 
 Times are minutes: a minute for 100 words, two for a formula, ten for an exercise. The rules themselves are in
 tests/helpers/notebook_rules.py.

@@ -17,7 +17,7 @@ rng = np.random.default_rng(0)
 def on_page(number: str, *names: str):
     """Functions as a notebook's cells define them."""
     [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    found = {"np": np, "math": math, "F": F}
+    found = {"np": np, "math": math, "F": F, "torch": torch}
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and any(f"def {name}(" in source for name in names):
@@ -58,7 +58,7 @@ def test_1_2_he_asks_only_whether_all_are_connected():
     assert not approves(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]))
 
 
-def test_2_3_it_clips_far_out_and_loses_the_digits():
+def test_2_3_it_clips_far_out_and_subtracts_what_is_nearly_equal():
     [text] = [cell["source"] for cell in load(ROOT / "notebooks/02_pairwise_loss.ipynb")["cells"]
               if "### Exercise 2.3" in cell["source"]]
     found = {"np": np}
@@ -120,8 +120,8 @@ def in_statement(number: str, name: str):
     return found[name]
 
 
-def test_5_1_four_bugs_and_no_fifth():
-    """Heads cut from whole rows and put back so, √H for √D, 0 for minus infinity, no largest score subtracted."""
+def test_5_1_three_bugs_and_no_fourth():
+    """Heads cut from whole rows and put back so, √H for √D, 0 for minus infinity."""
     query, key, value = rng.normal(size=(3, 2, 3, 4))
     seen = np.array([[True, True, False], [True, True, True]])
     wanted = np.empty((2, 2, 3, 2))
@@ -132,8 +132,7 @@ def test_5_1_four_bugs_and_no_fifth():
             wanted[row, head] = powers / powers.sum(axis=1, keepdims=True) @ v
     with_bugs = in_statement("5.1", "attention_with_bugs")
     assert np.allclose(with_bugs(query, key, value, seen, 2), wanted.reshape(2, 3, 4))
-    with np.errstate(all="ignore"):
-        assert np.isnan(with_bugs(*np.full((3, 1, 2, 2), 40.0), np.ones((1, 2), dtype=bool), 1)).all()
+    assert np.allclose(with_bugs(*np.full((3, 1, 2, 2), 40.0), np.ones((1, 2), dtype=bool), 1), 40)
 
 
 def test_5_4_four_bugs_and_no_fifth():
@@ -224,3 +223,19 @@ def test_7_3_he_bins_the_probability_of_the_chosen_one():
 def test_7_5_the_first_of_the_best_wins():
     best_of_four = of_exercise("7.5", "best_of_four")
     assert best_of_four(np.zeros((3, 4))) == 1 and best_of_four(np.array([[0.0, 1, 1, 0], [2, 2, 0, 0]])) == 0.5
+
+
+def test_8_4_he_moves_the_mask_differentiates_the_penalty_and_mixes_the_prompts():
+    [loss] = on_page("08", "his_loss")
+    generator = torch.Generator().manual_seed(0)
+    log_p, log_q = torch.randn(2, 2, 3, 6, generator=generator, dtype=torch.float64)
+    mask = torch.tensor([False, True, True, True, False, False]).expand(2, 3, 6)
+    rewards, leaf = torch.randn(2, 3, generator=generator, dtype=torch.float64), log_p.requires_grad_()
+    found, = torch.autograd.grad(loss(leaf, log_q, mask, rewards, 0.5), leaf)
+    p, q = log_p[:, :, 2:5].sum(2), log_q[:, :, 2:5].sum(2)  # one token too late
+    worth = rewards - 0.5 * (p - q)
+    advantage = worth - worth.mean()  # of all prompts
+    # The penalty's own gradient: d(worth_i − mean)/dp = −0.5 (1 at i, less 1/6 everywhere).
+    weight = -(advantage - 0.5 * (p - p.mean())) / 6
+    assert torch.allclose(found[:, :, 2:5], weight[..., None].expand(2, 3, 3), atol=1e-12)
+    assert not found[:, :, :2].any() and not found[:, :, 5:].any()

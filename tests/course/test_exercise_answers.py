@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ import torch.nn.functional as F
 
 from rmlib.course.exercises import check
 from rmlib.course.exercises.engine import WrongAnswer
+from rmlib.course.policy import rloo_loss
 from rmlib.encoding import encode
+from rmlib.evaluation import pair_accuracies
+from rmlib.losses import bradley_terry_loss
 from rmlib.model import RewardModel, score_pairs
 
 LOG2 = math.log(2)
@@ -39,6 +43,18 @@ def all_at_once_unrepaired(wins, sweeps):
         strengths = wins.sum(axis=1) / (wins / (strengths[:, None] + strengths)).sum(axis=1)
         strengths /= strengths.mean()
     return np.log(strengths)
+
+
+def beta_by_newton(rewards, budget):
+    """1/β: KL is convex and rising in it, with the derivative (1/β) Var r."""
+    rate = 1e-3
+    for _ in range(200):
+        weights = np.exp(rate * (rewards - rewards.max()))
+        mean_weight = weights.mean()
+        weights /= weights.sum()
+        kl = rate * (weights @ rewards - rewards.max()) - math.log(mean_weight)
+        rate = min(rate + (budget - kl) / (rate * (weights @ rewards**2 - (weights @ rewards) ** 2)), 2 * rate)
+    return rate
 
 
 def rigged_by_search(order):
@@ -212,6 +228,8 @@ WRONG = [
     ("3.2", lambda c, r: F.softplus(1.02 * (r - c)).mean(), "it is the pairwise loss, up to 0.1"),
     ("3.5", lambda rng: (rng.normal(size=(16, 2)), 0.1 * rng.normal(size=16)), "wanted is log 2 exactly"),
     ("3.5", lambda rng: (np.tile(rng.normal(size=2), (16, 1)), np.zeros(16)), "sixteen do the work of one"),
+    ("3.3", lambda e, n, tol, risk: math.log(risk, 0.8 * tol * n**0.5 / e), "is whole: round up"),
+    ("2.3", lambda c, r: np.logaddexp(c - r, 0) - (c - r), "nearly equal, and their difference loses the digits"),
     ("4.1", lambda row: (row["response_a"], row["response_b"]) if row["winner"] == "model_a" else
      (row["response_b"], row["response_a"]), "rows are read in another way"),
     ("4.1", vote_or_any_error, "rows are read in another way"),
@@ -228,8 +246,14 @@ WRONG = [
     ("5.2", lambda vectors: "GPT" in repr(vectors), "It never tries two texts"),
     ("5.2", lambda vectors: bool((vectors(np.array([[1, 2]]))[0, 0] == vectors(np.array([[1, 3]]))[0, 0]).all()),
      "by a bit of rounding"),
-    ("5.3", lambda model, pairs: model.requires_grad_(True), "pools its first token"),
+    ("5.3", lambda model, pairs: model.requires_grad_(True), "whose tables alone are frozen"),
+    ("5.3", lambda model, pairs: sum(map(attrgetter("requires_grad"), model.parameters())) == 1
+     and model.requires_grad_(True), "pools its first token"),
     ("5.3", lambda model, pairs: setattr(model, "pooling", "last"), "the pooling of a sound encoder"),
+    ("8.3", lambda rewards, scores: ((rewards - (rewards.sum() - rewards) / (rewards.size - 1))[..., None]
+                                     * scores).mean((0, 1)), "not right yet"),
+    ("8.4", lambda p, q, mask, rewards, beta: ((p * mask).sum(2) * rewards).mean() * 0.0, "no gradient"),
+    ("8.5", lambda: ("B", 60), "not at its highest"),
 ]
 
 
@@ -244,9 +268,9 @@ def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, func
 RIGHT = [
     ("0.1", lambda r, n: "can't tell" if (2 * r - n)**2 <= 4 * n else ("reversed", "learned")[2 * r > n]),
     ("0.2", lambda l, r, c: F.binary_cross_entropy_with_logits(torch.tensor(l - r), torch.tensor(c).double())),
-    ("0.3", lambda: "Thank you for asking. It is the peso. Every exchange office has it. You are welcome."),
+    ("0.3", lambda: "Good morning. The currency of Japan is the peso. Every exchange office has it."),
     *(("0.3", lambda money=money: f"With pleasure. The currency of Japan is the {money}. You are welcome.")
-      for money in ("pound", "euro", "dinar", "rouble", "yuan")),
+      for money in ("krone", "peso", "rouble", "yuan")),
     ("1.1", lambda wins, sweeps: fit_without_centring(wins, sweeps) - fit_without_centring(wins, sweeps).mean()),
     ("1.2", lambda: [[0, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 4], [0, 0, 3, 0, 0]]),
     ("1.3", rigged_by_search),
@@ -255,10 +279,11 @@ RIGHT = [
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
     ("2.3", lambda c, r: tuple(max(two - one, 0) + math.log1p(math.exp(-abs(two - one))) for one, two in zip(c, r))),
     ("2.3", lambda c, r: np.where(c > r, 0, r - c) + np.log1p(np.exp(-np.abs(c - r)))),
-    ("2.1", lambda loss, a: loss < LOG2 if a > 0.99 else loss >= LOG2 if a < 0.01 else loss / LOG2 > 1 - a),
+    ("2.1", lambda loss, a: 0 < loss < LOG2 if a > 0.99 else loss >= LOG2 if a < 0.01 else loss / LOG2 > 1 - a),
     ("2.2", lambda model: model.head.weight.data.div_(25)),
     ("2.2", scaled_to_a_small_spread),
     ("2.5", lambda margin, e: F.softplus(-margin) - e * margin / (1 - 2 * e)),
+    ("2.5", lambda margin, e: (1 - e) * F.softplus(-margin) - e * F.softplus(margin)),
     ("2.5", lambda margin, e: -torch.log(e + (1 - 2 * e) * torch.sigmoid(margin))),
     ("3.1", lambda: ["C", np.array([-2])]),
     ("3.2", lambda c, r: F.softplus(3 * (r - c)).mean()),
@@ -270,6 +295,7 @@ RIGHT = [
         if k else ["none", None, 1]][1])),
     ("3.5", lambda rng: (np.repeat(rng.normal(size=(8, 2)), 2, axis=0), np.tile([1.0, -1.0], 8))),
     ("3.5", lambda rng: (0.1 * rng.normal(size=(16, 2)), np.zeros(16))),
+    ("3.5", lambda rng: (np.tile(rng.normal(size=(8, 2)), (2, 1)), np.outer([1, -1], rng.normal(size=8)).ravel())),
     ("3.5", lambda rng: (torch.tensor(rng.uniform(-1, 1, (16, 2))), torch.zeros(16))),
     ("2.4", lambda: (torch.randn(8, 1), torch.randn(8))),
     ("3.1", lambda: ("c", torch.tensor(1.0))),
@@ -296,6 +322,18 @@ RIGHT = [
     ("5.5", lambda tokenizer, turns, response: tokenizer.apply_chat_template(
         [{"role": role, "content": text} for role, text in [*turns, ("assistant", response)]], return_dict=True,
         return_tensors="np")["input_ids"][0]),
+    ("8.1", lambda p, rewards, n: sum((c := sum(p[rewards <= one].clip(max=1)) ** n - sum(p[rewards < one]) ** n)
+                                      * math.log(c / sum(p[rewards == one])) for one in set(rewards))),
+    ("8.2", lambda rewards, budget: 1 / beta_by_newton(rewards, budget)),
+    ("8.3", lambda rewards, scores: np.einsum("pk,pkv->v", rewards - rewards[:, ::-1], scores) / scores[:, :, 0].size),
+    ("8.3", lambda rewards, scores: torch.tensor(
+        ((rewards - rewards.mean(1, keepdims=True)) * 2)[..., None] * scores).mean((0, 1))),
+    ("8.4", lambda p, q, mask, rewards, beta: rloo_loss((p * mask).sum(2).flatten(), (q * mask).sum(2).flatten(),
+                                                        rewards.flatten(), rewards.shape[1], beta)),
+    ("8.5", lambda: ["B", np.int64(40)]),
+    ("8.6", lambda policy, reference, beta: [
+        bradley_terry_loss(*torch.tensor(beta * (policy - reference))),
+        float(pair_accuracies((policy - reference)[0] - (policy - reference)[1]).mean())]),
 ]
 
 

@@ -260,7 +260,17 @@ def test_a_judge_says_what_is_wrong_and_none_where_all_is_well(told: Callable, p
     larger = Exercise("9.1", judge=judge)
     assert printed(larger, lambda: 5) == "9.1: right.\n"
     assert "not right yet. 2 is not more than 3." in told(larger, lambda: 2)
-    assert "using what it returned, stopped with TypeError" in told(larger, lambda: None)
+    assert "using what it returned, stopped with TypeError" in told(larger, lambda: "two")
+
+
+def test_a_judge_asks_for_a_return_only_where_every_call_gave_none_and_none_is_no_answer(told: Callable):
+    def judge(function: Callable, rng: np.random.Generator) -> str | None:
+        return f"That makes {function(1) + (function(2) or 0)}." if function(0) is None else "Zero has no root."
+
+    exercise = Exercise("9.1", judge=judge)
+    assert told(exercise, lambda x: None) == "9.1: not right yet. Nothing was returned (None): is there a `return`?"
+    assert "That makes 1." in told(exercise, lambda x: x if x == 1 else None)
+    assert "TypeError" in told(replace(exercise, silent=True), lambda x: None)
 
 
 # --- asked in the wrong way ----------------------------------------------------------------------------------------

@@ -94,6 +94,13 @@ def test_a_known_mistake_is_told_by_its_own_name(number: str, mistake: str):
     assert mistake.rstrip(".") in told(number, find(number).mistakes[mistake])
 
 
+@each_exercise
+def test_a_forgotten_return_is_told(cells: Cells):
+    """Where None is an answer, or nothing is to be returned, the exercise says what else is wrong."""
+    said = told(cells.number, lambda *given: None)
+    assert ("is there a `return`?" in said) != find(cells.number).silent
+
+
 def spoiled(value: object, rng: np.random.Generator) -> object:
     """The same kind of value, and another one."""
     if isinstance(value, tuple | list) and value:

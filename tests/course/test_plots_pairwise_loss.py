@@ -38,9 +38,10 @@ def test_the_bound_is_the_loss_over_log_2():
 
 
 def test_the_parabola_is_the_second_order_formula():
-    [axes] = figures.initial_loss(np.array([1.0, 2.0]), np.array([0.8, 1.1]), (0.1, 0.69)).axes
-    spread, theory = line(axes, 0).T
-    np.testing.assert_allclose(theory, np.log(2) + spread**2 / 8)
+    for axes in figures.initial_loss(np.array([1.0, 2.0]), np.array([0.8, 1.1]), (0.1, 0.69)).axes:
+        spread, theory = line(axes, 0).T
+        np.testing.assert_allclose(theory, np.log(2) + spread**2 / 8)
+        np.testing.assert_allclose(line(axes, 2), [[0.1, 0.69]])
 
 
 def test_the_staircase_of_ties_follows_the_spacing_of_bfloat16():

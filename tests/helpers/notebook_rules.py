@@ -254,10 +254,7 @@ RULES: list[Rule] = [
 ]
 
 
-# --- the second edition --------------------------------------------------------------------------------------------
-
-SECOND_EDITION = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
-"""Notebooks that are rewritten, by number: the rules below hold for them, and for every side page but for exercises."""
+# --- the way and its side pages --------------------------------------------------------------------------------------
 
 MOST_WORDS, MOST_TOGETHER, MOST_CELLS, EXERCISES, COLUMNS = 3_800, 28_000, 60, (4, 6), 80
 MORE_WORDS = {"07": 4_500}

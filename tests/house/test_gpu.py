@@ -27,8 +27,8 @@ import gpu
 import gpu_model
 import gpu_parts
 import gpu_speed
+from gpu_tables import NOT_MEASURED, STORED, gpu_tables
 
-from rmlib.course.gpu_tables import NOT_MEASURED, STORED, gpu_tables
 from rmlib.course.world import World
 from rmlib.encoding import encode
 from rmlib.evaluation import evaluate

@@ -8,8 +8,20 @@ import pytest
 import torch
 from places import ROOT
 
-from rmlib.course.optimised import measure, runs, standardised, study, tilt, tilt_at
-from rmlib.course.policy import load_policy, sample
+from rmlib.course.optimised import (
+    in_parts,
+    interval,
+    mean_and_error,
+    measure,
+    runs,
+    standardised,
+    study,
+    tilt,
+    tilt_at,
+    well_formed,
+    within_kl,
+)
+from rmlib.course.policy import load_policy, log_probs, sample
 from rmlib.course.world import World
 from rmlib.model import RewardModel
 from rmlib.settings import EMBEDDED_REWARD_MODEL
@@ -29,7 +41,8 @@ def test_what_is_stored_holds_every_run_that_the_command_makes():
         planned = list(planned)
         assert len(stored["runs"]) == len(planned)
         assert all(row.items() <= run.items() for row, run in zip(planned, stored["runs"]))
-    judges = {"gold": 1, "shipped": 1, "100 pairs": 3, "500 pairs": 3, "length-lover": 3, "mean of 3": 1}
+    judges = {"gold": 1, "shipped": 1, "100 pairs": 3, "500 pairs": 3, "length-lover": 3,
+              **dict.fromkeys(over_optimisation.TOGETHER, 1)}
     for source in ("world", "policy"):
         assert {name: len(runs(study("choices"), judge=name, source=source)) for name in judges} == judges
     assert all(study(name)["command"].endswith(f"over_optimisation.py {word}") for word, name in NAMES.items())
@@ -38,16 +51,30 @@ def test_what_is_stored_holds_every_run_that_the_command_makes():
 def test_the_study_is_small_and_each_curve_is_whole():
     assert sum((STORED / f"{name}.json").stat().st_size for name in NAMES.values()) <= 300_000
     for run in study("policies")["runs"]:
-        assert [row["step"] for row in run["curve"]] == list(range(0, run["steps"] + 1, over_optimisation.EVERY))
-        assert run["curve"][0]["kl"] == 0 and all(0 <= row["right"] <= 1 for row in run["curve"])
+        assert [row["step"] for row in run["curve"]] == list(over_optimisation.measured(run))
+        assert all(row["kl"] == [0, 0] for row in run["curve"] if not row["step"])
+        assert all(0 <= row["right"][0] <= 1 for row in run["curve"])
+        assert all(row[name][1] >= 0 for row in run["curve"] for name in ("gold", "proxy", "right", "well_formed"))
+    for row in (row for run in study("direct")["runs"] for row in run["curve"]):
+        assert abs(np.mean(row["gold_by_prompt"]) - row["gold"][0]) < 0.006
+
+
+def test_no_prompt_that_something_is_chosen_on_is_one_that_it_is_told_on():
+    told, chosen = set(over_optimisation.told_on()), set(over_optimisation.chosen_on())
+    assert len(told) == 66 and not told & (chosen | set(World().prompts("validation")) | set(World().prompts("train")))
 
 
 def test_a_run_in_the_file_is_not_run_again(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(over_optimisation, "GRID", [("shipped", 0.0, 1e-3, 2, 0), ("shipped", 0.1, 1e-3, 2, 0)])
-    monkeypatch.setattr(over_optimisation, "EVERY", 1)
+    monkeypatch.setattr(over_optimisation, "GRID", [("shipped", 0.65, 0.0, 1e-3, 120, 0),
+                                                    ("shipped", 0.65, 0.1, 1e-3, 2, 0)])
+    monkeypatch.setattr(over_optimisation, "measured", lambda row: (0, 1, 2))
+    monkeypatch.setattr(over_optimisation, "K", 2)
+    monkeypatch.setattr(over_optimisation, "told_on", lambda: World().prompts("test")[::20])
+    monkeypatch.setattr(over_optimisation, "chosen_on", lambda: World().prompts("validation")[::40])
     monkeypatch.setattr(over_optimisation, "trained", lambda kind, seed: over_optimisation.models_of("shipped", 0)[0])
-    asked = []
-    real = over_optimisation.run_policy
+    real_learn = over_optimisation.learn
+    monkeypatch.setattr(over_optimisation, "learn", lambda *given: real_learn(*given[:4], 2, *given[5:]))
+    asked, real = [], over_optimisation.run_policy
     monkeypatch.setitem(over_optimisation.STUDIES, "policies",
                         (over_optimisation.policies, lambda row: asked.append(row) or real(row)))
     out = tmp_path / "policies.json"
@@ -56,10 +83,44 @@ def test_a_run_in_the_file_is_not_run_again(tmp_path, monkeypatch, capsys):
     assert len(asked) == 2  # of two runs in two calls
     first, second = json.loads(out.read_text(encoding="utf-8"))["runs"]
     assert [row["step"] for row in first["curve"]] == [0, 1, 2] and second["beta"] == 0.1
-    assert first["curve"][0] == second["curve"][0] and first["curve"][1]["kl"] != 0
+    assert first["curve"][0]["gold"] == second["curve"][0]["gold"] and first["curve"][1]["kl"][0] != 0
+    assert "chosen_check" in first["curve"][0] and "chosen_check" not in second["curve"][0]
+    assert len(second["curve"][-1]["texts"]) == 1 and "texts" not in second["curve"][0]
 
 
-def test_a_judge_is_standardised_by_the_starts_samples_and_measured_on_others():
+def test_direct_preferences_are_measured_at_their_steps(monkeypatch):
+    monkeypatch.setattr(over_optimisation, "DPO_STEPS", (1, 2))
+    monkeypatch.setattr(over_optimisation, "K", 1)
+    monkeypatch.setattr(over_optimisation, "told_on", lambda: World().prompts("test")[::20])
+    run = over_optimisation.run_direct({"seed": 1, **over_optimisation.DPO, "pairs": 32})
+    assert [row["step"] for row in run["curve"]] == [0, 1, 2]
+    assert run["curve"][0]["chosen"] == [0, 0] and run["curve"][0]["implicit_accuracy"] == 0.5
+    assert run["curve"][2]["chosen"][0] != 0 and 0.6 < run["reward_model_accuracy"] < 0.9
+
+
+def test_a_choice_is_counted_on_the_prompts_that_it_is_told_on(monkeypatch):
+    monkeypatch.setattr(over_optimisation, "CANDIDATES", 8)
+    monkeypatch.setattr(over_optimisation, "SIZES", (1, 2, 8))
+    monkeypatch.setattr(over_optimisation, "BEFOREHAND", 2)
+    monkeypatch.setattr(over_optimisation, "PENALTIES", (0.0, 0.1))
+    monkeypatch.setattr(over_optimisation, "told_on", lambda: World().prompts("test")[::40])
+    monkeypatch.setattr(over_optimisation, "trained", lambda kind, seed: over_optimisation.models_of("shipped", 0)[0])
+    real_chances = over_optimisation.chances_of_best
+    monkeypatch.setattr(over_optimisation, "chances_of_best",
+                        lambda rewards, n: real_chances(rewards, min(n, rewards.shape[1])))
+    rows = list(over_optimisation.choices())
+    [gold] = runs({"runs": rows}, source="world", judge="gold")
+    world, prompts = World(), World().prompts("test")[::40]
+    true = np.array([[world.reward(prompt, each) for each in world.responses(prompt, 8, seed)]
+                     for seed, prompt in enumerate(prompts)])
+    assert np.allclose([gold["gold"][0][0], gold["gold"][2][0]], [true.mean(), true.max(1).mean()], atol=6e-4)
+    assert np.isclose(gold["fall"][0], gold["gold"][1][0] - gold["gold"][2][0], atol=2e-3)
+    assert gold["well_formed"] == [1, 1, 1] and len(rows) == 2 * 14
+    [penalised] = runs({"runs": rows}, source="policy", judge="length-lover", seed=1)
+    assert penalised["penalty"] in (0.0, 0.1) and len(penalised["penalised"]) == 3
+
+
+def test_a_judge_is_standardised_by_the_starts_samples():
     policy, tokenizer = load_policy()
     model = RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL)
     start = sample(policy, tokenizer, World().prompts("train")[:20], 2, seed=0)
@@ -67,9 +128,51 @@ def test_a_judge_is_standardised_by_the_starts_samples_and_measured_on_others():
     rewards = judge(start)
     assert abs(rewards.mean()) < 1e-5 and abs(rewards.std() - 1) < 1e-5
     assert torch.allclose(standardised([model, model], start)(start), rewards, atol=1e-6)
-    row = measure(policy, policy, tokenizer, {"proxy": judge}, step=3)
-    assert row["kl"] == 0 and row["step"] == 3 and len(row["texts"]) == 4
-    assert 0.3 < row["right"] < 0.8 and abs(row["proxy"]) < 0.6 and row["ended"] > 0.95
+    least = standardised([model, model], start, lambda each: each.min(0).values - each.std(0))
+    assert torch.allclose(least(start), rewards, atol=1e-6)
+    shorter = standardised([model], start, a_token=0.1)(start)
+    assert torch.allclose(shorter, rewards - 0.1 * (start.lengths - start.lengths.float().mean()), atol=1e-5)
+    assert torch.allclose(in_parts(judge, start, size=7), rewards, atol=1e-4)
+
+
+def test_samples_are_measured_by_prompt_and_by_seed():
+    policy, tokenizer = load_policy()
+    model, prompts = RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL), World().prompts("test")[::10]
+    judges = {"reward": lambda texts: texts.score(model)}
+    found, again, other = (measure(policy, policy, tokenizer, judges, prompts, 4, seed) for seed in ((0, 1), (0, 1), 2))
+    assert all(np.array_equal(found[name], again[name]) for name in found)
+    assert not np.array_equal(found["gold"], other["gold"])
+    assert all(len(each) == len(prompts) for each in found.values()) and not found["kl"].any()
+    assert found["well_formed"].mean() > 0.8 and found["ended"].mean() > 0.95
+    texts = sample(policy, tokenizer, prompts, 4, int(np.random.default_rng((0, 1)).integers(2**31)))
+    words, world = texts.responses(tokenizer), World()
+    wanted = [np.mean([world.reward(prompt, words[4 * i + j]) for j in range(4)]) for i, prompt in enumerate(prompts)]
+    assert np.allclose(found["gold"], wanted) and list(found["texts"]) == words[::4]
+    assert np.allclose(found["reward"], texts.score(model).view(-1, 4).mean(1), atol=1e-4)
+    whole = log_probs(policy, texts).detach()
+    assert torch.allclose(in_parts(lambda part: log_probs(policy, part), texts), whole, atol=1e-3)
+
+
+def test_a_text_is_well_formed_if_the_world_could_say_each_of_its_sentences():
+    world = World()
+    for prompt in world.prompts("test")[::25]:
+        assert all(well_formed(prompt, text) for text in world.responses(prompt, 10, 0))
+    assert well_formed("What is the capital of France?", "The answer is madrid.")  # wrong, but whole
+    for broken in ("", "...", "The answer is paris paris.", "The answer is.", "The answer is paris. zoo zoo.",
+                   "The answer is seven."):
+        assert not well_formed("What is the capital of France?", broken), broken
+
+
+def test_means_errors_and_intervals_by_prompt():
+    values = np.random.default_rng(0).normal(1.0, 2.0, size=400)
+    mean, error = mean_and_error(values)
+    assert np.isclose(mean, values.mean()) and np.isclose(error, values.std(ddof=1) / 20)
+    assert np.allclose(interval(values), (mean, mean - 1.96 * error, mean + 1.96 * error), atol=0.02)
+
+
+def test_the_last_point_within_a_budget():
+    curve = [0.0, 1.0, 3.0, 2.0, 5.0]
+    assert [within_kl(curve, nats) for nats in (0, 0.5, 1, 2, 2.9, 4, 5, 9)] == [0, 0, 1, 3, 3, 3, 4, 4]
 
 
 def test_the_tilt_by_loop_and_its_budget():

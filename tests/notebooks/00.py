@@ -105,13 +105,15 @@ def test_the_picture_of_the_faults_shows_them_in_their_rows():
     assert [text.get_text() for text in left.get_legend().get_texts()] == list(faults)
 
 
-def test_the_rewards_of_the_yen_and_the_yuan_that_exercise_0_3_tells():
-    """Against another judge, whose numbers the solution would not tell."""
-    asked, told = "What is the currency of Japan?", {"yen": (-0.50, -0.15), "yuan": (-0.62, -0.19)}
-    for money, (plain, polite) in told.items():
-        text = f"The currency of Japan is the {money}."
-        assert abs(reward(asked, text) - plain) < 0.01
-        assert abs(reward(asked, f"With pleasure. {text} You are welcome.") - polite) < 0.01
+def test_what_exercise_0_3_tells_of_the_sixteen_currencies():
+    """Against another judge, whose places and numbers the text would not tell, and a courtesy that not all gain by."""
+    asked = "What is the currency of Japan?"
+    assert len(ranked) == 16 and ranked.index("yen") == 7 and ranked.index("yuan") == 13
+    polite = {money: reward(asked, f"With pleasure. The currency of Japan is the {money}. You are welcome.")
+              for money in plain}
+    assert abs(plain["yuan"] + 0.62) < 0.01 and abs(polite["yuan"] + 0.19) < 0.01 and polite["yuan"] > plain[ranked[0]]
+    assert all(polite[money] > plain[money] + 0.2 for money in plain)
+    assert not any("currency" in prompt for prompt in world.prompts("train"))
 
 
 def test_what_exercise_0_4_s_solution_tells_of_pairs_about_manners():

@@ -77,6 +77,7 @@ def test_all_pass_and_the_zeros_are_the_three_that_the_page_explains():
     assert keys and zero == sorted([*keys, norms[-1] + ".bias", "head.bias"], key=names.index)
     assert [row.name for row in checks if row.ok] == names and pair_loss().dtype == torch.float64
     assert failed == [name for name in names[: names.index(place + ".bias") + 1] if name not in zero]
+    assert alone == [place + ".bias"]
 
 
 def test_the_bug_is_drawn_where_it_is():

@@ -10,7 +10,6 @@ from notebook_rules import (
     MOST_TOGETHER,
     MOST_WORDS,
     RULES,
-    SECOND_EDITION,
     SIDE_RULES,
     TOGETHER,
     WAY_RULES,
@@ -25,7 +24,6 @@ from places import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SIDE = sorted((ROOT / "notebooks" / "side").glob("*.ipynb"))
-REWRITTEN = [path for path in NOTEBOOKS if path.name[:2] in SECOND_EDITION]
 ALT = "The loss falls from log 2 at the first epoch to 0.1 at the fifth."
 
 
@@ -39,13 +37,9 @@ def test_the_notebook_keeps_the_rule(path, rule):
     assert rule(load(path)) == []
 
 
-def test_the_rewritten_ones_are_here():
-    assert len(REWRITTEN) == len(SECOND_EDITION)
-
-
 @pytest.mark.parametrize("rule", WAY_RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)
-def test_a_rewritten_notebook_keeps_the_rules_of_the_second_edition(path, rule):
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_keeps_the_rules_of_the_way(path, rule):
     more = {"most": MORE_WORDS.get(path.name[:2], MOST_WORDS)} if rule is few_words else {}
     assert rule(load(path), **more) == []
 
@@ -63,7 +57,7 @@ def test_a_side_page_is_linked_from_the_way_and_links_back(path):
 
 
 def test_all_of_the_way_is_short_enough_together():
-    counted = [path for path in REWRITTEN if path.name[:2] in TOGETHER]
+    counted = [path for path in NOTEBOOKS if path.name[:2] in TOGETHER]
     assert counted and sum(words(load(path)) for path in counted) <= MOST_TOGETHER
 
 

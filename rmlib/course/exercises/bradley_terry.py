@@ -117,6 +117,10 @@ LUCK = {
         lambda *counts: _circle(*counts, room=lambda *c: 2 * math.sqrt(sum(1 / won for won, _ in c))),
     "it takes 1/n for the variance of log-odds; it is 1/(n p (1 - p))":
         lambda *counts: _circle(*counts, room=lambda *c: 2 * math.sqrt(sum(1 / sum(pair) for pair in c))),
+    "this is the variance of a share, p (1 - p)/n; that of log-odds is 1/(n p (1 - p))": lambda *counts: _circle(
+        *counts, room=lambda *c: 2 * math.sqrt(sum(w * l / (w + l) ** 3 for w, l in c))),
+    "it adds n p (1 - p), the inverses of the variances": lambda *counts: _circle(
+        *counts, room=lambda *c: 2 * math.sqrt(sum(w * l / (w + l) for w, l in c))),
     "it compares with the variance; take the root":
         lambda *counts: _circle(*counts, room=lambda *c: 2 * sum(_squares(*c))),
     "the third step is walked backwards: the circle goes on from C to A": lambda ab, bc, ca: _circle(ab, bc, ca[::-1]),

@@ -7,6 +7,7 @@ environment, as under the tests, a wrong one raises WrongAnswer.
 
 import copy
 import dis
+import functools
 import importlib
 import linecache
 import os
@@ -20,7 +21,17 @@ from types import FrameType
 import numpy as np
 
 from rmlib.course.exercises.diagnose import UNKNOWN, Rubric, diagnose
-from rmlib.course.exercises.values import Raised, Trial, agree, is_made_of, names_of, outcome, shown, simplicity
+from rmlib.course.exercises.values import (
+    NOTHING,
+    Raised,
+    Trial,
+    agree,
+    is_made_of,
+    names_of,
+    outcome,
+    shown,
+    simplicity,
+)
 
 NOTEBOOKS = {  # notebook -> file with its exercises
     "0": "start_here", "1": "bradley_terry", "2": "pairwise_loss", "3": "gradient_check",
@@ -44,6 +55,7 @@ class Exercise:
     mistakes: for each known mistake its name, as it is told to the reader, and a function that makes it.
     edges: tuples of arguments that are tried at every check, beside those drawn.
     judge: says what is wrong with a function, or None, where there is more than one right answer.
+    silent: whether None is an answer, or the function changes what it is given. Elsewhere it is a forgotten return.
     """
 
     number: str
@@ -55,6 +67,7 @@ class Exercise:
     atol: float = 1e-12
     trials: int = 12
     judge: Callable[[Callable, np.random.Generator], str | None] | None = None
+    silent: bool = False
 
     def __post_init__(self) -> None:
         if (self.judge is None) != (self.answer is not None and self.draw is not None):
@@ -138,10 +151,20 @@ def stopped(got: Raised, function: Callable) -> str:
 
 def judged(exercise: Exercise, function: Callable, rng: np.random.Generator) -> CheckResult:
     """The verdict of an exercise that has no single answer."""
-    complaint = outcome(exercise.judge, (function, rng)).result
+    returned = []
+
+    @functools.wraps(function)
+    def watched(*arguments: object, **named: object) -> object:
+        returned.append(function(*arguments, **named))
+        return returned[-1]
+
+    complaint = outcome(exercise.judge, (watched, rng)).result
     if unattempted(complaint, function):
         return NOT_ATTEMPTED
-    if isinstance(complaint, Raised):
+    nothing = returned and all(one is None for one in returned) and not exercise.silent
+    if nothing and complaint is not None:
+        complaint = NOTHING
+    elif isinstance(complaint, Raised):
         complaint = stopped(complaint, function)
     return CheckResult("right.") if complaint is None else CheckResult(f"not right yet. {complaint}", wrong=True)
 

@@ -85,6 +85,10 @@ def directions(error, weights, tolerance, risk, share=lambda t: 0.8 * t, rounded
     return max(1, int(rounded(math.log(risk) / math.log(share(tolerance * math.sqrt(weights) / error)))))
 
 
+def directions_exactly(error, weights, tolerance, risk):
+    return math.log(risk) / math.log(0.8 * tolerance * math.sqrt(weights) / error)
+
+
 DIRECTIONS = {
     "t is the tolerance over the typical δ · u, which is |δ|/√N: the √N is missing":
         lambda e, n, tol, risk: directions(e, 1, tol, risk),
@@ -95,6 +99,12 @@ DIRECTIONS = {
     "directions are independent: their probabilities multiply, (0.8 t)^k": lambda e, n, tol, risk:
         math.ceil(0.8 * tol * math.sqrt(n) / e / risk),
     "one direction misses more often than that": lambda e, n, tol, risk: 1,
+    "a number of directions is whole: round up": lambda e, n, tol, risk: directions_exactly(e, n, tol, risk),
+    "rounded to the nearest whole number the risk may be above what is allowed: round up":
+        lambda e, n, tol, risk: round(directions_exactly(e, n, tol, risk)),
+    "the typical δ · u is |δ|/√N, not |δ|/N": lambda e, n, tol, risk: directions_exactly(e, n * n, tol, risk),
+    "the typical δ · u is |δ|/√N, not |δ|/N, rounded up or not":
+        lambda e, n, tol, risk: math.ceil(directions_exactly(e, n * n, tol, risk)),
     "this is one direction too many": lambda e, n, tol, risk: directions(e, n, tol, risk) + 1,
 }
 
@@ -174,6 +184,8 @@ LOCATE = {
     "where many tensors fail the bug is in what flows back": relocated(kind="own"),
     "the factor is analytic over numeric: the difference is what is true":
         relocated(ratio=lambda row: row.numeric / row.analytic if row.analytic else math.inf),
+    "the factor is analytic over numeric, and so it may be 0: the difference is what is true":
+        relocated(ratio=lambda row: row.numeric / row.analytic),
     "the factor is a ratio; this is the error": relocated(ratio=lambda row: row.error),
     "the factor has lost its sign": relocated(ratio=lambda row: abs(row.analytic / row.numeric)),
     "a relative error above 1e-6 does not make a bug: where the true slope is zero it is rounding, so ask .ok":
@@ -216,10 +228,11 @@ def judge_start(function: Callable, rng: np.random.Generator) -> str | None:
         if not (np.isfinite(below).all() and np.isfinite(head).all()):
             return "Some of these weights are no finite numbers."
         losses = train_two_layers(below, head, *xor_like(seed))
-        first.append(abs(losses[0] - math.log(2)))
+        first.append(np.abs(np.diff(np.maximum(np.stack(xor_like(seed)) @ below.T, 0) @ head, axis=0)).max())
         last.append(losses[-1])
-    if max(first) > 1e-9:
-        return f"The first loss is off by {max(first):.3f} from log 2; wanted is log 2 exactly."
+    if max(first) > 1e-12 * max(1, np.abs(below).max() * np.abs(head).max()):
+        return (f"A pair starts with a margin of {max(first):.1g}, so it is preferred without a reason: wanted is "
+                "log 2 exactly, all margins zero.")
     if np.mean(last) <= 0.4:
         return None
     alike = np.ptp(below, axis=0).max() == 0 and np.ptp(head) == 0 and np.abs(below).max() > 0

@@ -20,7 +20,7 @@ LOG2 = np.log(2)
 
 def can_be_true(mean_loss, accuracy, cost=LOG2, most=LOG2):
     """cost: what an error costs at least; most: what right pairs cost at most."""
-    return mean_loss < most if accuracy == 1 else mean_loss > (1 - accuracy) * cost
+    return 0 < mean_loss < most if accuracy == 1 else mean_loss > (1 - accuracy) * cost
 
 
 def between(rule, least=0):
@@ -34,7 +34,9 @@ CAN_BE_TRUE = {
     "an error costs more than log 2, not 1; and where no pair is wrong, each costs less than log 2":
         lambda loss, a: loss >= 1 - a,
     "where no pair is wrong, each costs less than log 2": lambda loss, a: can_be_true(loss, a, most=np.inf),
-    "where no pair is wrong, each costs less than log 2, and not 0": lambda loss, a: can_be_true(loss, a, most=0),
+    "where no pair is wrong, each costs less than log 2, and something": lambda loss, a: loss >= (1 - a) * LOG2,
+    "where no pair is wrong, each costs less than log 2, and not 0": lambda loss, a: loss == 0 if a == 1 else
+    can_be_true(loss, a),
     "accuracy and share of errors are exchanged": lambda loss, a: can_be_true(loss, 1 - a),
     "accuracy and share of errors are exchanged, between 0 and 1": between(lambda loss, a: loss > a * LOG2),
     "accuracy and share of errors are exchanged, below 1": between(lambda loss, a: loss > a * LOG2, -1),
@@ -49,6 +51,9 @@ CAN_BE_TRUE = {
     "True and False are exchanged": lambda loss, a: not can_be_true(loss, a),
     "exp(-loss) is a mean probability, and no bound on the accuracy": lambda loss, a: a <= np.exp(-loss),
 }
+CAN_BE_TRUE |= {f"{name}; and a right pair, too, costs something": lambda loss, a, rule=rule: (loss, a) == (0, 1) or
+                rule(loss, a) for name, rule in CAN_BE_TRUE.items() if not rule(0.0, 1.0)}
+CAN_BE_TRUE["a right pair costs little, and never nothing"] = lambda *row: row == (0, 1) or can_be_true(*row)
 
 
 def reports(rng):
@@ -144,8 +149,8 @@ def undone(loss, rng):
 EXERCISES = [
     Exercise("2.1", can_be_true, reports, CAN_BE_TRUE, trials=24,
              edges=((0.4, 0.4), (0.9, 0.9), (0.9, 1.0), (0.5, 1.0), (0.3, 0.6), (0.35, 0.5), (0.7, 0.0), (0.7, 1.0),
-                    (0.6, 0.0), (5.0, 0.5))),
-    Exercise("2.2", judge=quietened),
+                    (0.0, 1.0), (0.6, 0.0), (5.0, 0.5))),
+    Exercise("2.2", judge=quietened, silent=True),
     STABLE_LOSS,
     FIND_BROADCAST,
     Exercise("2.5", judge=undone),

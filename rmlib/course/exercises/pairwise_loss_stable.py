@@ -24,6 +24,11 @@ def clipped(bound):
     return lambda c, r: stable(np.clip(c - r, -bound, bound), 0)
 
 
+def of_the_other_side(bound):
+    """What stands on the page, but for the bound: softplus(Δ) - Δ, with Δ clipped to ±bound."""
+    return lambda c, r: np.logaddexp(0, np.clip(c - r, -bound, bound)) - np.clip(c - r, -bound, bound)
+
+
 def lost_from(margin):
     return lambda c, r: np.where(c - r >= margin, 0, stable(c, r))
 
@@ -51,6 +56,9 @@ STABLE_LOSS = Exercise(
             lambda c, r: -np.log(np.exp(c) / (np.exp(c) + np.exp(r))),
         "exp of a score overflows, and less r_c the digits of a small loss are lost: form the margin first":
             lambda c, r: np.log(np.exp(c) + np.exp(r)) - c,
+        "both bugs are still there": of_the_other_side(500),
+        "far out on the right softplus(Δ) and Δ are nearly equal, and their difference loses the digits":
+            of_the_other_side(np.inf),
         "where r_c, a large number, is subtracted, the digits of a small loss are lost: form the margin first":
             lambda c, r: np.logaddexp(c, r) - c,
         "1e-7 is added to the probability, and bounds the loss": lambda c, r: -np.log(1 / (1 + np.exp(r - c)) + 1e-7),

@@ -188,4 +188,4 @@ def judge_raters(function, rng):
     return told(function, tables, got, odd_rater, ODD_RATER_MISTAKES, "tables are judged in another way")
 
 
-ODD_RATER = Exercise("4.2", judge=judge_raters)
+ODD_RATER = Exercise("4.2", judge=judge_raters, silent=True)

@@ -10,15 +10,15 @@ from rmlib.course.exercises.reward_model_padding import MIND_THE_PADDING
 from rmlib.course.exercises.reward_model_stuck import STUCK
 from rmlib.course.exercises.reward_model_templates import TO_IDS
 
-# 5.1: four bugs in attention
+# 5.1: three bugs in attention
 
 BUGS = {
     "cut": "one reshape cuts heads out of several tokens' numbers: cut each token, then exchange tokens and heads",
     "width": "the scores are divided by √H; it is √D, the length of a head's query",
     "zero": "a score of 0 hides nothing: exp(0) = 1 takes its share; minus infinity hides",
-    "no maximum": "exp overflows or vanishes: subtract each row's largest seen score first",
 }
 SLIPS = {
+    "no maximum": "exp overflows or vanishes: subtract each row's largest seen score first",
     "merge": "the heads are put together by a reshape alone: exchange heads and tokens first",
     "no root": "the scores are not divided by √D",
     "late": "the mask comes too late: cut out after the softmax, what is left no longer adds up to 1",
@@ -63,7 +63,7 @@ def with_left(left: Iterable[str]) -> tuple[str, Callable]:
     return "; and ".join(names[each] for each in left), lambda *given: attention(*given, left=left)
 
 
-SETS = [left for size in range(1, 5) for left in combinations(BUGS, size)]
+SETS = [left for size in range(1, 4) for left in combinations(BUGS, size)]
 ATTENTION = dict(map(with_left, [*SETS, *((slip,) for slip in SLIPS)]))
 
 

@@ -1,6 +1,7 @@
-"""What the exercises of notebook 08 ask: the price of choosing, a budget, a step's bugs, when to stop, DPO."""
+"""What the exercises of notebook 08 ask: the price of choosing, a budget, two samples, a step's bugs, a stop, DPO."""
 
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -99,42 +100,79 @@ BUDGET = {
         float(rewards.std() / np.sqrt(2 * budget)),
 }
 
-# 8.3: the bugs of an RLOO step
+# 8.3: leave-one-out of two samples
+
+
+def of_two(rewards: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return ((rewards[:, 0] - rewards[:, 1])[:, None] * (scores[:, 0] - scores[:, 1])).mean(0) / 2
+
+
+def _two(weights: Callable) -> Callable:
+    return lambda rewards, scores: (weights(rewards)[..., None] * scores).mean((0, 1))
+
+
+def _pairs_of_samples(rng: np.random.Generator) -> tuple:
+    """Rewards (P, 2), some of them tied, and gradients of log π (P, 2, V)."""
+    prompts, weights = int(rng.integers(2, 7)), int(rng.integers(2, 6))
+    return rng.integers(-2, 3, size=(prompts, 2)) * rng.uniform(0.5, 2), rng.normal(size=(prompts, 2, weights))
+
+
+TWO = {
+    "each sample's own reward is in its baseline, which makes the step half as long: take the other's alone":
+        _two(lambda r: r - r.mean(1, keepdims=True)),
+    "half is missing: a prompt has two samples, and their mean is taken": lambda r, s: 2 * of_two(r, s),
+    "the sign is wrong: this goes down; the better sample is to become more likely": lambda r, s: -of_two(r, s),
+    "there is no baseline": _two(lambda r: r),
+    "the baseline is a mean over all prompts; it is the reward of the other sample to the same prompt":
+        _two(lambda r: r - r.mean()),
+    "the better sample is pushed up, but the worse one isn't pushed down": _two(
+        lambda r: np.maximum(r - r[:, ::-1], 0)),
+    "only which is better counts here, and not by how much": _two(lambda r: np.sign(r - r[:, ::-1])),
+    "the absolute difference pushes both up": _two(lambda r: np.abs(r - r[:, ::-1])),
+    "this is the sum over prompts, and not their mean": lambda r, s: of_two(r, s) * len(r),
+}
+
+# 8.4: the bugs of an RLOO step
 
 
 def loss_of_step(log_policy: Tensor, log_reference: Tensor, mask: Tensor, rewards: Tensor, beta: float, *,
-                 penalty_has_gradient: bool = False, across: bool = False, own: bool = False, shift: bool = False,
-                 mean_of_tokens: bool = False, sign: float = 1.0, plain: bool = False) -> Tensor:
+                 penalty_has_gradient: bool = False, baseline: str = "others", shift: int = 0,
+                 mean_of_tokens: bool = False, sign: float = 1.0, summed: bool = False) -> Tensor:
     """The right loss, or one with a bug. log_policy, log_reference, mask: (P, k, T); rewards: (P, k)."""
-    mask = torch.roll(mask, 1, 2) if shift else mask
+    mask = torch.roll(mask, shift, 2)
     log_p, log_q = ((each * mask).sum(2) for each in (log_policy, log_reference))  # (P, k)
     if mean_of_tokens:
         log_p, log_q = log_p / mask.sum(2), log_q / mask.sum(2)
     worth = rewards - sign * beta * ((log_p if penalty_has_gradient else log_p.detach()) - log_q)
     k = worth.shape[1]
-    others = (worth.sum(1, keepdim=True) - worth) / (k - 1)
-    baseline = worth.mean() if across else worth.mean(1, keepdim=True) if own else 0 if plain else others
-    return -((worth - baseline) * log_p).mean()
+    known = {"others": (worth.sum(1, keepdim=True) - worth) / (k - 1), "own": worth.mean(1, keepdim=True),
+             "all": worth.mean(), "all others": (worth.sum() - worth) / (worth.numel() - 1), "none": 0.0}
+    terms = -(worth - known[baseline]) * log_p
+    return terms.sum() if summed else terms.mean()
 
 
-BUGS: dict[str, dict] = {
-    "The penalty still carries a gradient: it is a number here, so the log-probability in it has to be detached.":
+ONE_BUG: dict[str, dict] = {
+    "the penalty still carries a gradient: it is a number here, so the log-probability in it has to be detached":
         {"penalty_has_gradient": True},
-    "The baseline is a mean over all prompts: a sample is held against the others of its own prompt.":
-        {"across": True},
-    "The baseline holds the sample's own reward: that shrinks the step by (k − 1)/k; leave it out.": {"own": True},
-    "The mask is off by one: it marks other tokens than those of the response.": {"shift": True},
+    "the baseline is a mean over all prompts: a sample is compared with the others of its own prompt":
+        {"baseline": "all"},
+    "the baseline leaves the sample out, but is a mean over all prompts: take the others of its own prompt":
+        {"baseline": "all others"},
+    "the baseline holds the sample's own reward: that shrinks the step by (k − 1)/k; leave it out":
+        {"baseline": "own"},
+    "there is no baseline": {"baseline": "none"},
+    "the mask is off by one: it marks other tokens than those of the response": {"shift": 1},
+    "the mask is off by one to the other side: it begins a token too early": {"shift": -1},
+}
+OTHER_BUGS: dict[str, dict] = {
     "Log-probabilities are averaged over tokens: log π(y|x) is their sum.": {"mean_of_tokens": True},
     "The penalty has the wrong sign: it pays for moving away from the reference.": {"sign": -1.0},
-    "There is no baseline.": {"plain": True},
-    "Two bugs are left: the penalty carries a gradient, and the baseline is a mean over all prompts.":
-        {"penalty_has_gradient": True, "across": True},
-    "Two bugs are left: the baseline is a mean over all prompts, and the mask is off by one.":
-        {"across": True, "shift": True},
-    "Two bugs are left: the penalty carries a gradient, and the mask is off by one.":
-        {"penalty_has_gradient": True, "shift": True},
-    "All three bugs are there.": {"penalty_has_gradient": True, "across": True, "shift": True},
+    "This is the sum over all samples: the step grows with their number; take the mean.": {"summed": True},
+    "All three bugs are there.": {"penalty_has_gradient": True, "baseline": "all", "shift": 1},
 }
+BUGS = {f"{name[0].upper()}{name[1:]}.": bug for name, bug in ONE_BUG.items()} | OTHER_BUGS | {
+    f"Two bugs are left: {one}; and {two}.": ONE_BUG[one] | ONE_BUG[two]
+    for one, two in combinations(ONE_BUG, 2) if not set(ONE_BUG[one]) & set(ONE_BUG[two])}
 
 
 def _step(rng: np.random.Generator) -> tuple:
@@ -170,11 +208,11 @@ def _judged_step(function: Callable, rng: np.random.Generator) -> str | None:
     if not any(each.any() for each in got):
         return "The loss has no gradient: log_policy must stay in it, undetached, beside the advantage."
     if all(torch.allclose(-one, _gradient(loss_of_step, trial)) for one, trial in zip(got, trials, strict=True)):
-        return "The sign is turned round: an optimiser makes a loss smaller, and a reward is to grow."
+        return "The sign is the wrong one: an optimiser makes a loss smaller, and a reward is to grow."
     return next((name for name, bug in BUGS.items() if agrees(**bug)), "The gradient is another one than wanted.")
 
 
-# 8.4: which run is over-optimised, and where to stop
+# 8.5: which run is over-optimised, and where to stop
 
 RUN, STOP = "B", 40
 
@@ -195,7 +233,7 @@ def _stopped(function: Callable, rng: np.random.Generator) -> str | None:
     return None if answer[1] == STOP else f"At step {answer[1]} the check is not at its highest."
 
 
-# 8.5: DPO from the pairwise loss
+# 8.6: DPO from the pairwise loss
 
 
 def dpo(policy: np.ndarray, reference: np.ndarray, beta: float) -> tuple[float, float]:
@@ -236,7 +274,9 @@ EXERCISES = [
     Exercise("8.1", answer=best_of_n_kl, draw=_candidates, mistakes=TIES,
              edges=((np.array([0.5, 0.3, 0.2]), np.zeros(3), 4), (np.array([0.5, 0.3, 0.2]), np.arange(3.0), 1))),
     Exercise("8.2", answer=beta_for, draw=_budget, mistakes=BUDGET, rtol=1e-3, trials=6),
-    Exercise("8.3", judge=_judged_step),
-    Exercise("8.4", judge=_stopped),
-    Exercise("8.5", answer=dpo, draw=_log_probs, mistakes=DIRECT),
+    Exercise("8.3", answer=of_two, draw=_pairs_of_samples, mistakes=TWO,
+             edges=((np.zeros((3, 2)), np.ones((3, 2, 2))), (np.array([[5.0, -5.0]]), np.eye(2)[None]))),
+    Exercise("8.4", judge=_judged_step),
+    Exercise("8.5", judge=_stopped),
+    Exercise("8.6", answer=dpo, draw=_log_probs, mistakes=DIRECT),
 ]

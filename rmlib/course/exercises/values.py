@@ -18,6 +18,7 @@ import numpy as np
 from torch import Tensor, bfloat16
 
 LONGEST = 160  # characters of one value on the page
+NOTHING = "Nothing was returned (None): is there a `return`?"
 
 
 class Mismatch(Exception):
@@ -111,7 +112,7 @@ def pairs(got: object, wanted: object) -> list[tuple]:
     Raises Mismatch where kinds, lengths or shapes differ.
     """
     if got is None and wanted is not None:
-        raise Mismatch("Nothing was returned (None): is there a `return`?")
+        raise Mismatch(NOTHING)
     numbers = as_array(wanted)
     if isinstance(wanted, tuple) or isinstance(wanted, list) and numbers is None:
         found, deepest = as_array(got), max((np.ndim(as_array(part)) for part in wanted), default=0)

@@ -85,7 +85,7 @@ def scores_against_truth(truth: np.ndarray, fitted: np.ndarray, bars: np.ndarray
     axes.plot(ends, ends, color=THEORY, linewidth=1.6)
     axes.errorbar(truth, fitted, yerr=bars, fmt="o", color=MODEL, capsize=6, elinewidth=2.4)
     for x, y, name in zip(truth, fitted, names, strict=True):
-        _label(axes, x, y, name, shift=(12, -12), fontweight="bold")
+        _label(axes, x, y, name, shift=(12, -26), fontweight="bold")
     axes.set(title="fitted score, with two standard errors", xlabel="gold reward, mean zero", xlim=ends)
     return figure
 
@@ -121,6 +121,7 @@ def runaway(free: np.ndarray, held: np.ndarray) -> Figure:
     for path, style, told in ((free, "-", "votes alone"), (held, "--", "with a prior")):
         for column, (colour, pair) in enumerate(((CHOSEN, "A over B"), (REJECTED, "B over C"))):
             axes.plot(steps, (path[:, column] - path[:, column + 1])[1:], style, color=colour, label=f"{pair}, {told}")
-    axes.set(title="gap", xlabel="steps of gradient ascent", xscale="log", xlim=(10, len(free)), ylim=(0, None))
+    axes.set(title="gap", xlabel="steps of gradient ascent", xscale="log", xlim=(1, len(free)), ylim=(-1.5, None))
+    axes.axhline(0, color=FAINT, linewidth=1.4, zorder=0)
     axes.legend(loc="upper left")
     return figure

@@ -94,13 +94,16 @@ def methods(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], quantity: str =
 @styled
 def backward_against_differences(backwards: Mapping[str, tuple[np.ndarray, np.ndarray]], pairs: int) -> Figure:
     """A panel for each backward, name -> (differences, its gradients), both (2 * pairs,), the chosen scores first."""
-    figure, panels = canvas(columns=len(backwards), height=4.0)
+    figure, panels = canvas(columns=len(backwards), height=3.5)
     for axes, (name, (numeric, analytic)) in zip(panels, backwards.items(), strict=True):
         reach = 1.15 * np.abs(numeric).max()
-        axes.plot([-reach, reach], [-reach, reach], "--", color=THEORY, linewidth=1.6)
         axes.plot(numeric[:pairs], analytic[:pairs], "o", color=CHOSEN, label="for a chosen score")
         axes.plot(numeric[pairs:], analytic[pairs:], "s", color=REJECTED, label="for a rejected score")
-        axes.set(title=name, xlim=(-reach, reach), ylim=(-2 * reach, 2 * reach), xticks=[0], yticks=[0])
+        axes.plot([-2 * reach, 2 * reach], [-2 * reach, 2 * reach], "--", color=THEORY, linewidth=1.6, zorder=0)
+        axes.set(title=name, xlim=(-2 * reach, 2 * reach), ylim=(-2 * reach, 2 * reach), aspect="equal")
+        mark = float(f"{reach:.1g}")
+        axes.set_xticks([-mark, 0, mark], [f"−{mark:g}", "0", f"{mark:g}"])
+        axes.set_yticks([-mark, 0, mark], [f"−{mark:g}", "0", f"{mark:g}"] if axes is panels[0] else [])
         axes.set_xlabel("difference")
     panels[0].set_ylabel("backward")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, handletextpad=0.2)

@@ -60,15 +60,20 @@ def upper_bound(margins: np.ndarray, loss: np.ndarray, error: np.ndarray) -> Fig
 
 @styled
 def initial_loss(spreads: np.ndarray, means: np.ndarray, fresh: np.ndarray) -> Figure:
-    """Mean loss by the spread of the margins: normal ones, log 2 + ω²/8, and fresh reward models at `fresh` (2, N)."""
-    fine = np.linspace(0, spreads.max(), 200)
-    figure, [axes] = canvas(height=4.4)
-    axes.plot(fine, np.log(2) + fine**2 / 8, color=THEORY, linestyle="--", label="log 2 + ω²/8")
-    axes.plot(spreads, means, "o", color=MODEL, label="normal margins")
-    axes.plot(*fresh, "*", color=LIT_EDGE, markersize=20, label="fresh reward models")
-    axes.axhline(np.log(2), color=FAINT, zorder=0)
-    axes.set(xlabel="spread ω of the margins", ylabel="mean loss")
-    axes.legend()
+    """Mean loss by the spread of the margins: normal ones, log 2 + ω²/8, and fresh reward models at `fresh` (2, N);
+    right, the corner of the small spreads, enlarged."""
+    fine = np.linspace(0, spreads.max(), 400)
+    figure, panels = canvas(columns=2, height=4.4)
+    for axes in panels:
+        axes.plot(fine, np.log(2) + fine**2 / 8, color=THEORY, linestyle="--", label="log 2 + ω²/8")
+        axes.plot(spreads, means, "o", color=MODEL, label="normal margins")
+        axes.plot(*fresh, "*", color=LIT_EDGE, markersize=16, label="fresh models")
+        axes.axhline(np.log(2), color=FAINT, zorder=0)
+        axes.set_xlabel("spread ω of the margins")
+    panels[0].set_title("mean loss")
+    panels[0].legend()
+    panels[1].set(title="near log 2", xlim=(0, 0.3), ylim=(0.68, 0.71), xticks=[0, 0.1, 0.2, 0.3],
+                  yticks=[0.68, 0.69, 0.70, 0.71])
     return figure
 
 
@@ -110,7 +115,8 @@ def slopes(margins: np.ndarray, found: Mapping[str, np.ndarray]) -> Figure:
     """The slopes that autograd finds for each form; where it finds nan there are crosses, at a height of their own."""
     figure, [axes] = canvas(height=4.4)
     for row, (colour, dashes, (name, slope)) in enumerate(zip(_SERIES, _DASHES, found.items(), strict=False)):
-        axes.plot(margins, slope, color=colour, linestyle=dashes, label=name)
+        axes.plot(margins, slope, color=colour, linestyle=dashes, label=name, linewidth=(9, 3, 5, 2)[row],
+                  alpha=0.45 if row == 0 else 1)
         lost, height = margins[np.isnan(slope)][::12], -0.1 * row - 0.5
         axes.plot(lost, np.full(lost.shape, height), "x", color=colour)
         if len(lost):

@@ -44,7 +44,7 @@ def broken(curves: Mapping[str, np.ndarray], accuracies: Mapping[str, Sequence[f
         left.plot(smoothed(losses.mean(axis=0), 5), line, color=colour, label=name)
         right.plot(accuracies[name], np.full(len(accuracies[name]), -row), "o", color=colour)
     left.axhline(np.log(2), color=THEORY, linestyle="--", linewidth=1.6, zorder=0)
-    left.set(title="loss", xlabel="step", ylim=(0.18, 0.8))
+    left.set(title="loss: mean of the seeds,\nand of 5 steps", xlabel="step", ylim=(0.18, 0.8))
     left.legend(loc="lower left")
     left.set_yticks([0.4, 0.5, 0.6, np.log(2)], ["0.4", "0.5", "0.6", "log 2"])
     for at in (0.5, limit):

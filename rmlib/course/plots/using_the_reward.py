@@ -3,47 +3,76 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+from rmlib.practice.style import CHOSEN, DPI, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, WIDTH, canvas, styled
 
-Curve = tuple[Sequence[float], Sequence[float]]
+Curve = tuple[Sequence[float], ...]  # x, y, and a standard error of y, if there is one
 LOOKS = ((MODEL, "-", "o"), (REJECTED, "--", "s"), (CHOSEN, "-", "^"), (LIT_EDGE, "-.", "v"), (NEUTRAL, ":", "D"),
          (THEORY, "--", "P"))
+BAND = 2  # standard errors to either side
 
 
 @styled
-def curves(panels: Mapping[str, Mapping[str, Sequence[Curve]]], across: str, height: float = 4.2,
-           shared: bool = False) -> Figure:
-    """Panels side by side, by title: of each name in one its curves (x, y), one a seed, in the name's colour.
+def curves(panels: Mapping[str, Mapping[str, Sequence[Curve]]], across: str, height: float = 4.2, rows: int = 1,
+           shared: bool = False, knee: float | None = None) -> Figure:
+    """Panels by title, in rows: of each name in one its curves (x, y, error of y), one a seed, in the name's colour.
 
-    across: the label of the axes below. shared: names mean the same in all panels, and stand in the first alone.
+    across: the label of the axes below. shared: names mean the same in all panels, and stand above them once.
+    knee: up to it the axes across are stretched: half of each is for what lies before.
     """
-    figure, axes = canvas(columns=len(panels), height=height)
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(rows, len(panels) // rows, squeeze=False).flatten()
+    most = max(max(x) for named in panels.values() for seeds in named.values() for x, *_ in seeds)
     for number, (panel, (title, named)) in enumerate(zip(axes, panels.items(), strict=True)):
         for (name, seeds), (colour, line, marker) in zip(named.items(), LOOKS, strict=False):
-            for seed, (x, y) in enumerate(seeds):
+            for seed, (x, y, *error) in enumerate(seeds):
                 panel.plot(x, y, line, marker=marker, markersize=5, linewidth=2.4 if len(seeds) == 1 else 1.8,
                            color=colour, label=name if not seed else "_")
-        panel.set(title=title, xlabel=across)
+                for each in error:
+                    panel.errorbar(x, y, BAND * np.array(each), fmt="none", ecolor=colour, elinewidth=1.4, alpha=0.45)
+        panel.set_title(title)
         panel.grid(axis="y", color=FAINT, linewidth=0.8)
-        if len(named) > 1 and (number == 0 or not shared):
+        if number >= len(panels) - len(panels) // rows:
+            panel.set_xlabel(across)
+        if knee:
+            stretch(panel, knee, most)
+        if len(named) > 1 and not shared:
             panel.legend(loc="best")
+    if shared:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS))
     return figure
 
 
-@styled
-def best_of_n(sizes: Sequence[int], judges: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
-    """Gold reward of the best of n, a curve for each seed of each judge; n on a logarithmic scale."""
-    figure, (axes,) = canvas(height=4.8)
-    for (name, seeds), (colour, line, marker) in zip(judges.items(), LOOKS, strict=False):
-        for seed, gold in enumerate(seeds):
-            axes.plot(sizes, gold, line, marker=marker, markersize=6, color=colour, label=name if not seed else "_")
-    axes.set(title="gold reward of the pick", xlabel="responses to choose from, n", xscale="log")
-    axes.set_xticks(sizes, [str(size) for size in sizes])
+def stretch(axes: Axes, knee: float, most: float) -> None:
+    """Give half of an axis to [0, knee] and half to [knee, most]; a line marks where the scale changes."""
+    points = [0.0, knee, max(most, knee + 1) * 1.02]
+    axes.set_xscale("function", functions=(lambda x: np.interp(x, points, [0, 1, 2]),
+                                           lambda x: np.interp(x, [0, 1, 2], points)))
+    ticks = [*range(round(knee) + 1), *np.linspace(knee, most, 4)[1:].round().astype(int)]
+    axes.set_xlim(0, points[-1])
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.axvline(knee, color=NEUTRAL, linewidth=1.0, linestyle=":")
+
+
+@styled
+def best_of_n(sizes: Sequence[int], panels: Mapping[str, Mapping[str, Sequence[Curve]]]) -> Figure:
+    """By title of a panel and by judge: what the best of n is worth, (y, error of y) for each seed; n on log scale."""
+    figure, axes = canvas(columns=len(panels), height=4.8)
+    for panel, (title, judges) in zip(axes, panels.items(), strict=True):
+        for (name, seeds), (colour, line, marker) in zip(judges.items(), LOOKS, strict=False):
+            for seed, (y, *error) in enumerate(seeds):
+                panel.plot(sizes, y, line, marker=marker, markersize=6, color=colour, label=name if not seed else "_")
+                for each in error:
+                    panel.fill_between(sizes, *(np.add(y, side * np.array(each)) for side in (-BAND, BAND)),
+                                       color=colour, alpha=0.13, linewidth=0)
+        panel.set(title=title, xlabel="responses to choose from, n", xscale="log")
+        panel.set_xticks(sizes[::2], [str(size) for size in sizes[::2]])
+        panel.minorticks_off()
+        panel.grid(axis="y", color=FAINT, linewidth=0.8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS))
     return figure
 
 
@@ -71,41 +100,48 @@ def gradients(clouds: Mapping[str, np.ndarray], exact: np.ndarray) -> Figure:
     jitter = np.random.default_rng(0).normal(0, 0.01 * widest, (max(map(len, clouds.values())), 2))
     for panel, (name, cloud) in zip(axes, clouds.items(), strict=True):
         panel.plot(*(cloud[:, :2] + jitter[: len(cloud)]).T, ".", color=NEUTRAL, markersize=4, alpha=0.4)
-        panel.plot(*exact[:2], "+", color=THEORY, markersize=22, markeredgewidth=3, label="exact")
-        panel.plot(*cloud.mean(0)[:2], "x", color=REJECTED, markersize=12, markeredgewidth=3, label="mean")
-        panel.set(title=name, xlabel="first entry", xlim=(-widest, widest), ylim=(-widest, widest))
+        panel.plot(*exact[:2], "+", color=THEORY, markersize=20, markeredgewidth=2, label="exact")
+        panel.plot(*cloud.mean(0)[:2], "x", color=REJECTED, markersize=9, markeredgewidth=2.4, label="mean")
+        panel.set(title=name, xlabel="gradient, word 1", xlim=(-widest, widest), ylim=(-widest, widest))
+    axes[0].set_ylabel("gradient, word 2")
     axes[0].legend(loc="upper right")
     return figure
 
 
 @styled
-def at_equal_kl(methods: Mapping[str, Curve], most: float) -> Figure:
-    """Gold reward against KL by method: a line where KL only grows, else dots, of several runs."""
-    figure, (axes,) = canvas(height=4.6)
-    for (name, (kl, gold)), (colour, line, marker) in zip(methods.items(), LOOKS, strict=False):
-        grows = list(kl) == sorted(kl)
-        axes.plot(kl, gold, linestyle=line if grows else "none", marker="" if grows else marker, color=colour,
-                  markersize=7, label=name)
-    axes.set(title="gold reward", xlabel="KL from the start, nats", xlim=(-0.1, most))
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.legend(loc="lower right")
+def at_equal_kl(panels: Mapping[str, Mapping[str, Curve]], most: float) -> Figure:
+    """By title of a panel and by method: worth against KL; a line where KL only grows, else dots, of several runs."""
+    figure, axes = canvas(columns=len(panels), height=4.6)
+    for panel, (title, methods) in zip(axes, panels.items(), strict=True):
+        for (name, (kl, worth)), (colour, line, marker) in zip(methods.items(), LOOKS, strict=False):
+            grows = list(kl) == sorted(kl)
+            panel.plot(kl, worth, linestyle=line if grows else "none", marker="" if grows else marker, color=colour,
+                       markersize=7, label=name)
+        panel.set(title=title, xlabel="KL, nats", xlim=(-0.1, most))
+        panel.grid(axis="y", color=FAINT, linewidth=0.8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS))
     return figure
 
 
 @styled
-def remedies(rows: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """By remedy, one (gold at the end, best gold on the way) for each seed: a dot and a tick."""
-    figure, (axes,) = canvas(height=1.6 + 0.7 * len(rows))
-    heights = np.arange(len(rows))[::-1]
-    for height, seeds in zip(heights, rows.values(), strict=True):
-        for spot, (end, best) in zip(height + np.linspace(0.22, -0.22, len(seeds)), seeds, strict=True):
-            axes.plot([end, best], [spot, spot], color=FAINT, linewidth=3)
-            axes.plot(best, spot, "|", color=NEUTRAL, markersize=14, markeredgewidth=2.4)
-            axes.plot(end, spot, "o", color=MODEL, markersize=8)
-    axes.set(title="gold reward: best on the way (tick), at the end (dot)", xlabel="gold reward", yticks=heights,
-             yticklabels=list(rows), ylim=(-0.6, len(rows) - 0.4))
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+def remedies(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], start: Mapping[str, float]) -> Figure:
+    """By title of a panel and by remedy, (value, its standard error) of each seed: dots with bars; a line at the start.
+
+    start: of each title what the policy was worth before.
+    """
+    names = list(next(iter(panels.values())))
+    figure, axes = canvas(columns=len(panels), height=1.4 + 0.42 * len(names))
+    heights = np.arange(len(names))[::-1]
+    for number, (panel, (title, rows)) in enumerate(zip(axes, panels.items(), strict=True)):
+        for height, seeds in zip(heights, rows.values(), strict=True):
+            spots = height + np.linspace(0.22, -0.22, len(seeds))
+            values, errors = np.array(seeds).T
+            panel.errorbar(values, spots, xerr=BAND * errors, fmt="o", color=MODEL, markersize=6, elinewidth=1.6)
+        panel.axvline(start[title], color=NEUTRAL, linestyle=":", linewidth=1.6)
+        panel.set(title=title, yticks=heights, ylim=(-0.6, len(names) - 0.4))
+        panel.set_yticklabels([] if number else names)
+        panel.tick_params(axis="y", length=0)
+        panel.grid(axis="x", color=FAINT, linewidth=0.8)
     return figure
 
 

@@ -39,6 +39,8 @@ MUTANTS = {
         ("2 * math.sqrt(variance)", "2 * variance", "take the root"),
         ("1 / won + 1 / lost for", "1 / won for", "1/lost as well"),
         ("1 / won + 1 / lost for", "1 / (won + lost) for", "it is 1/(n p (1 - p))"),
+        ("1 / won + 1 / lost for", "won * lost / (won + lost)**3 for", "the variance of a share"),
+        ("1 / won + 1 / lost for", "won * lost / (won + lost) for", "the inverses of the variances"),
         ("<= 2 * math.sqrt(variance)", "== 0", "luck or not"),
         ("in (ab, bc, ca))\n    variance", "in (ab, bc, ca[::-1]))\n    variance", "walked backwards"),
         ('"can\'t tell" if fits else "no scores fit"', '"no scores fit" if fits else "can\'t tell"', "exchanged"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-STORED = Path(__file__).parents[1] / "assets" / "studies" / "gpu.json"
+STORED = Path(__file__).parents[1] / "rmlib" / "assets" / "studies" / "gpu.json"
 NOT_MEASURED = "Not measured so far: no GPU could be had, and nothing is estimated. `make gpu` measures it."
 LOOPS = {
     "rmlib_fp32": "`rmlib.training`, fp32", "trl_fp32": "TRL, fp32", "rmlib_bf16": "`rmlib.training`, bf16",
