@@ -6,18 +6,21 @@
     python benchmarks/training_studies.py ingredients --json rmlib/assets/studies/ingredients.json
     python benchmarks/training_studies.py knowledge --json rmlib/assets/studies/knowledge.json
     python benchmarks/training_studies.py variants --json rmlib/assets/studies/variants.json
+    python benchmarks/training_studies.py again --json rmlib/assets/studies/again.json
 
-Every run is one epoch over fresh pairs of the gold world, and every run is reported. They are judged on validation
-pairs alone; the test part is opened by none. `settings` trains on 2,048 pairs with each peak learning rate and batch
-size, seed 0. `longer` compares smaller rates on four times the pairs, then mean pooling and a frozen lower half, three
-seeds each. `sizes` trains on ever more pairs, three seeds each, from the embedded backbone and from the same net with
-random weights; seeds set the head, the net's random weights, the pairs and their order. `ingredients`
-changes one thing after another in trainings on 512 pairs, three seeds each. `knowledge` asks what the net with random
-weights has learned from 4,096 pairs. `variants` changes the loss (label smoothing, target margins, centring) and what
-the other studies leave alone (clipping, weight decay), with 2,048 pairs and three seeds. Rows hold the accuracy where
-one answer is right and the other wrong (`facts`), and where manner alone decides (`manners`); the mean confidence
-(`sure`) and the spread of the margins; the temperature that suits these pairs best, and the NLL with it; mean and
-spread of the pairs' mean rewards (`level`). Files that are older than `variants` lack the last six.
+Every run but those of `again` is one epoch over fresh pairs of the gold world, and every run is reported. They are
+judged on validation pairs alone; the test part is opened by none. `settings` trains on 2,048 pairs with each peak
+learning rate and batch size, seed 0. `longer` compares smaller rates on four times the pairs, then mean pooling and a
+frozen lower half, three seeds each. `sizes` trains on ever more pairs, three seeds each, from the embedded backbone
+and from the same net with random weights; seeds set the head, the net's random weights, the pairs and their order.
+`ingredients` changes one thing after another in trainings on 512 pairs, three seeds each. `knowledge` asks what the
+net with random weights has learned from 4,096 pairs. `variants` changes the loss (label smoothing, target margins,
+centring) and what the other studies leave alone (clipping, weight decay), with 2,048 pairs and three seeds. `again`
+goes four times through 256 pairs, in as many steps as `sizes` has for 1,024 fresh ones, three seeds. Rows hold the
+accuracy where one answer is right and the other wrong (`facts`), and where manner alone decides (`manners`); the mean
+confidence (`sure`) and the spread of the margins; the temperature that suits these pairs best; the NLL where each half
+of the prompts has the temperature that suits the *other* half best (`nll_scaled`); mean and spread of the pairs' mean
+rewards (`level`). Files that are older than `variants` lack the last six.
 """
 
 from __future__ import annotations
@@ -62,6 +65,7 @@ VARIANTS_PAIRS = 2_048
 VARIANTS = {"usual": {}, "smoothing 0.1": {"label_smoothing": 0.1}, "target margins": {"use_target_margin": True},
             "centring 0.01": {"centring": 0.01}, "centring 0.1": {"centring": 0.1},
             "no clipping": {"max_grad_norm": math.inf}, "no decay": {"weight_decay": 0.0}}
+AGAIN_PAIRS, AGAIN_EPOCHS = 256, 4
 SIZES = {"pretrained": (256, 1_024, 4_096, 16_384), "random": (256, 1_024, 4_096)}
 
 
@@ -106,8 +110,14 @@ def variants_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, Train
         yield "pretrained", VARIANTS_PAIRS, TrainingConfig(**USUAL | changed, seed=seed)
 
 
+def again_runs(options: argparse.Namespace) -> Iterator[tuple[str, int, TrainingConfig]]:
+    """(start, pairs, settings) of each run that goes through its pairs several times."""
+    for seed in options.seeds:
+        yield "pretrained", AGAIN_PAIRS, TrainingConfig(**USUAL, epochs=AGAIN_EPOCHS, seed=seed)
+
+
 STUDIES = {"settings": settings_runs, "longer": longer_runs, "sizes": sizes_runs, "ingredients": ingredients_runs,
-           "knowledge": knowledge_runs, "variants": variants_runs}
+           "knowledge": knowledge_runs, "variants": variants_runs, "again": again_runs}
 
 
 def rated(pairs: Sequence[PreferencePair], gold: np.ndarray, seed: int) -> list[PreferencePair]:
@@ -130,10 +140,26 @@ def variant_of(config: TrainingConfig) -> str:
     return next(name for name, changed in VARIANTS.items() if changed == differing)
 
 
+def best_temperature(margins: np.ndarray) -> float | None:
+    """The temperature that suits them best; None where there is none."""
+    return fit_temperature(margins) if margins.min() < 0 < margins.mean() else None
+
+
+def scaled_nll(margins: np.ndarray, prompts: Sequence[str]) -> float | None:
+    """NLL of margins (N,), those of each half of the prompts divided by the temperature that suits the other half best.
+
+    So no pair is judged with a number that was fitted on it. None where a half has no such temperature.
+    """
+    half = np.unique(prompts, return_inverse=True)[1] % 2  # (N,) every second prompt of the alphabet
+    fitted = [best_temperature(margins[half != side]) for side in (0, 1)]
+    return None if None in fitted else nll(margins / np.array(fitted)[half])
+
+
 def run(world: World, start: str, pairs: int, config: TrainingConfig, validation: list) -> dict:
     """Train once and measure on the validation pairs; a run that fails is reported as one."""
     row = {"start": start, "pairs": pairs, "learning_rate": config.learning_rate, "batch_size": config.batch_size,
-           "seed": config.seed, "warmup": config.warmup, "dropout": config.dropout, "variant": variant_of(config)}
+           "seed": config.seed, "warmup": config.warmup, "dropout": config.dropout, "variant": variant_of(config),
+           "epochs": config.epochs}
     start, *changed = start.split(", ")
     model = untrained(start, config.seed).to(torch.bfloat16 if ROUNDED in changed else torch.float32)
     if MEAN in changed:
@@ -152,12 +178,11 @@ def run(world: World, start: str, pairs: int, config: TrainingConfig, validation
         return {**row, "failed": str(error)}
     right, facts = pair_accuracies(margins), decided_by_fact(world, validation)
     sums = np.add(*rewards, dtype=np.float64)
-    temperature = fit_temperature(margins) if margins.min() < 0 < margins.mean() else None  # else none is best
     return {**row, "facts": right[facts].mean(), "manners": right[~facts].mean(),
             "seconds": round(result.seconds, 1), "accuracy": found.accuracy, "nll": found.nll,
             "low": found.accuracy_low, "high": found.accuracy_high, "sure": confidences(margins).mean(),
-            "spread": margins.std(), "temperature": temperature,
-            "nll_scaled": nll(margins / temperature) if temperature else None,
+            "spread": margins.std(), "temperature": best_temperature(margins),
+            "nll_scaled": scaled_nll(margins, [pair.prompt for pair in validation]),
             "level": sums.mean() / 2, "level_spread": sums.std() / 2}
 
 

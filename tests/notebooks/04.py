@@ -117,13 +117,30 @@ def test_each_rule_bears_its_own_name_and_stands_where_the_page_says():
 
 
 def test_a_split_by_rows_leaks_and_one_by_conversation_does_not():
+    """Splits or rules exchanged, a gold reward of other rows, and what the page says of five draws."""
     by_rows, by_conversation = leaks["split by rows"], leaks["split by conversation"]
-    assert by_conversation["memoriser"][0] == 0.5 < 0.7 < by_rows["memoriser"][1] + 0.01
-    lost = {name: gold_of[name] - leaks[name]["bag of words"][0] for name in splits}
-    assert lost["split by conversation"] - lost["split by rows"] > 0.03
-    seen, unseen = splits["split by conversation"]
-    assert not {each.prompt for each in seen} & {each.prompt for each in unseen}
-    assert len(seen) + len(unseen) == len(compared) == 60 * 28
+    assert by_conversation["memoriser"] == [0.5] * 5 and 0.7 < np.mean(by_rows["memoriser"]) < 0.75
+    for seed in (0, 4):
+        for name, (seen, unseen) in both_splits(seed).items():
+            shared = {each.prompt for each in seen} & {each.prompt for each in unseen}
+            assert bool(shared) == (name == "split by rows") and len(seen) + len(unseen) == 60 * 28
+            assert abs(leaks[name]["gold reward"][seed] - realised_agreement(world.margins(unseen))) < 1e-9
+    for name, found in below.items():
+        assert list(found) == ["memoriser", "bag of words"]
+        for rule, points in found.items():
+            assert np.allclose(points, 100 * (np.array(leaks[name][rule]) - leaks[name]["gold reward"]))
+    gained = below["split by rows"]["bag of words"] - below["split by conversation"]["bag of words"]
+    assert len(gained) == 5 and gained.min() > 4 and 8 < gained.mean() < 12  # "ten points"
+
+
+def test_kappa_is_agreement_above_that_of_two_whose_choices_are_unrelated():
+    """Chance is what their shares of "the left one" would give, with sides drawn at random, a thousand times."""
+    exchanged = np.random.default_rng(0).random((1000, 2000)) < 0.5
+    left = [np.mean(exchanged ^ [each.chosen == pair.chosen for each, pair in zip(labels, pairs)], axis=1)
+            for labels in (first, second)]  # (1000,) each
+    chance = np.mean(left[0] * left[1] + (1 - left[0]) * (1 - left[1]))
+    kappa = (alike - chance) / (1 - chance)
+    assert abs(kappa - (2 * alike - 1)) < 2e-3 and abs(kappa - 0.51) < 0.01
 
 
 def test_what_is_told_of_human_pairs_is_what_was_stored():

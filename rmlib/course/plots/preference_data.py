@@ -110,25 +110,24 @@ def intervals(rows: Mapping[str, Interval], limit: float | None = None) -> Figur
 
 
 @styled
-def leaks(splits: Mapping[str, Mapping[str, Interval]], limits: Mapping[str, float]) -> Figure:
-    """For each rule its accuracy on held-out rows under each split, side by side, beside a coin and each split's limit.
+def leaks(short: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """By rule, and side by side for each split: accuracy held out less the gold reward's, in points.
 
-    An interval without a width, as of a rule that ties all pairs, is not drawn.
+    short: split -> rule -> one such difference a draw. A dot is a draw, a bar the mean of its dots; the line is gold.
     """
     figure, [axes] = canvas(height=4.4)
-    rules = list(next(iter(splits.values())))
-    looks = zip((REJECTED, CHOSEN), "os", (-0.09, 0.09), strict=False)
-    for (colour, marker, shift), (name, found) in zip(looks, splits.items(), strict=False):
-        share, low, high = np.array([found[rule] for rule in rules]).T
-        places, arms = np.arange(len(rules)) + shift, np.where(high > low, [share - low, high - share], np.nan)
-        axes.errorbar(places, share, yerr=arms, fmt=marker, color=colour, capsize=6, markersize=11, label=name)
-        axes.axhline(limits[name], color=colour, linestyle="--")
-    axes.axhline(0.5, color=NEUTRAL, linestyle=":")
-    axes.annotate("a coin", (1, 0.5), xycoords=("axes fraction", "data"), xytext=(-6, 6), textcoords="offset points",
-                  ha="right", color=NEUTRAL)
-    axes.annotate("gold reward, of each split", (0, max(limits.values())), xycoords=("axes fraction", "data"),
-                  xytext=(6, 6), textcoords="offset points")
-    axes.set(xticks=range(len(rules)), xlim=(-0.6, len(rules) - 0.4), ylim=(0.42, 0.95), ylabel="accuracy held out")
+    rules = list(next(iter(short.values())))
+    looks = zip((REJECTED, CHOSEN), "os", (-0.11, 0.11), strict=False)
+    for (colour, marker, shift), (name, found) in zip(looks, short.items(), strict=False):
+        for place, rule in enumerate(rules):
+            dots = np.asarray(found[rule])
+            axes.plot(place + shift + 0.05 * np.linspace(-1, 1, len(dots)), dots, marker, color=colour, alpha=0.8,
+                      label="" if place else name)
+            axes.hlines(dots.mean(), place + shift - 0.09, place + shift + 0.09, color=colour)
+    axes.axhline(0, color=THEORY, linestyle="--")
+    axes.annotate("gold reward, same rows", (0, 0), xycoords=("axes fraction", "data"), xytext=(6, 6),
+                  textcoords="offset points", color=THEORY)
+    axes.set(xticks=range(len(rules)), xlim=(-0.6, len(rules) - 0.4), ylim=(-36, 10), ylabel="points from gold")
     axes.set_xticklabels(rules)
     axes.legend(loc="upper right", ncols=2)
     return figure

@@ -87,7 +87,7 @@ def changes(runs: Mapping[str, Sequence[float]]) -> Figure:
 
 @styled
 def variants(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
-    """For each variant the validation NLL of every run: left as it is, right with the temperature that suits best.
+    """For each variant the validation NLL of every run: left as it is, right with a fitted temperature.
 
     runs: name -> (NLLs, NLLs with the temperature); the dashed lines are the means of the first, which is usual.
     """
