@@ -181,14 +181,15 @@ def test_the_two_numbers_beside_those_of_more_labels():
     assert abs(here - worth.mean()) < 2 * worth.std(ddof=1) and whole["ten_words"] < -0.25
     # in units of the copy's margin, which has learned neither all of the reward nor all of the taste
     found = bias.length_bias(biased_test, bias.extra_words(test), gold)
-    assert found.gold_slope < 0.9 and 0.8 < found.slope_given_gold < 1.4
+    assert 0.5 < found.gold_slope < 0.8 and 0.6 < found.slope_given_gold < 1.1
 
 
 def test_the_temperatures_that_are_told():
-    """The labels that like length suit colder margins than honest ones: the text says where the temperature is from."""
+    """For a temperature from other labels: each suits best the labels that it learned from."""
     turned = relabelled(likes_length)
-    for each in (*suspects.values(), world.margins(trusted)):
-        assert evaluation.fit_temperature(turned * each) > evaluation.fit_temperature(each) > 0
+    for name, each in {**suspects, "gold": world.margins(trusted)}.items():
+        honest, leaning = (1 / logistic(sign * each[:, None])[0] for sign in (np.ones((750, 1)), turned[:, None]))
+        assert (honest > 1.3 > leaning) if name == "biased copy" else (honest < 1.3 < leaning), (name, honest, leaning)
 
 
 def test_ten_words_with_each_feature_held_fixed():
@@ -267,7 +268,8 @@ def test_abroad():
     assert 0.5 < surer / (home - away) < 0.7
     widths = {name: np.ptp(conservative_interval(there[facts] > 0, unit[facts])) for name, unit in units.items()}
     assert widths["currencies"] > 1.4 * widths["pairs"] and (there[facts] > 0).mean() < 0.58
-    assert low < 0.5 < high and np.ptp(evaluation.clustered_bootstrap(there[facts] > 0, unit[facts])) < high - low
+    few = np.array(currency_of)[facts]
+    assert np.ptp(evaluation.clustered_bootstrap(there[facts] > 0, few)) < widths["currencies"]
 
 
 def test_leads_over_the_rules():
@@ -286,6 +288,6 @@ def test_leads_over_the_rules():
 
 
 def test_the_three_verdicts():
-    answered = [compare(each, test, rivals)["usable"]["answer"] for each in trials.values()]
-    assert answered == ["usable", "not usable", "not shown to be usable", "usable"]
-    assert found["answer"] == "usable" and "not about length, calibration" in found["why"]
+    told = [compare(each, test, rivals)["usable"] for each in trials.values()]
+    assert [each["answer"] for each in told] == ["usable", "not usable", "not shown to be usable", "usable"]
+    assert list(trials)[-1] == "the biased copy" and "not about length, calibration" in told[-1]["why"]

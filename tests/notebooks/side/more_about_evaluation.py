@@ -78,8 +78,8 @@ def test_a_second_feature_holds_what_a_noisy_margin_missed():
     assert max(map(abs, held_back[0])) < 0.1 and two_numbers(gold_many, tens, 30) == pytest.approx(held_back[0][0])
     (ours_two, with_two), (ours_four, with_four) = held_back[2], held_back[4]
     assert ours_four < ours_two - 0.1 < -0.1 and 0.1 < with_two < with_four
-    assert [each["labels"] for each in draws] == 53 * [750] and whole["labels"] == 40_000
-    assert whole["ten_words"] < -0.25 < -0.21 and whole["ratio"] < -0.8
+    assert [each["labels"] for each in sets_of_750] == 53 * [750] and all_labels["labels"] == 40_000
+    assert all_labels["ten_words"] < -0.25 and all_labels["ratio"] < -0.8
 
 
 def test_ten_words_with_each_feature_held_fixed():
