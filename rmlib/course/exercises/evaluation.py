@@ -172,7 +172,7 @@ FORMULAS = {  # of the pairs to score
 }
 BOTH = {  # where the pairs to score are right
     "it labels all; where both choose alike, b - c stays the same whatever the label is": lambda n, d: (n, n),
-    "labelled are here the pairs on which the two agree, and their labels change nothing": lambda n, d: (n, (1 - d) * n),
+    "labelled are here the pairs on which the two agree: those change nothing": lambda n, d: (n, (1 - d) * n),
     "the labels are an average, which is not rounded": lambda n, d: (n, math.ceil(d * n)),
     "the labels are an average: it is neither rounded nor cut off": lambda n, d: (n, math.floor(d * n)),
     "the labels are an average, and here they are rounded": lambda n, d: (n, round(d * n)),
