@@ -28,6 +28,8 @@ NO_BAGS = ("no bags of words are kept with these weights; python -m rmlib train 
 SIGNIFICANT = 0.05
 ENOUGH = 20  # conversations: of fewer an interval depends too much on how unlike they happen to be
 MOST_SEEN = 0.05  # share of the pairs: some conversations of unlike origin begin alike, with "Hello"
+BEYOND = ("That is about ranking responses like these; not about length, calibration, other kinds of questions, or a "
+          "policy that is trained to please it.")
 LEAST_LEAD = 0.02  # a smaller one is hardly worth the cost of a model
 Z_POWER = 0.8416212335729143  # 80% quantile of the normal law
 USABLE, OPEN, NO = "usable", "not shown to be usable", "not usable"
@@ -114,7 +116,7 @@ def _answer(found: dict) -> dict:
         besides = f"{doubt['why']} Besides, " if doubt else f"{right}, it beats the rules by length, but "
         return doubt | {"answer": OPEN, "why": f"{besides}{found['bags']['reason']}."}
     return doubt or {"answer": USABLE, "why": f"{right}, it beats each of {len(rules)} rules that only count; the best "
-                                              f"of them is {_named(hardest(rules), rules)}."}
+                                              f"of them is {_named(hardest(rules), rules)}. {BEYOND}"}
 
 
 def _still_open(found: dict, right: str) -> dict:

@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from operator import attrgetter
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -196,6 +197,20 @@ def default_softplus(chosen, rejected):
     return F.softplus(-torch.as_tensor(chosen - rejected)).numpy()
 
 
+def price_by_counting(every=False):
+    """Both numbers from counts, as a list: z of the level is that of a half of 5% on either side."""
+    z, z_power = (NormalDist().inv_cdf(share) for share in (0.975, 0.8))
+
+    def price(margins, others, gap):
+        unlike, N = sum(a * b < 0 for a, b in zip(margins, others)), len(margins)
+        if gap * gap > (unlike / N) ** 2:
+            raise ValueError(gap)
+        n = -int(-((z * (unlike / N) ** 0.5 + z_power * (unlike / N - gap * gap) ** 0.5) ** 2) / gap**2 // 1)
+        return [n, n if every else n * unlike / N]
+
+    return price
+
+
 def verdict_by_counting(conversations, interval, rivals, enough=None):
     ahead = sum(p < 0.05 and low > 0 for p, low, _ in rivals)
     behind = sum(p * len(rivals) < 0.05 and high < 0 for p, _, high in rivals)
@@ -237,6 +252,7 @@ WRONG = [
     ("4.2", lambda labels: "nobody", "the number of a rater"),
     ("4.5", lambda *texts: [text.lower() for text in texts[:2]] + [None], "Three texts are wanted"),
     ("4.5", lambda *texts: [text.replace(" ", "  ") for text in texts], "The preflight report sees it"),
+    ("7.2", price_by_counting(every=True), "it labels all"),
     ("7.4", lambda d, w, t: F.softplus(-(d + 0.5 * t * w / 10)), "too little is taken out"),
     ("7.4", lambda d, w, t: F.softplus(-(d + t * w / 10)).tolist(), "One loss for each margin is wanted"),
     ("7.5", lambda scores: np.mean([row[0] > max(row[1:]) for row in scores]), "a tie for the first place is lost"),
@@ -306,6 +322,7 @@ RIGHT = [
     ("6.3", torch_trained),
     ("6.4", stopped_by_prefix),
     ("7.1", lambda right, prompts, drawn: np.average(right, weights=[list(drawn).count(each) for each in prompts])),
+    ("7.2", price_by_counting()),
     ("7.4", lambda d, w, t: -F.logsigmoid(d + 0.1 * t * w)),
     ("7.4", lambda d, w, t: torch.logaddexp(torch.zeros(()), -d - w * t / 10)),
     ("7.4", lambda d, w, t: F.binary_cross_entropy_with_logits(d + w * t / 10, torch.ones_like(d), reduction="none")),

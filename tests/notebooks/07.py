@@ -61,29 +61,52 @@ def test_the_close_race_is_not_decided():
     assert 0.05 < p < 0.25 and 1.25 < apart / math.sqrt((disagree - gap**2) / 750) < 1.7
 
 
+def test_the_lucks_that_the_text_tells():
+    """Comparable on 750 pairs, the seed ahead on 4,000; and the sibling trained here is the study's."""
+    assert abs((sibling > 0).mean() - runs[0]["few"]) < 0.02
+    spread = {(kind, part): np.std([run[part] for run in runs if run["kind"] == kind], ddof=1)
+              for kind in ("same pairs", "other pairs") for part in ("few", "many")}
+    error = {"few": math.sqrt(0.74 * 0.26 / 750), "many": math.sqrt(0.74 * 0.26 / 4000)}
+    for (_, part), sd in spread.items():
+        assert 0.6 < sd / error[part] < 1 if part == "few" else sd > 1.2 * error[part]
+    assert sorted(run["seed"] for run in runs) == sorted(2 * [*range(8)])
+    # of n draws the SD is known to 1 / sqrt(chi2 / (n - 1)): quantiles of chi2 with 2 and 7 degrees of freedom
+    assert round(math.sqrt(2 / 0.0506)) == 6 and round(math.sqrt(7 / 1.690)) == 2
+
+
 def test_the_price_of_a_gap_wherever_the_sliders_stand():
     """For curves whose names are exchanged, and for prices that are right at two points and 20% only."""
     normal = NormalDist()
     for points, disagreed in ((0.5, 4), (2.0, 20), (3.0, 10), (8.0, 36)):
         figure, line = price(points, disagreed)
-        gap, own = points / 100, 2 * 0.77 * 0.23
-        prices = [float(number.replace(",", "")) for number in re.findall(r"[\d,]{2,}", line)]
-        for n, null, at_gap in zip(prices, (disagreed / 100, own), (disagreed / 100 - gap**2, own), strict=True):
+        gap, own, D = points / 100, 2 * 0.77 * 0.23, disagreed / 100
+        here, labels, there = (float(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", line))
+        for n, null, at_gap in ((here, D, D - gap**2), (there, own, own)):
             z = gap / math.sqrt(at_gap / n) - normal.inv_cdf(0.975) * math.sqrt(null / at_gap)
             assert abs(normal.cdf(z) - 0.80) < 0.005, (points, disagreed, n)
+        assert abs(labels - D * here) < 1
         curves_by_name = drawn(figure.axes[0])
-        for name, n in zip(("both judged on the same pairs", "each model judged on pairs of its own"), prices):
-            assert abs(np.interp(points, *curves_by_name[name]) / n - 1) < 0.01
+        for name, n in (("both on the same pairs: to score", here), ("of these, to label", labels),
+                        ("each on pairs of its own, all labelled", there)):
+            assert abs(np.interp(points, *curves_by_name[name]) / n - 1) < 0.02, (name, points, n)
         x, y = figure.axes[0].lines[-1].get_data()
-        assert math.isclose(x[0], points) and abs(y[0] / prices[0] - 1) < 0.01
+        assert math.isclose(x[0], points) and abs(y[0] / here - 1) < 0.01
     assert "impossible" in price(6.0, 4)[1] and "impossible" not in price(4.0, 4)[1]
 
 
 def test_the_prices_that_the_text_tells():
     text = text_of("07-price-read")
-    for points, share in ((2, 0.20), (0.5, 0.04), (0.5, 0.20), (6, 0.20)):
-        assert f"{pairs_to_tell(points / 100, share, share - (points / 100) ** 2):,.0f}" in text
-    assert "4.2 points" in text and abs(1.96 * math.sqrt(0.2 / 434) - 0.042) < 5e-4
+    for points, share in ((2, 0.20), (0.5, 0.04)):
+        n = pairs_to_tell(points / 100, share, share - (points / 100) ** 2)
+        assert f"{n:,.0f}" in text and f"{share * n:,.0f}" in text, (n, share * n)
+
+
+def test_labels_where_both_choose_alike_buy_nothing():
+    """20,000 test sets of 3,922 pairs, a gap of two points, D = 20%: labelled are the unlike, and the power is 80%."""
+    rng, n = np.random.default_rng(0), 3922
+    counts = rng.multinomial(n, (0.11, 0.09, 0.80), size=20_000)  # b, c, and those that get no label
+    found = np.abs(counts[:, 0] - counts[:, 1]) / n > 1.96 * math.sqrt(0.2 / n)
+    assert abs(found.mean() - 0.80) < 0.012 and abs((n - counts[:, 2]).mean() - 0.2 * n) < 1
 
 
 def test_the_calibration_error_by_a_loop():
@@ -137,14 +160,37 @@ def test_the_planted_taste_is_found_and_gone():
 def test_who_leans_by_which_labels():
     """The text convicts the copy under honest labels, and under biased ones acquits it and convicts the gold reward."""
     turned = relabelled(likes_length)
-    for name, each in {**suspects, "gold": world.margins(judges)}.items():
+    for name, each in {**suspects, "gold": world.margins(trusted)}.items():
         honest = bias.longer_expected(each, extra, asked)
         leaning = bias.longer_expected(turned * each, turned * extra, asked)
         assert (honest.excess_low > 0.05) == (name == "biased copy"), name
         assert (leaning.excess_high < -0.05) == (name != "biased copy"), name
         assert leaning.chosen > honest.chosen + 0.1
     assert 0.05 < (turned < 0).mean() < 0.4
-    assert 0.42 < bias.length_bias(world.margins(judges), extra).matched_longer_preferred < 0.5
+    assert 0.42 < bias.length_bias(world.margins(trusted), extra).matched_longer_preferred < 0.5
+
+
+def test_the_two_numbers_beside_those_of_more_labels():
+    """The text: gamma / beta, and what ten words are worth then, from 40,000 labels and from 53 draws of 750."""
+    whole, *draws = json.loads((studies / "two_numbers.json").read_text())["runs"]
+    texts = text_of("07-debiased-read") + text_of("07-given-gold-read")
+    worth = np.array([each["ten_words"] for each in draws])
+    assert f"{whole['ratio']:.2f}" in texts and f"{whole['ten_words']:.2f}$" in texts and len(draws) == 53
+    assert f"${worth.mean():.2f}$ (SD {worth.std(ddof=1):.2f})" in texts
+    assert (whole["labels"], len(extra)) == (40_000, 750)
+    here = np.linalg.lstsq(held, mended)[0][-1]
+    assert abs(here - worth.mean()) < 2 * worth.std(ddof=1) and whole["ten_words"] < -0.25
+    # in units of the copy's margin, which has learned neither all of the reward nor all of the taste
+    found = bias.length_bias(biased_test, bias.extra_words(test), gold)
+    assert 0.5 < found.gold_slope < 0.8 and 0.6 < found.slope_given_gold < 1.1
+
+
+def test_the_temperatures_that_are_told():
+    """For a temperature from other labels: each suits best the labels that it learned from."""
+    turned = relabelled(likes_length)
+    for name, each in {**suspects, "gold": world.margins(trusted)}.items():
+        honest, leaning = (1 / logistic(sign * each[:, None])[0] for sign in (np.ones((750, 1)), turned[:, None]))
+        assert (honest > 1.3 > leaning) if name == "biased copy" else (honest < 1.3 < leaning), (name, honest, leaning)
 
 
 def test_ten_words_with_each_feature_held_fixed():
@@ -164,8 +210,9 @@ def test_the_slices_and_their_mix():
     assert (~manners == np.array(differs)).all()
     on_facts, on_manners = right[~manners].mean(), right[manners].mean()
     assert f"{0.9 * on_facts + 0.1 * on_manners:.2f}" == "0.90" and f"{0.1 * on_facts + 0.9 * on_manners:.2f}" == "0.64"
-    ahead = (evaluation.pair_accuracies(words_alone) - right)[manners]
-    assert evaluation.clustered_bootstrap(ahead, prompt_of[manners])[0] > 0
+    only_bag = ((words_alone > 0) & (margins < 0))[manners].sum()
+    only_model = ((words_alone < 0) & (margins > 0))[manners].sum()
+    assert only_bag - only_model > 40 and ends[1] < 0
     assert abs(np.median(margins[manners])) < 0.5 and np.median(margins[~manners]) > 2
 
 
@@ -185,7 +232,7 @@ def test_the_benchmarks_of_our_world_hold_what_they_say():
             assert math.isclose(world.reward(prompt, each[i][0]) - world.reward(prompt, each[j][1]), worth[style])
             longer = len(each[i][0].split()) - len(each[j][1].split())
             assert (longer > 4) == (i > j) and (longer < -4) == (i < j)
-    assert 358 + 456 + 740 + 1431 == 2985 and np.abs(np.diff(wilson(0.75, 456)) / 2 - 0.04).max() < 0.001
+    assert np.abs(np.diff(wilson(0.75, 456)) / 2 - 0.04).max() < 0.001
 
 
 def test_a_word_is_left_out_by_hand():
@@ -220,9 +267,10 @@ def test_abroad():
     assert 0.65 < (home - away) / (home - 0.5) < 0.85 and len(set(currency_of)) == 16
     surer = evaluation.confidences(margins / T).mean() - evaluation.confidences(there).mean()
     assert 0.5 < surer / (home - away) < 0.7
-    widths = {name: np.ptp(evaluation.clustered_bootstrap(there[facts] > 0, unit[facts]))
-              for name, unit in units.items()}
-    assert widths["currencies"] > 1.15 * widths["pairs"] and (there[facts] > 0).mean() < 0.58
+    widths = {name: np.ptp(conservative_interval(there[facts] > 0, unit[facts])) for name, unit in units.items()}
+    assert widths["currencies"] > 1.4 * widths["pairs"] and (there[facts] > 0).mean() < 0.58
+    few = np.array(currency_of)[facts]
+    assert np.ptp(evaluation.clustered_bootstrap(there[facts] > 0, few)) < widths["currencies"]
 
 
 def test_leads_over_the_rules():
@@ -236,8 +284,11 @@ def test_leads_over_the_rules():
             assert not (row["p_value"] < 0.05 / 4 and high_end < 0)
     ends = [one["pooled"][f"clustered_{end}"] for one in people for end in ("low", "high")]
     assert f"{min(ends):.2f}" == "0.60" and f"{max(ends):.2f}" == "0.65"
+    highs = [100 * row[2] for name in ("bag of words", "bag of words, no prompt") for row in leads[name]]
+    assert round(min(highs)) in (2, 3) and round(max(highs)) == 5
 
 
 def test_the_three_verdicts():
-    answered = [compare(each, test, rivals)["usable"]["answer"] for each in trials.values()]
-    assert answered == ["usable", "not usable", "not shown to be usable"]
+    told = [compare(each, test, rivals)["usable"] for each in trials.values()]
+    assert [each["answer"] for each in told] == ["usable", "not usable", "not shown to be usable", "usable"]
+    assert list(trials)[-1] == "the biased copy" and "not about length, calibration" in told[-1]["why"]

@@ -95,9 +95,10 @@ def test_long_texts_are_broken_between_words():
 
 def test_the_dot_of_a_price_stands_where_the_sliders_are():
     gaps = np.array([0.01, 0.02])
-    [axes] = lessons.price_of_a_gap(gaps, 100 / gaps, 200 / gaps, (0.02, 5000.0)).axes
+    [axes] = lessons.price_of_a_gap(gaps, 100 / gaps, 200 / gaps, 0.2, (0.02, 5000.0)).axes
     np.testing.assert_allclose(markers(axes), [(2, 5000)])
     np.testing.assert_allclose(line(axes, 1), [(1, 10_000), (2, 5000)])
+    np.testing.assert_allclose(line(axes, 2), [(1, 2_000), (2, 1000)])
 
 
 def test_marked_errors_stand_beside_the_perfect_ones():

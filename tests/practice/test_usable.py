@@ -48,6 +48,15 @@ def test_a_model_that_beats_every_rival_is_usable():
     assert "the best of them is the bag of words, with 75.0% (lead 15.0%, 95% interval" in why
 
 
+def test_who_is_usable_by_the_rule_is_told_what_it_does_not_see():
+    """A model that leans to long responses passes it: the answer says that length was not asked."""
+    answer, why = judged(first(400, 0.9), Bags(first(400, 0.75), first(400, 0.7)))
+    assert answer == USABLE and why.endswith(
+        "That is about ranking responses like these; not about length, calibration, other kinds of questions, or a "
+        "policy that is trained to please it.")
+    assert "That is about" not in judged(first(400, 0.2), Bags(first(400, 0.5), first(400, 0.5)))[1]
+
+
 def test_a_bag_of_words_that_is_as_right_is_praise_for_nobody():
     """Of 58 pairs 53 were right, by the model and by both bags: it beats length by far."""
     model, bags = first(58, 53 / 58), Bags(np.roll(first(58, 53 / 58), 3), np.roll(first(58, 53 / 58), -3))

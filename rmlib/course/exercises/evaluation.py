@@ -69,8 +69,14 @@ def _disagreement(margins: np.ndarray, others: np.ndarray) -> float:
     return float(np.mean((margins > 0) != (others > 0)))
 
 
-def pairs_needed(margins: np.ndarray, others: np.ndarray, gap: float) -> int:
-    return _unless(False, gap, _disagreement(margins, others))
+def pairs_needed(margins: np.ndarray, others: np.ndarray, gap: float) -> tuple[int, float]:
+    disagree = _disagreement(margins, others)
+    return _with_labels(_unless(False, gap, disagree), disagree)
+
+
+def _with_labels(pairs: float, share: float) -> tuple[float, float]:
+    """Pairs to score, and how many of them are labelled on average."""
+    return pairs, share * pairs
 
 
 def _unless(refuse: bool, gap: float, disagree: float) -> int:
@@ -88,16 +94,20 @@ def _two_models_and_a_gap(rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     return sign * sizes[0], sign * turned * sizes[1], gap
 
 
-def _measured(formula: Callable[[float, float], float]) -> Callable:
-    """A formula of the gap and the share of disagreement, as a function of two models' margins and the gap."""
-    return lambda margins, others, gap: formula(gap, _disagreement(margins, others))
+def _measured(results: Callable[[float, float], object]) -> Callable:
+    """Results of the gap and the share of disagreement, as a function of two models' margins and the gap."""
+    return lambda margins, others, gap: results(gap, _disagreement(margins, others))
 
 
-def _with_mean_of(square: Callable) -> Callable:
-    return lambda margins, others, gap: math.ceil(_pairs(gap, float(np.mean(square(margins, others)))))
+def _with_share(share: Callable) -> Callable:
+    """Both numbers with another share of disagreement."""
+    def results(margins: np.ndarray, others: np.ndarray, gap: float) -> tuple[float, float]:
+        other = float(share(margins, others))
+        return _with_labels(math.ceil(_pairs(gap, other)), other)
+    return results
 
 
-FORMULAS = {
+FORMULAS = {  # of the pairs to score
     "the variance under the alternative is δ's own: D - δ², not D":
         lambda gap, d: math.ceil(_pairs(gap, d, other=d)),
     "the two variances are exchanged: D belongs to the level, D - δ² to the power":
@@ -154,25 +164,44 @@ FORMULAS = {
     "a pair cannot be cut into pieces: round up": _pairs,
     "it rounds down, and so misses the power by a little: round up": lambda gap, d: math.floor(_pairs(gap, d)),
     "it rounds to the nearest number, which may be one too few: round up": lambda gap, d: round(_pairs(gap, d)),
-    "it counts only the pairs on which the two disagree; the others have to be labelled too":
+    "the first number is of all pairs that both models score; here it counts only those on which they disagree":
         lambda gap, d: math.ceil(d * _pairs(gap, d)),
     "it uses variances where standard deviations belong: take the roots":
         lambda gap, d: math.ceil(((NormalDist().inv_cdf(0.975) * d + NormalDist().inv_cdf(0.8) * (d - gap**2))
                                   / gap) ** 2),
 }
-PAIRS_NEEDED = {name: _measured(formula) for name, formula in FORMULAS.items()} | {
+BOTH = {  # where the pairs to score are right
+    "it labels all; where both choose alike, b - c stays the same whatever the label is": lambda n, d: (n, n),
+    "labelled are here the pairs on which the two agree: those change nothing": lambda n, d: (n, (1 - d) * n),
+    "the labels are an average, which is not rounded": lambda n, d: (n, math.ceil(d * n)),
+    "the labels are an average: it is neither rounded nor cut off": lambda n, d: (n, math.floor(d * n)),
+    "the labels are an average, and here they are rounded": lambda n, d: (n, round(d * n)),
+    "scored are all pairs, and labelled those on which the two disagree; here both numbers are of the latter":
+        lambda n, d: (math.ceil(d * n), d * n),
+    "two numbers are wanted, pairs to score and labels, and here the labels are missing": lambda n, d: n,
+    "two numbers are wanted, pairs to score and labels, and here the pairs are missing": lambda n, d: d * n,
+    "the second number is D itself; labels are that share of the pairs": lambda n, d: (n, d),
+}
+PAIRS_NEEDED = {
+    name: _measured(lambda gap, d, formula=formula: _with_labels(formula(gap, d), d))
+    for name, formula in FORMULAS.items()
+} | {
+    name: _measured(lambda gap, d, both=both: both(_unless(False, gap, d), d)) for name, both in BOTH.items()
+} | {
+    "the labels are a share of the pairs that are scored, whole pairs: round up first": _measured(
+        lambda gap, d: (_unless(False, gap, d), d * _pairs(gap, d))),
     "D is the share of pairs on which the two disagree, and here it is that on which they agree":
-        _with_mean_of(lambda one, other: (one > 0) == (other > 0)),
+        _with_share(lambda one, other: np.mean((one > 0) == (other > 0))),
     "to disagree is to prefer another response: the signs count, not how far the margins are apart":
-        _with_mean_of(lambda one, other: (one - other) ** 2),
+        _with_share(lambda one, other: np.mean((one - other) ** 2)),
     "two signs, 1 and -1, differ by 2, and the square of that is 4: D counts each such pair as one":
-        _with_mean_of(lambda one, other: (np.sign(one) - np.sign(other)) ** 2),
+        _with_share(lambda one, other: np.mean((np.sign(one) - np.sign(other)) ** 2)),
     "to disagree is to prefer another response; here it is enough that the margins are not the same":
-        _with_mean_of(lambda one, other: one != other),
-    "D is a share of the pairs, and here it is their number": lambda one, other, gap:
-        math.ceil(_pairs(gap, _disagreement(one, other) * len(one))),
+        _with_share(lambda one, other: np.mean(one != other)),
+    "D is a share of the pairs, and here it is their number":
+        _with_share(lambda one, other: _disagreement(one, other) * len(one)),
     "they disagree in two ways, and here one of them is counted":
-        _with_mean_of(lambda one, other: (one > 0) & (other < 0)),
+        _with_share(lambda one, other: np.mean((one > 0) & (other < 0))),
 }
 
 

@@ -6,17 +6,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rmlib.practice.figures import reliability_on
-from rmlib.practice.style import FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
+from rmlib.practice.style import CHOSEN, FAINT, LIT_EDGE, MODEL, NEUTRAL, REJECTED, THEORY, canvas, styled
 
 
 @styled
-def price_of_a_gap(gaps: np.ndarray, paired: np.ndarray, apart: np.ndarray, here: tuple[float, float]) -> Figure:
-    """Pairs to tell two models apart, by the gap between them, (G,): on the same pairs, on others; a dot at `here`."""
-    figure, (axes,) = canvas(height=4.2)
-    axes.plot(100 * gaps, apart, color=REJECTED, linestyle="--", label="each model judged on pairs of its own")
-    axes.plot(100 * gaps, paired, color=MODEL, label="both judged on the same pairs")
+def price_of_a_gap(gaps: np.ndarray, paired: np.ndarray, apart: np.ndarray, disagree: float,
+                   here: tuple[float, float]) -> Figure:
+    """Pairs to tell two models apart, by the gap between them, (G,): on the same pairs, on others; a dot at `here`.
+
+    Below them the labels that the same pairs take: those of the share on which the two models disagree.
+    """
+    figure, (axes,) = canvas(height=4.6)
+    axes.plot(100 * gaps, apart, color=REJECTED, linestyle="--", label="each on pairs of its own, all labelled")
+    axes.plot(100 * gaps, paired, color=MODEL, label="both on the same pairs: to score")
+    axes.plot(100 * gaps, disagree * paired, color=CHOSEN, linestyle=":", label="of these, to label")
     axes.plot(100 * here[0], here[1], "o", color=THEORY, markersize=12)
-    axes.set(title="pairs needed", xlabel="gap between the accuracies, points", yscale="log", ylim=(10, 3e5),
+    axes.set(title="pairs needed", xlabel="gap between the accuracies, points", yscale="log", ylim=(3, 3e5),
              xlim=(0, 100 * gaps[-1]))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.legend(loc="upper right")

@@ -4,6 +4,7 @@ import math
 import re
 
 import numpy as np
+import pytest
 
 
 def calibration_error_by_loop(each):
@@ -69,6 +70,16 @@ def test_the_tastes_have_their_names():
     assert 1.0 < tastes["biased copy"] < 1.6 and abs(tastes["told copy"]) < 0.35
     assert (judged["told copy"] > 0).mean() > (judged["biased copy"] > 0).mean() + 0.03
     assert {round(pair.target_margin + 0.15 * words, 9) for pair, words in zip(told, extra_words(leaning))} == {0}
+
+
+def test_a_second_feature_holds_what_a_noisy_margin_missed():
+    """For a sign that is lost, and a fit that stops early: none without noise, then the sign of length and quality."""
+    assert gold_many @ tens < 0 < gold_many @ (tens + gold_many / 5)
+    assert max(map(abs, held_back[0])) < 0.1 and two_numbers(gold_many, tens, 30) == pytest.approx(held_back[0][0])
+    (ours_two, with_two), (ours_four, with_four) = held_back[2], held_back[4]
+    assert ours_four < ours_two - 0.1 < -0.1 and 0.1 < with_two < with_four
+    assert [each["labels"] for each in sets_of_750] == 53 * [750] and all_labels["labels"] == 40_000
+    assert all_labels["ten_words"] < -0.25 and all_labels["ratio"] < -0.8
 
 
 def test_ten_words_with_each_feature_held_fixed():
