@@ -131,7 +131,7 @@ def _still_open(found: dict, right: str) -> dict:
     needs = {name: pairs_needed(pairs, rule["lead"], rule["lead_low"]) for name, rule in rules.items()}
     name = max(needs, key=needs.__getitem__)  # the one that needs most
     (needed, wanted), lead = needs[name], rules[name]["lead"]
-    more = f"A lead of {wanted:.0%} would most likely have shown here: if there is one, it is smaller."
+    more = f"Its lead, if it has one, may be as large as {rules[name]['lead_high']:.1%}: the end of the 95% interval."
     if lead < 0:
         more = ("On these pairs it is behind, though not beyond doubt: try more epochs, more pairs to learn from or "
                 f"another backbone. To show a lead of {wanted:.0%} would take about {_about(needed)} pairs like these.")

@@ -168,10 +168,10 @@ def test_half_the_lead_takes_four_times_the_pairs_and_less_than_two_points_is_no
     assert pairs_needed(100, -0.3, -0.5) == pairs_needed(100, 0.0, -0.2) == pairs_needed(100, LEAST_LEAD, -0.18)
 
 
-def test_what_would_have_shown_is_told_to_be_smaller():
+def test_the_largest_lead_that_is_left_is_told():
     model = first(2000, 0.8)
     answer, why = judged(model, Bags(model, ~model))
-    assert answer == OPEN and why.endswith("would most likely have shown here: if there is one, it is smaller.")
+    assert answer == OPEN and why.endswith("may be as large as 0.2%: the end of the 95% interval.")
 
 
 def test_the_terminal_is_told_of_each_bag():
