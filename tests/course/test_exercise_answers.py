@@ -90,12 +90,16 @@ def torch_trained(weights, batches, peak, most):
     return weights.detach()
 
 
-def stopped_by_prefix(nlls, patience):
-    """The first number of looks whose last `patience` hold no new lowest; [looks, place]."""
-    for looks in range(1, len(nlls) + 1):
-        if looks > patience and min(nlls[:looks - patience]) <= min(nlls[looks - patience:looks]):
+def stopped_by_counter(nlls, patience, least):
+    """Counts the looks since the last that gained enough, from a lowest of infinity; [looks, place]."""
+    lowest, place, since = np.inf, 0, 0
+    for look, nll in enumerate(nlls):
+        since += 1
+        if lowest - nll > least:
+            lowest, place, since = nll, look, 0
+        if since == patience:
             break
-    return [looks, np.argmin(nlls[:looks])]
+    return [look + 1, np.int64(place)]
 
 
 def sound_by_loss(loop, model, pairs):
@@ -257,7 +261,7 @@ WRONG = [
     ("7.4", lambda d, w, t: F.softplus(-(d + t * w / 10)).tolist(), "One loss for each margin is wanted"),
     ("7.5", lambda scores: np.mean([row[0] > max(row[1:]) for row in scores]), "a tie for the first place is lost"),
     ("7.6", lambda n, ends, rivals: verdict_by_counting(n, ends, rivals, enough=1), "here one is enough"),
-    ("6.4", lambda nlls, patience: (len(nlls), int(np.argmin(nlls))), "it never stops"),
+    ("6.4", lambda nlls, patience, least: (len(nlls), int(np.argmin(nlls))), "it never stops"),
     ("5.2", lambda vectors: True, "It never tries two texts"),
     ("5.2", lambda vectors: "GPT" in repr(vectors), "It never tries two texts"),
     ("5.2", lambda vectors: bool((vectors(np.array([[1, 2]]))[0, 0] == vectors(np.array([[1, 3]]))[0, 0]).all()),
@@ -320,7 +324,7 @@ RIGHT = [
     ("4.2", by_the_best_friend),
     ("4.5", lambda *texts: [text.swapcase() + " " for text in texts]),
     ("6.3", torch_trained),
-    ("6.4", stopped_by_prefix),
+    ("6.4", stopped_by_counter),
     ("7.1", lambda right, prompts, drawn: np.average(right, weights=[list(drawn).count(each) for each in prompts])),
     ("7.2", price_by_counting()),
     ("7.4", lambda d, w, t: -F.logsigmoid(d + 0.1 * t * w)),

@@ -108,8 +108,10 @@ def test_each_rule_bears_its_own_name_and_stands_where_the_page_says():
     assert abs(rules["longer"][0] - (1 + longer).mean() / 2) < 1e-9
     assert abs(rules["longer"][0] + rules["shorter"][0] - 1) < 1e-9
     for name, prompt_too in (("bag of words", True), ("bag of words, no prompt", False)):
-        fitted = fit_bag_of_words(pairs, with_prompt=prompt_too).margins(validation)
+        bag = fit_bag_of_words(pairs, with_prompt=prompt_too)
+        fitted, by_heart = bag.margins(validation), pair_accuracies(bag.margins(pairs)).mean()
         assert abs(rules[name][0] - (1 + np.sign(fitted)).mean() / 2) < 2e-3
+        assert abs(by_heart - (0.79 if prompt_too else 0.65)) < 0.006
     assert abs(gold - (1 + np.sign(world.margins(validation))).mean() / 2) < 1e-9
     assert rules["longer"][2] < 0.5 < rules["shorter"][1] < rules["bag of words, no prompt"][0]
     assert max(high for _, _, high in rules.values()) < gold - 0.1

@@ -158,6 +158,8 @@ ODD_RATER_MISTAKES = {
     "Only who takes one side nearly always is found; who clicks at random, or exchanges the buttons, is not.": leaning,
     "Only who exchanges the buttons is found: a coin agrees with everybody in one half.":
         lambda labels: odd_rater(labels, limit=0.4),
+    "The bound is too low: a coin's agreement with others is a half only on average, so every second coin is missed.":
+        lambda labels: odd_rater(labels, limit=0.5),
     "The bound is too high: two who choose alike agree on three of four pairs, not on all.":
         lambda labels: odd_rater(labels, limit=0.8),
     "Nobody is ever named.": lambda labels: None,

@@ -41,15 +41,16 @@ ACCUMULATED = {
 # 6.4: when to stop, and what to keep
 
 
-def some_looks(rng: np.random.Generator) -> tuple[list[float], int]:
-    """NLLs of 3 to 14 evaluations, in hundredths, so that some are equal; a patience of 1 to 4."""
+def some_looks(rng: np.random.Generator) -> tuple[list[float], int, float]:
+    """NLLs of 3 to 14 evaluations, in hundredths; a patience of 1 to 4; a least gain between two hundredths."""
     count = int(rng.integers(3, 15))
     falling = 0.48 + 0.2 * np.exp(-np.arange(count) / 2) + 0.01 * np.arange(count)
-    return [round(each, 2) for each in falling + rng.normal(0, 0.02, count)], int(rng.integers(1, 5))
+    return [round(each, 2) for each in falling + rng.normal(0, 0.02, count)], int(
+        rng.integers(1, 5)), float(rng.choice([0.005, 0.015, 0.025]))
 
 
-def stop_early(nlls, patience, better=lambda new, old: new < old, waits=0, stops=True, hasty=False, keep=None,
-               first=0):
+def stop_early(nlls, patience, least, better=lambda new, old, least: new < old - least, waits=0, stops=True,
+               hasty=False, keep=None, first=0):
     """The right decision, or with an argument changed that of a mistake.
 
     better: when a look is a new best; waits: looks by which it is too patient; stops: whether it ever does.
@@ -58,7 +59,7 @@ def stop_early(nlls, patience, better=lambda new, old: new < old, waits=0, stops
     """
     best, rises = 0, 0
     for look, nll in enumerate(nlls):
-        best = look if look and better(nll, nlls[best]) else best
+        best = look if look and better(nll, nlls[best], least) else best
         rises = rises + 1 if look and nll >= nlls[look - 1] else 0
         if stops and (rises if hasty else look - best) >= patience + waits:
             break
@@ -70,43 +71,51 @@ def lowest(nlls, look):
 
 
 STOPPED = {
-    "the weights of the last look are kept; wanted are those of the best": lambda n, p:
-        stop_early(n, p, keep=lambda nlls, look: look),
-    "it never stops: after `patience` looks without a better one the run ends": lambda n, p:
-        stop_early(n, p, stops=False),
-    "what is kept is the lowest of all; the run ended before some of them, and never saw those": lambda n, p:
-        stop_early(n, p, keep=lowest),
+    "the weights of the last look are kept; wanted are those of the best": lambda n, p, g:
+        stop_early(n, p, g, keep=lambda nlls, look: look),
+    "it never stops: after `patience` looks without a better one the run ends": lambda n, p, g:
+        stop_early(n, p, g, stops=False),
+    "it never stops, and keeps the lowest look of all, whatever it gained": lambda n, p, g:
+        stop_early(n, p, g, stops=False, keep=lowest),
+    "what is kept is the lowest of all; the run ended before some of them, and never saw those": lambda n, p, g:
+        stop_early(n, p, g, keep=lowest),
     "patience counts rises in a row; count the looks since the best, or a zigzag above it goes on for ever":
-        lambda n, p: stop_early(n, p, hasty=True),
-    "a look as low as the best is no better one: it does not start the count anew": lambda n, p:
-        stop_early(n, p, better=lambda new, old: new <= old),
-    "it stops one look too late": lambda n, p: stop_early(n, p, waits=1),
-    "it stops one look too early": lambda n, p: stop_early(n, p, waits=-1),
-    "it stops at the first look that is no better, whatever the patience": lambda n, p: stop_early(n, 1),
-    "the looks are counted from 0; the best one's place is one too large": lambda n, p: stop_early(n, p, first=1),
-    "the first number is how many looks were made; this is the place of the last, one less": lambda n, p:
-        (stop_early(n, p)[0] - 1, stop_early(n, p)[1]),
-    "the two are in the wrong order: first how many looks, then the best one's place": lambda n, p:
-        stop_early(n, p)[::-1],
-    "each look is compared with the one before it; compare it with the best": lambda n, p: against_the_last(n, p),
-    "the higher NLL counts as the better one": lambda n, p: stop_early(n, p, better=lambda new, old: new > old),
-    "the best look's NLL comes back; wanted is its place": lambda n, p:
-        (stop_early(n, p)[0], n[stop_early(n, p)[1]]),
+        lambda n, p, g: stop_early(n, p, g, hasty=True),
+    "any lower look counts as better, as on the page; here it has to be lower by more than `least`": lambda n, p, g:
+        stop_early(n, p, g, better=lambda new, old, least: new < old),
+    "a look that is lower than the best *plus* `least` is no better one; the gain goes the other way": lambda n, p, g:
+        stop_early(n, p, g, better=lambda new, old, least: new < old + least),
+    "what is kept is the lowest look that was made; one that gains too little is not kept": lambda n, p, g:
+        stop_early(n, p, g, keep=lambda nlls, look: lowest(nlls[:look + 1], look)),
+    "it stops one look too late": lambda n, p, g: stop_early(n, p, g, waits=1),
+    "it stops one look too early": lambda n, p, g: stop_early(n, p, g, waits=-1),
+    "it stops at the first look that is no better, whatever the patience": lambda n, p, g: stop_early(n, 1, g),
+    "the looks are counted from 0; the best one's place is one too large": lambda n, p, g: stop_early(n, p, g, first=1),
+    "the first number is how many looks were made; this is the place of the last, one less": lambda n, p, g:
+        (stop_early(n, p, g)[0] - 1, stop_early(n, p, g)[1]),
+    "the two are in the wrong order: first how many looks, then the best one's place": lambda n, p, g:
+        stop_early(n, p, g)[::-1],
+    "each look is compared with the one before it; compare it with the best": lambda n, p, g: against_the_last(n, p, g),
+    "the higher NLL counts as the better one": lambda n, p, g:
+        stop_early(n, p, g, better=lambda new, old, least: new > old + least),
+    "the best look's NLL comes back; wanted is its place": lambda n, p, g:
+        (stop_early(n, p, g)[0], n[stop_early(n, p, g)[1]]),
 }
 
 
-def against_the_last(nlls, patience):
-    """Every fall counts as a new best."""
-    falls = [look == 0 or nll < nlls[look - 1] for look, nll in enumerate(nlls)]
+def against_the_last(nlls, patience, least):
+    """Every fall by more than `least` counts as a new best."""
+    falls = [look == 0 or nll < nlls[look - 1] - least for look, nll in enumerate(nlls)]
     since = list(accumulate(falls, lambda count, fell: 0 if fell else count + 1, initial=0))[1:]
     look = next((look for look, count in enumerate(since) if count >= patience), len(nlls) - 1)
     return look + 1, max(place for place in range(look + 1) if falls[place])
 
 
 LOOKS = (
-    ([0.69, 0.6, 0.5, 0.45], 1), ([0.7, 0.7, 0.7], 2), ([0.69, 0.5, 0.5, 0.5, 0.4], 2),
-    ([0.6, 0.5, 0.55, 0.53, 0.54], 3), ([0.69, 0.5, 0.6, 0.55, 0.65, 0.4], 2), ([0.6], 1),
-    ([0.69, 0.5, 0.52, 0.51, 0.52, 0.51, 0.52], 4),
+    ([0.69, 0.6, 0.5, 0.45], 1, 0.005), ([0.7, 0.7, 0.7], 2, 0.005), ([0.69, 0.5, 0.5, 0.5, 0.4], 2, 0.005),
+    ([0.6, 0.5, 0.55, 0.53, 0.54], 3, 0.005), ([0.69, 0.5, 0.6, 0.55, 0.65, 0.4], 2, 0.005), ([0.6], 1, 0.015),
+    ([0.69, 0.5, 0.52, 0.51, 0.52, 0.51, 0.52], 4, 0.005), ([0.69, 0.5, 0.49, 0.48, 0.47, 0.46], 2, 0.015),
+    ([0.69, 0.5, 0.49, 0.48, 0.47, 0.46], 3, 0.015), ([0.69, 0.5, 0.49, 0.52, 0.53], 3, 0.015),
 )
 
 TORCH = {"rtol": 1e-5, "atol": 1e-5}  # its clipping adds 1e-6 to the norm

@@ -24,6 +24,7 @@ MUTANTS = {
          "    return lowest", "who agrees most"),
         ("return lowest if", "return lowest + 1 if", "the first rater has the number 0"),
         ("< 0.6", "< 0.4", "only who exchanges the buttons"),
+        ("< 0.6", "< 0.5", "the bound is too low"),
         ("< 0.6", "< 0.8", "the bound is too high"),
         ("return lowest if means[lowest] < 0.6 else None", "return None", "nobody is ever named"),
         ("set(raters) - {i}", "[0]", "compared with rater 0"),

@@ -45,19 +45,22 @@ MUTANTS = {
         ("return place + 1, best", "return place + 1, place", "wanted are those of the best"),
         ("        if place - best >= patience:\n            break\n", "", "it never stops"),
         ("return place + 1, best", "return place + 1, nlls.index(min(nlls))", "ended before some of them"),
-        ("nll < nlls[best]", "nll <= nlls[best]", "a look as low as the best"),
+        ("nll < nlls[best] - least", "nll < nlls[best]", "any lower look counts as better"),
+        ("nlls[best] - least", "nlls[best] + least", "the gain goes the other way"),
+        ("return place + 1, best", "return place + 1, nlls.index(min(nlls[:place + 1]))",
+         "gains too little is not kept"),
         (">= patience", "> patience", "one look too late"),
         (">= patience", ">= patience - 1", "one look too early"),
         (">= patience", ">= 1", "whatever the patience"),
         ("place + 1, best", "place + 1, best + 1", "counted from 0"),
         ("place + 1, best", "place, best", "one less"),
         ("place + 1, best", "best, place + 1", "in the wrong order"),
-        ("nll < nlls[best]", "nll < nlls[max(place - 1, 0)]", "compare it with the best"),
-        ("nll < nlls[best]", "nll > nlls[best]", "the higher NLL counts"),
+        ("nlls[best] - least", "nlls[max(place - 1, 0)] - least", "compare it with the best"),
+        ("nll < nlls[best] - least", "nll > nlls[best] + least", "the higher NLL counts"),
         ("place + 1, best", "place + 1, nlls[best]", "wanted is its place"),
-        ("    best = 0\n    for place, nll in enumerate(nlls):\n        if nll < nlls[best]:\n"
+        ("    best = 0\n    for place, nll in enumerate(nlls):\n        if nll < nlls[best] - least:\n"
          "            best = place\n        if place - best >= patience",
-         "    best = rises = 0\n    for place, nll in enumerate(nlls):\n        if nll < nlls[best]:\n"
+         "    best = rises = 0\n    for place, nll in enumerate(nlls):\n        if nll < nlls[best] - least:\n"
          "            best = place\n        rises = rises + 1 if place and nll >= nlls[place - 1] else 0\n"
          "        if rises >= patience", "counts rises in a row"),
     ],
