@@ -107,11 +107,11 @@ def occlusion_figure(texts: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -
     """Texts as (name, [(word, change of the reward without it), ...]): blue words raise the reward, orange lower it.
 
     A word that raises the reward is one whose loss lowers it. One scale of colour serves all the texts; the last line
-    is its key.
+    is its key. A text without words is a line of its own, such as the prompt.
     """
     largest = max((abs(change) for _, words in texts for _, change in words), default=0.0) or 1.0
-    lines: list[Any] = [line for name, words in texts for line in (name, *_broken(words), "")]
-    lines.append([(0, "raises the reward", -largest), (19, "lowers it", largest)])
+    lines: list[Any] = [line for name, words in texts for line in ((name, *_broken(words), "") if words else (name,))]
+    lines.append([(0, f"raises the reward by {largest:.1f}", -largest), (26, f"lowers it by {largest:.1f}", largest)])
     figure = Figure(figsize=(WIDTH, 0.5 + 0.46 * len(lines)), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(0, LINE), ylim=(len(lines) - 0.4, -0.6))

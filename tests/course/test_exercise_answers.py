@@ -285,6 +285,23 @@ def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, func
         assert words in str(wrong.value)
 
 
+@pytest.mark.parametrize("up, power", [(math.ceil, 0.84), (float, NormalDist().inv_cdf(0.8))])
+def test_one_mistake_below_the_right_refusal_is_the_whole_explanation(up, power: float):
+    """For a price that refuses the right gaps, of which an edge was said to be unexplained."""
+    z = 1.96 if power == 0.84 else NormalDist().inv_cdf(0.975)
+
+    def price(margins, others, gap):
+        share = float(np.mean((margins > 0) != (others > 0)))
+        if abs(gap) > share:
+            raise ValueError
+        n = up(((z * math.sqrt(share) + power * math.sqrt(share - gap**2)) / gap) ** 2)
+        return n, share * n
+
+    with pytest.raises(WrongAnswer, match="rounded quantiles|cannot be cut into pieces") as wrong:
+        check("7.2", price)
+    assert "at an edge" not in str(wrong.value)
+
+
 RIGHT = [
     ("0.1", lambda r, n: "can't tell" if (2 * r - n)**2 <= 4 * n else ("reversed", "learned")[2 * r > n]),
     ("0.2", lambda l, r, c: F.binary_cross_entropy_with_logits(torch.tensor(l - r), torch.tensor(c).double())),

@@ -256,7 +256,8 @@ def test_the_mistakes_wherever_the_sliders_stand():
         assert abs(margin - (own_list if whose else np.sort(margins))[rank - 1]) < 0.051
         words_shown = " ".join(text.get_text() for text in figure.axes[0].texts)
         first, second = re.split(r"rejected, gold reward \S+", words_shown)
-        pair, = (pair for pair in test if pair.prompt in line and pair.chosen in first and pair.rejected in second)
+        pair, = (pair for pair in test if first.startswith(pair.prompt)
+                 and pair.chosen in first and pair.rejected in second)
         by_gold = [world.reward(pair.prompt, text) for text in (pair.chosen, pair.rejected)]
         assert abs(by_gold[0] - by_gold[1] - gold_margin) < 0.051
 

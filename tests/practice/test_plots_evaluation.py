@@ -81,8 +81,14 @@ def test_words_are_shaded_by_what_the_reward_loses_without_them():
     assert strength["The"] == 0 and strength["Paris."] > strength["radio"] > strength["London"] > 0
     assert strength["radio"] == pytest.approx(strength["Paris."] / 2, abs=0.01)  # of 255 steps
     colours = {word: to_hex(box.get_facecolor()).upper() for word, box in boxes.items() if box is not None}
-    assert colours["Paris."] == colours["raises the reward"] == CHOSEN
-    assert colours["radio"] == colours["lowers it"] == REJECTED
+    assert colours["Paris."] == colours["raises the reward by 2.0"] == CHOSEN
+    assert colours["radio"] == colours["lowers it by 2.0"] == REJECTED
+
+
+def test_a_text_without_words_is_one_line_with_the_next_right_below():
+    [axes] = figures.occlusion_figure([("the prompt", ()), ("one", [("Paris.", -2.0)])]).axes
+    rows = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert (rows["the prompt"], rows["one"], rows["Paris."]) == (0, 1, 2)
 
 
 def test_long_texts_are_broken_between_words():

@@ -85,6 +85,14 @@ def _unless(refuse: bool, gap: float, disagree: float) -> int:
     return math.ceil(_pairs(gap, disagree))
 
 
+def _refusing(formula: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    """A formula that refuses the right gaps: a reader's wrong formula mostly stands below the right refusal."""
+    def pairs(gap: float, disagree: float) -> float:
+        _unless(False, gap, disagree)
+        return formula(gap, disagree)
+    return pairs
+
+
 def _two_models_and_a_gap(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     n = int(rng.integers(5, 30))
     sign, sizes = rng.choice([-1, 1], size=n), rng.integers(1, 30, size=(2, n)) / 10
@@ -107,7 +115,16 @@ def _with_share(share: Callable) -> Callable:
     return results
 
 
-FORMULAS = {  # of the pairs to score
+REFUSALS = {  # of a gap, rightly or not
+    "the gap has either sign, and a negative one is refused here": lambda gap, d: _unless(gap < 0, gap, d),
+    "the gap has either sign: compare its size with D": lambda gap, d:
+        math.ceil(_pairs(gap, d)) if gap < 0 else _unless(False, gap, d),
+    "a gap as large as D can be: one model is then right wherever the two disagree":
+        lambda gap, d: _unless(abs(gap) >= d, gap, d),
+    "no gap is larger than the share of pairs on which the two disagree: raise ValueError where one is asked for":
+        lambda gap, d: math.ceil(_pairs(gap, d)),
+}
+FORMULAS = {  # of the pairs to score, where the right gaps are refused
     "the variance under the alternative is δ's own: D - δ², not D":
         lambda gap, d: math.ceil(_pairs(gap, d, other=d)),
     "the two variances are exchanged: D belongs to the level, D - δ² to the power":
@@ -149,13 +166,6 @@ FORMULAS = {  # of the pairs to score
     "the power is taken for 90%; 80% is asked for": lambda gap, d: math.ceil(_pairs(gap, d, z_power=0.9)),
     "the formula counts all pairs, those on which the two agree among them: nothing is left to divide by D":
         lambda gap, d: math.ceil(_pairs(gap, d) / d),
-    "the gap has either sign, and a negative one is refused here": lambda gap, d: _unless(gap < 0, gap, d),
-    "the gap has either sign: compare its size with D": lambda gap, d:
-        math.ceil(_pairs(gap, d)) if gap < 0 else _unless(False, gap, d),
-    "a gap as large as D can be: one model is then right wherever the two disagree":
-        lambda gap, d: _unless(abs(gap) >= d, gap, d),
-    "no gap is larger than the share of pairs on which the two disagree: raise ValueError where one is asked for":
-        lambda gap, d: math.ceil(_pairs(gap, d)),
     "nothing is divided by the gap: the smaller it is, the more pairs it takes":
         lambda gap, d: math.ceil(_pairs(gap, d) * gap**2),
     "it forgets to square": lambda gap, d: math.ceil(math.sqrt(_pairs(gap, d))),
@@ -183,8 +193,11 @@ BOTH = {  # where the pairs to score are right
     "the second number is D itself; labels are that share of the pairs": lambda n, d: (n, d),
 }
 PAIRS_NEEDED = {
-    name: _measured(lambda gap, d, formula=formula: _with_labels(formula(gap, d), d))
+    name: _measured(lambda gap, d, formula=formula: _with_labels(_refusing(formula)(gap, d), d))
     for name, formula in FORMULAS.items()
+} | {
+    name: _measured(lambda gap, d, formula=formula: _with_labels(formula(gap, d), d))
+    for name, formula in REFUSALS.items()
 } | {
     name: _measured(lambda gap, d, both=both: both(_unless(False, gap, d), d)) for name, both in BOTH.items()
 } | {

@@ -157,6 +157,14 @@ VERDICT = Exercise(
             lambda n, interval, rivals: _verdict(n, interval, rivals, coin=0.0),
         "worse than a coin is not usable: the high end of its interval below a half":
             lambda n, interval, rivals: _verdict(n, interval, rivals, below=0.0),
+        "an end that lies on a half shows nothing, and here it shows a model worse than a coin":
+            lambda n, interval, rivals: _verdict(n, interval, rivals, below=np.nextafter(0.5, 1)),
+        "an end that lies on a half shows nothing, and here it shows a model better than a coin":
+            lambda n, interval, rivals: _verdict(n, interval, rivals, coin=np.nextafter(0.5, 0)),
+        "a lead whose low end lies on zero is not shown, and here it is": lambda n, interval, rivals:
+            _verdict(n, interval, rivals, ahead=lambda p, low, high, k: p < 0.05 and low >= 0),
+        "a lead whose high end lies on zero does not show that a rule is ahead": lambda n, interval, rivals:
+            _verdict(n, interval, rivals, behind=lambda p, low, high, k: p < 0.05 / k and high <= 0),
         "an end that lies on a half shows nothing": lambda n, interval, rivals:
             _verdict(n, interval, rivals, coin=np.nextafter(0.5, 0), below=np.nextafter(0.5, 1)),
         "an end that lies on zero shows nothing": lambda n, interval, rivals:

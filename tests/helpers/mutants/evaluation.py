@@ -120,7 +120,10 @@ MUTANTS = {
         ("p < 0.05 / len(rivals) and high < 0", "high < 0", "for being behind it is not asked"),
         ("interval[0] > 0.5 and all(ahead)", "all(ahead)", "better than a coin"),
         ("interval[1] < 0.5 or any(behind)", "any(behind)", "worse than a coin"),
-        ("interval[1] < 0.5 or any(behind)", "interval[1] <= 0.5 or any(behind)", "at an edge"),
+        ("interval[1] < 0.5 or any(behind)", "interval[1] <= 0.5 or any(behind)", "worse than a coin"),
+        ("interval[0] > 0.5 and", "interval[0] >= 0.5 and", "better than a coin"),
+        ("p < 0.05 and low > 0", "p < 0.05 and low >= 0", "whose low end lies on zero"),
+        ("and high < 0", "and high <= 0", "whose high end lies on zero"),
         ('else "not shown"', 'else "not usable"', "not therefore shown to be bad"),
         ("""    if conversations < 20:
         return "not shown"
