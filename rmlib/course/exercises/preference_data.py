@@ -51,7 +51,7 @@ CUT_PAIR = Exercise(
     answer=cut_pair,
     draw=draw_tokens,
     edges=(([1, 2, 3], [4, 5, 6], [7], 3), ([1, 2, 3], [4], [5], 6), ([1, 2, 3, 4], [5, 6], [7], 4),
-           ([1, 2], [3], [4], 8)),
+           ([1, 2], [3], [4], 8), ([1, 2, 3, 4], [5], [6, 7, 8], 5), ([1, 2, 3, 4], [6, 7, 8], [5], 5)),
     mistakes={
         "the bug is still there: prompt[-0:] is the whole prompt":
             cut_like(beside_the_longer, lambda prompt, keep: prompt[-keep:]),
