@@ -123,7 +123,8 @@ def taught(lessons, rng: np.random.Generator) -> str | None:
 
 
 EXERCISES = [
-    Exercise("0.1", verdict, counts, VERDICT, edges=((40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (0, 2), (30, 100))),
+    Exercise("0.1", verdict, counts, VERDICT,
+             edges=((30, 100), (40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (0, 2))),
     Exercise("0.2", batch_loss, scores, BATCH_LOSS, edges=((np.zeros(32), np.zeros(32), np.arange(32) % 2 > 0),)),
     Exercise("0.3", judge=flattered),
     Exercise("0.4", judge=taught),
