@@ -309,6 +309,8 @@ def test_the_export_of_a_model_saved_in_half_precision_is_compared_in_full(tmp_p
 @pytest.mark.real
 def test_minilm(tmp_path):
     model = draw(RewardModel(str(real_parts.require(real_parts.minilm_dir))))
+    with torch.no_grad():
+        model.head.weight.mul_(0.1)  # as large as trained heads are: rounding grows with the head, the bound does not
     model.save_pretrained(tmp_path / "model")
     export(tmp_path / "model", tmp_path / "out")
     it = SimpleNamespace(net=AutoModelForSequenceClassification.from_pretrained(tmp_path / "out"),
