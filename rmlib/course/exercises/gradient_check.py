@@ -153,7 +153,7 @@ def with_bug(last: int | None, factor: float, flows: bool) -> list[DirectionalCh
 def planted_bug(rng: np.random.Generator) -> tuple[list[DirectionalCheck]]:
     seen = [i for i, row in enumerate(report()) if abs(row.numeric) > 1e-6]
     norms = [i for i in seen if report()[i].name.endswith("layer_norm.bias")]
-    factor = float(rng.choice([-1, 0, 0.5, 1.01, 2]))
+    factor = float(rng.choice([-1, 0, 1.01, 0.5, 2], p=[0.25, 0.25, 0.25, 0.125, 0.125]))
     kind = rng.integers(5)
     if kind == 0:
         return (with_bug(None, 1, False),)
@@ -248,6 +248,6 @@ EXERCISES = [
     Exercise("3.2", judge=judge_impostor),
     Exercise("3.3", directions, planted_error, DIRECTIONS, edges=(
         (0.01, 16_384, 2e-5, 1e-3), (1.0, 100, 0.04, 1e-2), (1.0, 100, 0.02, 1e-6))),
-    Exercise("3.4", locate, planted_bug, LOCATE, rtol=1e-3, trials=30),
+    Exercise("3.4", locate, planted_bug, LOCATE, rtol=1e-3, trials=60),
     Exercise("3.5", judge=judge_start),
 ]
