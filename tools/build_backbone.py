@@ -5,10 +5,11 @@
 The text is the gold world's own: questions of the training split with right answers only. No combination of fact and
 phrasing that is kept for validation or test, and no family marked unseen, is ever read.
 
-Words are masked, or swapped (an answer for another of its family), and predicted in their place (Devlin et al., 2019,
-arXiv:1810.04805); of each word the model says whether it was swapped (Clark et al., 2020, arXiv:2003.10555); and those
-that were changed are predicted from [CLS] too, which so learns to notice what does not fit. No preference and no reward
-is used, but answers that do not fit are just what a preference is often about: that is why such a backbone helps.
+Words are masked, or swapped (an answer for another of its family, another word for any), and predicted in their place
+(Devlin et al., 2019, arXiv:1810.04805); of each word the model says whether it was swapped (Clark et al., 2020,
+arXiv:2003.10555); and those that were changed are predicted from [CLS] too, which so learns to notice what does not
+fit. No preference and no reward is used, but answers that do not fit are just what a preference is often about: that is
+why such a backbone helps.
 """
 
 import argparse
