@@ -112,6 +112,15 @@ def test_what_the_page_says_of_the_studys_rows():
         assert all(rows["proxy"][0] > other["proxy"][0] for rows, other in zip(by_beta[0.03], by_beta[beta]))
     ratios = [few["well_formed"][0] / many["well_formed"][0] for few, many in zip(by_remedy["500 pairs"], by_beta[0.0])]
     assert 3 < min(ratios) and max(ratios) < 6
+    for at, step, whole, course in ((1, 80, 0.76, 0.64), (0, 80, 0.67, 0.52), (0, 40, 0.57, 0.36)):
+        [few] = [row for row in stored(judge="500 pairs")[at] if row["step"] == step]
+        rising = [[(row["kl"][0], row["well_formed"][0]) for row in curve[:-1]] for curve in curves]
+        there = [np.interp(few["kl"][0], *zip(*points)) for points in rising]
+        assert np.allclose([few["well_formed"][0], np.mean(there)], [whole, course], atol=0.006), step
+    alone, *together = ({name: np.mean([row[name][0] for row in by_remedy[judge]]) for name in ("gold", "well_formed")}
+                        for judge in ("500 pairs", "mean of 3", "least of 3"))
+    for one in together:
+        assert abs(one["gold"] - alone["gold"]) < 0.1 and one["well_formed"] < alone["well_formed"] - 0.1
     endless = runs(policies, judge="100 pairs")[2]["curve"][-1]
     assert 200 < endless["kl"][0] < 205 and 0.13 < endless["ended"][0] < 0.145
     falls_of_own = [run["fall"] for run in runs(choices, source="policy") if run["judge"] in judges]
