@@ -4,7 +4,7 @@ const TYPE = [[40, 34], [40, 28], [36, 24], [32, 22], [30, 22], [30, 20], [30, 1
 // A picture is as large as its page allows, within these shares of the size it has in the notebook. At the smallest,
 // type of 14 points is still 14 px high on a page of 720. A caption is as large as the picture's type, 20 px, where the
 // picture beside it keeps the notebook's size.
-const LARGEST = 1.16, CAPTIONS = [[20, 1], [16, 0.7]];
+const LARGEST = 1.16, CAPTIONS = [[20, 0.99], [16, 0.7]];
 
 const fits = (page) => page.scrollHeight <= page.clientHeight && page.scrollWidth <= page.clientWidth;
 
@@ -21,6 +21,7 @@ function fit(page) {
     picture.style.width = `${Math.round(share * picture.getAttribute("width"))}px`;
   });
   resize(1);
+  page.style.setProperty("--caption", `${CAPTIONS[0][0]}px`);
   for (const [text, code] of TYPE) {
     page.style.setProperty("--text", `${text}px`);
     page.style.setProperty("--code", `${code}px`);
