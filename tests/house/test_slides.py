@@ -234,6 +234,7 @@ MEASURE = """number => {
     heading: heading ? heading.textContent : "", height: page.scrollHeight, room: page.clientHeight,
     width: page.scrollWidth - page.clientWidth,
     text: smallest(".jp-RenderedMarkdown :is(p, li, td, summary)"), code: smallest("pre, code"),
+    caption: smallest(".jp-RenderedHTML p"),
     open: page.querySelectorAll("details[open]").length,
     formulas: page.querySelectorAll("mjx-container svg").length,
     wrong: page.querySelectorAll("[data-mjx-error], mjx-merror").length,
@@ -312,6 +313,17 @@ def test_a_page_that_is_too_long_is_found(notebook, page, tmp_path):
     deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
     found, = too_tall(pages_of(page, deck))
     assert re.fullmatch(r"page 3, 'Output alone': 1\d\d\d px in 720", found)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("lines, caption", [(0, 20), (2, 20), (8, 16)])
+def test_a_caption_is_large_where_its_picture_keeps_its_size(notebook, page, tmp_path, lines, caption):
+    text = DECK.replace("{cell dot}", "{cell dot}\n\n" + "A line.\n\n" * lines)
+    make_slides.deck_of(notebook).write_text(text, encoding="utf-8")
+    deck = tmp_path / "07.html"
+    deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
+    *_, found = pages_of(page, deck)
+    assert found["caption"] == caption and (found["scale"] >= 0.99) == (caption == 20)
 
 
 @pytest.mark.real
