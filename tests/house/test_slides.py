@@ -20,6 +20,10 @@ from tools import make_slides
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EMPTY = dict.fromkeys(make_slides.LIBRARIES, "")
+BY_HAND = {  # worked out on the page from what stands there, by the sigmoid, the logarithm and the softmax
+    "00": "0.88 0.12 0.99 0.9 0.01 0.11 2.30 4.61", "02": "2.8", "03": "15.1 0.95", "05": "0.10 0.88 0.12 4,000",
+    "06": "0.29 1.39 3.00 0.55 0.40",
+}
 
 
 class Deck(HTMLParser):
@@ -115,6 +119,21 @@ def test_a_deck_carries_all_it_shows(path):
     assert deck.all("img") and "$" in text
     for picture in deck.all("img"):
         assert len(picture["src"]) > 1000 and len(picture["alt"]) >= 30
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers with decimals or thousands in a text."""
+    return set(re.findall(r"\d+(?:[.,]\d+)+", text.replace("{,}", ",").replace("_", ",")))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_number_on_a_page_is_one_of_the_notebook(path):
+    """Also where it is typed into a table: a result that is run again would leave it behind."""
+    known = [part for cell in nbformat.read(path, as_version=4).cells for part in
+             (cell.source, *(str(output.get("text") or output.get("data", {}) | {"image/png": ""})
+                             for output in cell.get("outputs", [])))]
+    on_pages = numbers(" ".join(page.text for page in make_slides.pages(make_slides.deck_of(path))))
+    assert on_pages - numbers(" ".join(known)) == set(BY_HAND.get(path.name[:2], "").split())
 
 
 def test_a_deck_has_its_pages_and_of_the_notebook_what_they_name(notebook):
@@ -234,6 +253,7 @@ MEASURE = """number => {
     heading: heading ? heading.textContent : "", height: page.scrollHeight, room: page.clientHeight,
     width: page.scrollWidth - page.clientWidth,
     text: smallest(".jp-RenderedMarkdown :is(p, li, td, summary)"), code: smallest("pre, code"),
+    caption: smallest(".jp-RenderedHTML p"),
     open: page.querySelectorAll("details[open]").length,
     formulas: page.querySelectorAll("mjx-container svg").length,
     wrong: page.querySelectorAll("[data-mjx-error], mjx-merror").length,
@@ -312,6 +332,28 @@ def test_a_page_that_is_too_long_is_found(notebook, page, tmp_path):
     deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
     found, = too_tall(pages_of(page, deck))
     assert re.fullmatch(r"page 3, 'Output alone': 1\d\d\d px in 720", found)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("lines, caption", [(0, 20), (2, 20), (8, 16)])
+def test_a_caption_is_large_where_its_picture_keeps_its_size(notebook, page, tmp_path, lines, caption):
+    text = DECK.replace("{cell dot}", "{cell dot}\n\n" + "A line.\n\n" * lines)
+    make_slides.deck_of(notebook).write_text(text, encoding="utf-8")
+    deck = tmp_path / "07.html"
+    deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
+    *_, found = pages_of(page, deck)
+    assert found["caption"] == caption and (found["scale"] >= 0.99) == (caption == 20)
+
+
+@pytest.mark.real
+def test_the_page_number_grows_with_the_screen(notebook, page, tmp_path):
+    deck = tmp_path / "07.html"
+    deck.write_text(make_slides.deck(notebook, real_parts.require(make_slides.libraries)), encoding="utf-8")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    pages_of(page, deck)
+    size = page.evaluate("getComputedStyle(document.querySelector('.slide-number')).fontSize")
+    page.set_viewport_size({"width": 1280, "height": 720})
+    assert size == "24px"
 
 
 @pytest.mark.real

@@ -54,7 +54,7 @@ def drift(pads: Sequence[int], by_default: np.ndarray, from_mask: np.ndarray) ->
 def what_moves_a_reward(changes: Mapping[str, np.ndarray], tolerance: float, harmless: int) -> Figure:
     """For each change, name -> how far each reward moved: a line from the median to the largest. The first `harmless`
     of them should stay below `tolerance`."""
-    figure, [axes] = canvas(height=0.34 * len(changes) + 1.2)
+    figure, [axes] = canvas(height=0.28 * len(changes) + 1.2)
     for row, moved in enumerate(changes.values()):
         moved = np.maximum(np.abs(moved), FLOOR)
         colour, marker = (CHOSEN, "o") if row < harmless else (REJECTED, "s")
