@@ -10,7 +10,7 @@ The judges: the reward model that comes with the course ("shipped"), and models 
 1,000 pairs of annotators who like length ("length-lover"), three seeds each, from the embedded backbone; of the three
 of 500 pairs the mean, the least, and the mean less a deviation; the length-lover less PENALTY for each token.
 
-What is told of a sample is told on the prompts of `told_on` (66 of the test part, on which nothing is chosen); what is
+What is told of a sample is told on the prompts of `told_on` (66 of the test part, on which nothing is trained); what is
 chosen, a step or a length penalty, is chosen on others, of the validation part. `choices`: the gold reward of the best
 of n, exactly, over all ways to draw n of 256 candidates, from the world's generator and from the policy; of the same
 candidates tilted by e^{r/β}; and a length penalty. `policies`: RLOO, three seeds of each row of GRID: K samples to each
