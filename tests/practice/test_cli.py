@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import math
 import re
 import shutil
@@ -383,6 +384,17 @@ def test_a_bad_row_is_told_with_file_and_line(run, refused, room, tmp_path, row)
     assert f"error: {source}:3: " in refused("train", source, "--out", tmp_path / "run", "--strict")
     alone = write(tmp_path / "alone.jsonl", [row])
     assert f"at {alone}:1: " in refused("evaluate", room / "model", alone)
+
+
+@pytest.mark.parametrize("bad, told", [(5, None), (6, "... and 1 bad row more"), (8, "... and 3 bad rows more")])
+def test_of_many_bad_rows_five_are_told_and_the_others_counted(bad, told, tmp_path, caplog):
+    source = write(tmp_path / "pairs.jsonl", [GOOD, *[BAD["null"]] * bad])
+    with caplog.at_level(logging.WARNING, logger="rmlib"):
+        sources.read_source(str(source), False, None, "test")
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    skipped = [line.split(": skipped: ")[0] for line in lines if ": skipped: " in line]
+    assert skipped == [f"{source}:{line}" for line in range(2, 7)]
+    assert [line for line in lines if "more" in line] == ([told] if told else [])
 
 
 def damaged_gzip(path):

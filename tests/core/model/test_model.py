@@ -212,6 +212,7 @@ def test_a_window_the_backbone_cannot_have_is_refused(length, words):
     for name in ("bert", "roberta"):  # RoBERTa's table has 130 rows and 128 positions
         with pytest.raises(ValueError, match=words):
             tiny.reward_model(name, max_length=length)
+        assert tiny.reward_model(name, max_length=128).encoding.max_length == 128
 
 
 def test_the_whole_window_can_be_used(models):

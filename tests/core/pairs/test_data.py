@@ -90,9 +90,10 @@ def test_all_texts_are_stripped():
 
 
 def test_parts_of_a_message_are_set_apart():
-    parts = [{"type": "text", "text": text} for text in ("See this.", "What is it?\n", "Say.")]
+    """By a space, unless white space ends the one or begins the other, and nothing is set beside an empty part."""
+    parts = [{"type": "text", "text": text} for text in ("See this.", "What is it?\n", "Say.", "\nNow", "", " please.")]
     [pair] = iter_rows([{"prompt": [says("user", parts)], "chosen": "a", "rejected": "b"}])
-    assert pair.prompt == "See this. What is it?\nSay."
+    assert pair.prompt == "See this. What is it?\nSay.\nNow please."
 
 
 @pytest.mark.parametrize("role, meant", [

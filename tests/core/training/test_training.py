@@ -110,9 +110,11 @@ def test_every_seed_and_epoch_has_an_order_of_its_own():
 
 
 @pytest.mark.parametrize("warmup, shares", [
-    (0.0, [8, 7, 6, 5, 4, 3, 2, 1]), (0.25, [0, 4, 8, 8 * 5 / 6, 8 * 4 / 6, 8 * 3 / 6, 8 * 2 / 6, 8 / 6]),
+    (0.0, [8, 7, 6, 5, 4, 3, 2, 1]), (1.0, [0, 1, 2, 3, 4, 5, 6, 7]),
+    *((share, [0, 4, 8, 8 * 5 / 6, 8 * 4 / 6, 8 * 3 / 6, 8 * 2 / 6, 8 / 6]) for share in (0.2, 0.25, 0.3)),
 ])
 def test_schedule_warms_up_and_decays(warmup, shares):
+    """Of 8 steps 1.6, 2 and 2.4 are two whole ones to warm up."""
     _, result = run(replace(CONFIG, warmup=warmup))
     rates = [record["learning_rate"] / CONFIG.learning_rate for record in result.history]
     assert rates == pytest.approx([share / 8 for share in shares])
