@@ -21,6 +21,7 @@ from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import conversation_keys, read_pairs
 from rmlib.practice import command_line as cli
 from rmlib.practice.command_line import scoring, sources, training
+from rmlib.practice.command_line.arguments import parser
 
 SUBJECTS = "France egg sky grass capital sum hot cold blue green Paris London water minutes seven five".split()
 ROWS = [
@@ -305,6 +306,23 @@ def test_a_bad_argument_of_train(refused, room, tmp_path, option, value, words):
     flat = [part for pair in arguments.items() for part in pair]
     assert words in refused("train", room / "pairs.jsonl", *flat)
     assert sorted(room.rglob("*")) == before
+
+
+@pytest.mark.parametrize("option, taken, refused", [
+    ("--seed", ["0", str(2**32 - 1)], ["-1", str(2**32), "0.5"]), ("--epochs", ["1"], ["0"]),
+    ("--held-out", ["0.01", "0.99"], ["0", "1"]), ("--validation-share", ["0", "1"], ["-0.1", "1.1", "nan"]),
+    ("--label-smoothing", ["0", "0.5"], ["-0.01", "0.51"]), ("--centring", ["0", "1e9"], ["-1", "inf", "nan"]),
+    ("--learning-rate", ["1e-9"], ["0", "inf"]), ("--token-budget", ["1"], ["0"]), ("--patience", ["1"], ["0"]),
+])  # fmt: skip
+def test_numbers_are_taken_to_the_ends_of_their_range_and_no_further(option, taken, refused, capsys):
+    name = option.removeprefix("--").replace("-", "_")
+    for value in taken:
+        options = parser().parse_args(["train", "pairs.jsonl", "--out", "run", option, value])
+        assert getattr(options, name) == float(value)
+    for value in refused:
+        with pytest.raises(SystemExit):
+            parser().parse_args(["train", "pairs.jsonl", "--out", "run", option, value])
+        assert f"{option}: should be a " in capsys.readouterr().err
 
 
 # evaluate

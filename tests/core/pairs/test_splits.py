@@ -93,7 +93,8 @@ def test_seed_and_nothing_else_changes_the_split():
 
 @pytest.mark.parametrize("sizes, share, held", [
     ([2, 2, 2], 0.5, 2),  # 2 and 4 are as near to 3: the fewer are held out
-    ([4, 4], 0.5, 4), ([3, 3, 3], 0.34, 3), ([2, 2, 2, 2], 0.875, 6), ([5, 5, 5, 5], 0.62, 10), ([5, 5, 5, 5], 0.63, 15),
+    ([4, 4], 0.5, 4), ([3, 3, 3], 0.34, 3), ([2, 2, 2, 2], 0.875, 6), ([5, 5, 5, 5], 0.62, 10),
+    ([5, 5, 5, 5], 0.63, 15),
 ])  # fmt: skip
 def test_how_many_are_held_out_where_conversations_are_of_one_size(sizes, share, held):
     for seed in range(5):

@@ -173,10 +173,17 @@ def test_no_pairs_is_an_error():
                                           ("learning_rate", math.inf), ("learning_rate", "fast"), ("epochs", 1.5),
                                           ("max_grad_norm", math.nan), ("weight_decay", -1.0), ("token_budget", -3),
                                           ("token_budget", 0), ("warmup", math.nan), ("label_smoothing", 0.6),
-                                          ("centring", math.inf)])
+                                          ("centring", math.inf), ("max_grad_norm", 0.0), ("warmup", -0.1),
+                                          ("label_smoothing", -0.1), ("batch_size", 2.0), ("precision", "")])
 def test_settings_out_of_range_are_told(field, value):
     with pytest.raises(ValueError, match=f"{field}.*{value}"):
         replace(CONFIG, **{field: value})
+
+
+def test_settings_at_the_ends_of_their_range_are_taken():
+    ends = {"warmup": 1, "label_smoothing": 0.5, "centring": 0, "max_grad_norm": math.inf, "weight_decay": 0,
+            "learning_rate": 0, "token_budget": None, "patience": None, "validate_every": None, "batch_size": 1}
+    assert {name: getattr(replace(CONFIG, **ends), name) for name in ends} == ends
 
 
 def test_on_step_sees_every_record():
