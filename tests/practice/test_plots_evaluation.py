@@ -34,7 +34,7 @@ def test_each_bin_has_its_dot_and_its_interval():
     assert len(right.lines) == 2 and [bar.get_x() for bar in right.patches[:2]] == pytest.approx([0.5, 0.5 + 1 / 30])
     [diagonal] = [each for each in left.lines if each.get_label() == "calibrated"]
     assert np.array_equal(diagonal.get_xydata(), [(0.5, 0.5), (1, 1)])
-    assert (left.get_title(), right.get_title()) == ("share right", "pairs")
+    assert (left.get_title(loc="left"), right.get_title(loc="left")) == ("share right", "pairs")
     assert left.get_xlabel() == right.get_xlabel() == "confidence"
 
 
@@ -61,7 +61,7 @@ def test_margins_are_wrong_left_of_zero_and_right_beyond_it(ties):
     widest = np.abs(MARGINS).max()
     assert axes.get_xlim() == pytest.approx((-widest, widest)) and line(axes, -1)[:, 0].tolist() == [0, 0]
     assert not ties or line(axes, 0).tolist() == [[0, 0], [0, ties]]
-    assert (axes.get_title(), axes.get_xlabel()) == ("pairs", "margin Δ")
+    assert (axes.get_title(loc="left"), axes.get_xlabel()) == ("pairs", "margin Δ")
 
 
 def test_margins_that_are_all_ties_can_be_drawn():
@@ -79,9 +79,9 @@ def test_the_fitted_line_has_the_slope_it_is_given():
     diagonal = next(each for each in axes.lines if each.get_label() == "learned = gold")
     ends = [gold.min(), gold.max()]
     np.testing.assert_allclose([*diagonal.get_xdata(), *diagonal.get_ydata(), *fitted.get_xdata()], ends * 3)
-    assert (axes.get_xlabel(), axes.get_title()) == ("gold margin", "learned margin")
+    assert (axes.get_xlabel(), axes.get_title(loc="left")) == ("gold margin", "learned margin")
     [axes] = figures.learned_against_gold(gold, gold, 1.0, "reward").axes
-    assert (axes.get_xlabel(), axes.get_title()) == ("gold reward", "learned reward")
+    assert (axes.get_xlabel(), axes.get_title(loc="left")) == ("gold reward", "learned reward")
 
 
 def test_slices_stand_in_order_from_the_top():
@@ -94,7 +94,7 @@ def test_slices_stand_in_order_from_the_top():
     assert {each.get_label(): each.get_xdata()[0] for each in axes.lines[-2:]} == {"a coin": 0.5, "all pairs": 0.75}
     assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["a coin", "all pairs"]
     assert [line(axes, number)[:, 1].tolist() for number in (0, 2)] == [[1, 1], [0, 0]]
-    assert axes.get_title() == "accuracy"
+    assert axes.get_title(loc="left") == "accuracy"
     [axes] = figures.slices_figure(rows, 0.75, "one world").axes
     assert axes.lines[-1].get_label() == "one world"
     assert [each.get_label() for each in figures.slices_figure(rows).axes[0].lines[4:]] == ["a coin"]
