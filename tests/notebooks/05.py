@@ -1,10 +1,47 @@
 """Guards of notebook 05: what its lines and bars are called, and numbers that its text tells."""
 
+import contextlib
+import io
+import re
+
 import numpy as np
 import torch
 
 from rmlib.course.world import realised_agreement
 from rmlib.evaluation import length_baselines
+
+
+def numbers_said(cell_id):
+    """The numbers with a point that a cell prints, run once more with what the page has."""
+    cells = json.loads(Path("05_reward_model.ipynb").read_text(encoding="utf-8"))["cells"]
+    [source] = ["".join(cell["source"]) for cell in cells if cell["id"] == cell_id]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(source, globals().copy())
+    return [float(number) for number in re.findall(r"\d+\.\d+", out.getvalue())]
+
+
+def test_numbers_with_room_are_those_that_their_words_name():
+    """A median for a mean, one side's rewards for both sides': less than the tolerance of the cell that prints them."""
+    both = np.concatenate(score_pairs(opened, many))
+    off_by, moved_by = np.abs(column - counted).ravel(), np.abs(after - before)
+    right = [sum(c > r for c, r in zip(*each)) / 500 for each in (column, counted)]
+    export_off = abs(judge_of(tokenizer.sep_token_id) - score_pairs(writer, [pair])[0][0])
+    spread_of_writer = np.sqrt(np.var(np.concatenate(score_pairs(writer, many))))
+    for cell_id, wanted in (
+            ("05-taught", [np.sqrt(((both - both.mean()) ** 2).mean())]),
+            ("05-column", [*right, off_by.sum() / 1000 / both.std()]),
+            ("05-rendered", [np.sort(np.abs(before))[49:51].mean(), np.sort(moved_by)[49:51].mean(),
+                             sum(one * other < 0 for one, other in zip(before, after)) / 100]),
+            ("05-pad", [0.0, export_off / spread_of_writer])):
+        found = numbers_said(cell_id)
+        assert np.allclose(found, wanted, rtol=0, atol=0.052), (cell_id, found, wanted)
+
+
+def judge_of(pad):
+    """The export's score of the page's first pair with `pad` for its padding token."""
+    judge.config.pad_token_id = pad
+    with torch.no_grad():
+        return judge(padded(writer, [pair])["input_ids"][:1].cpu()).logits.item()
 
 
 def test_by_hand_with_every_part():

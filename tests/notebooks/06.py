@@ -2,17 +2,23 @@
 
 import json
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 
-def drawn(cell_id):
-    """The figure that a cell shows, drawn once more."""
+def again_with(cell_id, **instead):
+    """Run a cell once more with `instead` for what it has of the page."""
     cells = json.loads(Path("06_training.ipynb").read_text(encoding="utf-8"))["cells"]
     [source] = ["".join(cell["source"]) for cell in cells if cell["id"] == cell_id]
+    exec(source, globals() | instead)
+
+
+def drawn(cell_id):
+    """The figure that a cell shows, drawn once more."""
     found = []
-    exec(source, globals() | {"show": lambda figure, alt: found.append(figure)})
+    again_with(cell_id, show=lambda figure, alt: found.append(figure))
     return found[0]
 
 
@@ -142,6 +148,24 @@ def test_the_long_training_was_what_the_page_says():
     mean = figures.smoothed(np.array([record["loss"] for record in long_run.history]), 64)  # (1250,) as drawn
     assert mean[0] > 0.65 and mean[0] - mean[249] > 3 * (mean[249] - mean[-1]) > 0
     assert mean[249] > mean[499:749].mean() > mean[-250:].mean() > np.logaddexp(0, -world.margins(many)).mean()
+
+
+def test_the_long_training_s_bar_and_lines_are_its_own():
+    """A bar of other steps; the gold reward's loss on other pairs; a mean over other steps than its 64."""
+    steps = []
+
+    @contextmanager
+    def counted(number, draw):
+        steps.append(number)
+        yield
+
+    again_with("06-long", live=counted, train=lambda *_, **__: None)
+    assert steps == [-(-len(many) // 16)] == [len(long_run.history)]
+    by_pairs, coin, of_gold = drawn("06-long-drawn").axes[0].lines
+    assert by_pairs.get_xdata()[-1] == len(many) == 20_000
+    assert np.isclose(by_pairs.get_ydata()[-1], np.mean([record["loss"] for record in long_run.history[-64:]]))
+    assert np.allclose(of_gold.get_ydata(), np.log1p(np.exp(-world.margins(many))).mean(), atol=1e-9)
+    assert np.allclose(coin.get_ydata(), math.log(2))
 
 
 def test_the_test_part_s_figures_agree_with_each_other():
