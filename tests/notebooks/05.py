@@ -11,13 +11,18 @@ from rmlib.course.world import realised_agreement
 from rmlib.evaluation import length_baselines
 
 
-def numbers_said(cell_id):
-    """The numbers with a point that a cell prints, run once more with what the page has."""
+def run_again(cell_id, **instead):
+    """What a cell prints, run once more with `instead` for what it has of the page."""
     cells = json.loads(Path("05_reward_model.ipynb").read_text(encoding="utf-8"))["cells"]
     [source] = ["".join(cell["source"]) for cell in cells if cell["id"] == cell_id]
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(source, globals().copy())
-    return [float(number) for number in re.findall(r"\d+\.\d+", out.getvalue())]
+        exec(source, globals() | instead)
+    return out.getvalue()
+
+
+def numbers_said(cell_id):
+    """The numbers with a point that a cell prints."""
+    return [float(number) for number in re.findall(r"\d+\.\d+", run_again(cell_id))]
 
 
 def test_numbers_with_room_are_those_that_their_words_name():
@@ -27,6 +32,7 @@ def test_numbers_with_room_are_those_that_their_words_name():
     right = [sum(c > r for c, r in zip(*each)) / 500 for each in (column, counted)]
     export_off = abs(judge_of(tokenizer.sep_token_id) - score_pairs(writer, [pair])[0][0])
     spread_of_writer = np.sqrt(np.var(np.concatenate(score_pairs(writer, many))))
+    wrong = {}
     for cell_id, wanted in (
             ("05-taught", [np.sqrt(((both - both.mean()) ** 2).mean())]),
             ("05-column", [*right, off_by.sum() / 1000 / both.std()]),
@@ -34,7 +40,9 @@ def test_numbers_with_room_are_those_that_their_words_name():
                              sum(one * other < 0 for one, other in zip(before, after)) / 100]),
             ("05-pad", [0.0, export_off / spread_of_writer])):
         found = numbers_said(cell_id)
-        assert np.allclose(found, wanted, rtol=0, atol=0.052), (cell_id, found, wanted)
+        if not np.allclose(found, wanted, rtol=0, atol=0.052):
+            wrong[cell_id] = found, wanted
+    assert not wrong
 
 
 def judge_of(pad):
@@ -160,6 +168,30 @@ def test_what_was_tested_has_met_padding():
     assert not unpadded.applies(tested.backbone, torch.device("cpu"))
     assert padded(tested, held_out)["attention_mask"].float().mean() < 0.7
     assert np.allclose(alone, np.ravel(score_pairs(model, held_out)), atol=1e-5)
+
+
+def test_padding_of_the_test_is_17_columns_on_the_left():
+    """A claim that other padding would make true as well."""
+    asked = []
+
+    def recorded(model, pairs, *how, **more):
+        asked.append((len(pairs), *how, *more.items()))
+        return padded_rewards(model, pairs, *how, **more)
+
+    run_again("05-tested", padded_rewards=recorded)
+    assert asked == [*[(1,)] * 100, (100, "left", ("extra", 17))]
+
+
+def test_what_is_loaded_can_be_told_from_another_model():
+    """A claim that compares a model with itself: with other weights than were saved, both claims have to fail."""
+    class Another(RewardModel):
+        @classmethod
+        def from_pretrained(cls, folder):
+            return RewardModel(str(EMBEDDED_BACKBONE), max_length=64)
+
+    claims = {}
+    run_again("05-saved", RewardModel=Another, holds=claims.__setitem__)
+    assert [bool(np.all(claim)) for claim in claims.values()] == [False, False]
 
 
 def test_a_template_costs_what_the_text_says():

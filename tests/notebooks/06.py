@@ -88,6 +88,18 @@ def test_planted_mistakes_show_or_not_as_the_page_says():
     assert np.allclose(norms, [record["grad_norm"] for record in history], rtol=1e-4)
 
 
+def test_each_mistake_is_the_one_that_it_is_called():
+    """A mistake that is another than its name says, in a cell with room."""
+    planted = []
+
+    def recorded(model, pairs, **mistake):
+        planted.append((len(pairs), *mistake.items()))
+        return losses, norms
+
+    again_with("06-equal", our_training=recorded, print=lambda *_: None, holds=lambda *_: None)
+    assert planted == [(80, ("decay", 0.05)), (80, ("most", math.inf)), (80, ("most", 0.9))]
+
+
 def test_the_seeds_of_every_change_are_those_of_the_study():
     """Two changes exchanged: a few dots, fewer than a picture's tolerance; and the sentences below the figure."""
     wanted = {"usual": (5e-4, 16, 0.1, False), "dropout": (5e-4, 16, 0.1, True), "no warm-up": (5e-4, 16, 0, False),
@@ -227,6 +239,9 @@ def test_what_was_resumed_is_the_run_that_nobody_stopped():
     assert [a == b for a, b in zip(whole[:7], drifts[:7], strict=True)].count(False) <= 7
     assert [row["loss"] for row in drifts[:7]] == [row["loss"] for row in whole[:7]]
     assert abs(drifts[-1]["loss"] - whole[-1]["loss"]) > 1e-5
+    ours, theirs_too = (each.state_dict() for each in (undisturbed, resumed.core))
+    assert undisturbed is not resumed.core and list(ours) == list(theirs_too)
+    assert all(torch.equal(ours[name], theirs_too[name]) for name in ours)
 
 
 def test_the_symptom_table_leads_to_sections_that_exist():
