@@ -80,6 +80,9 @@ def test_a_cell_is_filled_where_a_test_finds_the_bug():
 def test_tensors_are_named_by_layer_and_drawn_with_their_tolerance():
     axes = DRAWN["tensors"]().axes[0]
     assert [text.get_text() for text in axes.texts] == ["emb.", "layer 0", "layer 11", "head"]
+    assert [text.get_position()[0] for text in axes.texts] == [0, 1.5, 3, 4.5]
+    walls = [line.get_xdata()[0] for line in axes.lines if list(line.get_ydata()) == [0, 1]]
+    assert walls == [0.5, 2.5, 3.5], "between the parts"
     lines = {line.get_label(): line.get_ydata() for line in axes.lines}
     assert lines["tolerance"] == pytest.approx([1e-10 + 1e-6 * abs(check.numeric) for check in CHECKS])
     assert lines["error"][:-1] == pytest.approx([check.error for check in CHECKS[:-1]])

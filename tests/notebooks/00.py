@@ -117,6 +117,13 @@ def test_accuracies_are_where_the_page_says():
     assert all(len({*map(tuple, curve)}) == 3 and curve.shape == (3, 32) for curve in curves.values())
 
 
+def test_a_model_that_saw_no_prompt_is_judged_without_it():
+    """Against held-out pairs with their prompts, which such a model has never met."""
+    learned, _ = train_on(without_prompt(world.pairs(500, seed=1)), seed=1)
+    without, beside = (evaluate(learned, pairs).accuracy for pairs in (without_prompt(held_out), held_out))
+    assert abs(accuracies["prompt taken away"][0] - without) < 0.005 < abs(beside - without)
+
+
 def test_the_picture_of_the_faults_shows_them_in_their_rows():
     """Against curves, dots and names that do not belong together."""
     left, right = plots.broken(curves, accuracies, limit).axes
