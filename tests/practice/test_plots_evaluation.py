@@ -179,8 +179,9 @@ def test_slices_that_miss_the_whole_stand_out():
 
 
 def test_answers_of_equal_worth_stand_in_the_row_of_their_group():
-    [axes] = lessons.same_worth({"capitals": np.array([1.0, 2.0]), "books": np.array([0.5])}, 1.6).axes
-    np.testing.assert_allclose(line(axes, 0)[:, 0], [1.0, 2.0])
+    [axes] = lessons.same_worth({"capitals": np.array([1.0, 1.5, 3.5]), "books": np.array([0.5])}, 1.6).axes
+    np.testing.assert_allclose(line(axes, 0)[:, 0], [1.0, 1.5, 3.5])
+    assert [line(axes, number)[0].tolist() for number in (1, 3)] == [[2.0, 1], [0.5, 0]]  # means, each in its row
     assert np.abs(line(axes, 0)[:, 1] - 1).max() < 0.5 and abs(line(axes, 2)[0, 1]) < 0.5
     assert line(axes, 4)[0, 0] == 1.6
 
