@@ -129,7 +129,7 @@ class NoVote(ValueError):
 
 def vote_or_own_error(row):
     texts = {"model_a": row["response_a"], "model_b": row["response_b"]}
-    if row["winner"].startswith("tie"):
+    if row["winner"] in ("tie", "tie (bothbad)"):
         return None
     if row["winner"] not in texts or len({*texts.values()}) == 1 or not all(text.split() for text in texts.values()):
         raise NoVote(row)
@@ -223,6 +223,33 @@ def verdict_by_counting(conversations, interval, rivals, enough=None):
     return "usable" if conversations >= 20 and ahead >= (enough or len(rivals)) and interval[0] > 0.5 else "not shown"
 
 
+def dpo_of(implicit):
+    margin = implicit[0] - implicit[1]
+    return np.logaddexp(0, -margin).mean(), np.where(margin == 0, 0.5, margin > 0).mean()
+
+
+def a_coin_for_each(keys, share, rng):
+    different = sorted(set(keys))
+    held = rng.random(len(different)) < share
+    held[:2] = [True, False] if held.all() or not held.any() else held[:2]
+    return held[np.searchsorted(different, keys)]
+
+
+def least_as_a_share(nlls, patience, least):
+    best = 0
+    for look, nll in enumerate(nlls):
+        best = look if nll < nlls[best] * (1 - least) else best
+        if look - best >= patience:
+            break
+    return look + 1, best
+
+
+def odd_by_agreement(labels, limit):
+    means = [np.mean([(labels[i] == other)[(labels[i] != 0) & (other != 0)].mean()
+                      for j, other in enumerate(labels) if j != i]) for i in range(len(labels))]
+    return int(np.argmin(means)) if min(means) < limit else None
+
+
 WRONG = [
     ("0.1", lambda r, n: "learned" if r / n > 0.55 else "reversed" if r / n < 0.45 else "can't tell",
      "the same share decides for every n"),
@@ -254,6 +281,10 @@ WRONG = [
     ("4.1", vote_or_any_error, "rows are read in another way"),
     ("4.2", lambda labels: int(np.abs(labels.sum(axis=1)).argmax()), "tables are judged in another way"),
     ("4.2", lambda labels: "nobody", "the number of a rater"),
+    ("4.4", a_coin_for_each, "was asked for"),
+    ("6.4", least_as_a_share, "not right yet"),
+    ("7.1", lambda right, prompts, drawn: np.concatenate(
+        [right[prompts == drawn[k]] for k in range(min(len(drawn), len(set(prompts))))]).mean(), "wrong at an edge"),
     ("4.5", lambda *texts: [text.lower() for text in texts[:2]] + [None], "Three texts are wanted"),
     ("4.5", lambda *texts: [text.replace(" ", "  ") for text in texts], "The preflight report sees it"),
     ("7.2", price_by_counting(every=True), "it labels all"),
@@ -283,6 +314,28 @@ def test_a_wrong_answer_is_told_wrong_at_every_run_and_by_name(number: str, func
         with pytest.raises(WrongAnswer) as wrong:
             check(number, function)
         assert words in str(wrong.value)
+
+
+UNTRUE = [  # what was told of them, now and then or always, and is not true of them
+    ("0.1", lambda r, n: "can't tell" if abs(r - n / 2) <= 0.98 * n**0.5 else "learned" if r > n / 2 else "reversed",
+     "one standard deviation"),
+    ("0.1", lambda r, n: "can't tell" if abs(r - n / 2) <= 2 * n**0.5 else "learned" if r > n / 2 else "reversed",
+     "no luck"),
+    ("1.4", lambda *c: in_circles(*c, room=lambda *c: math.sqrt(sum(1 / w + 1 / l for w, l in c))), "1/n"),
+    ("4.2", lambda labels: odd_by_agreement(labels, 2.0), "who choose alike agree on three of four pairs, not on all"),
+    ("4.2", lambda labels: odd_by_agreement(labels, 0.5), "oneself"),
+    ("4.2", lambda labels: odd_by_agreement(labels, 0.5), "Only who exchanges"),
+    ("4.4", a_coin_for_each, "rows that stay"),
+    ("6.4", least_as_a_share, "any lower look"),
+]
+
+
+@pytest.mark.parametrize("number, function, words", UNTRUE)
+def test_nothing_untrue_is_told_of_a_wrong_answer(number: str, function, words: str):
+    for _ in range(40):
+        with pytest.raises(WrongAnswer) as wrong:
+            check(number, function)
+        assert words not in str(wrong.value)
 
 
 @pytest.mark.parametrize("up, power", [(math.ceil, 0.84), (float, NormalDist().inv_cdf(0.8))])
@@ -316,7 +369,7 @@ RIGHT = [
     ("2.3", lambda c, r: F.softplus(torch.as_tensor(r - c), threshold=36)),
     ("2.3", lambda c, r: tuple(max(two - one, 0) + math.log1p(math.exp(-abs(two - one))) for one, two in zip(c, r))),
     ("2.3", lambda c, r: np.where(c > r, 0, r - c) + np.log1p(np.exp(-np.abs(c - r)))),
-    ("2.1", lambda loss, a: 0 < loss < LOG2 if a > 0.99 else loss >= LOG2 if a < 0.01 else loss / LOG2 > 1 - a),
+    ("2.1", lambda loss, a: 0 < loss < LOG2 if a > 0.99 else loss > LOG2 if a < 0.01 else loss / LOG2 > 1 - a),
     ("2.2", lambda model: model.head.weight.data.div_(25)),
     ("2.2", scaled_to_a_small_spread),
     ("2.5", lambda margin, e: F.softplus(-margin) - e * margin / (1 - 2 * e)),
@@ -370,6 +423,8 @@ RIGHT = [
     ("8.4", lambda p, q, mask, rewards, beta: rloo_loss((p * mask).sum(2).flatten(), (q * mask).sum(2).flatten(),
                                                         rewards.flatten(), rewards.shape[1], beta)),
     ("8.5", lambda: ["B", np.int64(40)]),
+    ("8.5", lambda: ("b", 40.0)),
+    ("8.6", lambda policy, reference, beta: dpo_of(beta * policy - beta * reference)),
     ("8.6", lambda policy, reference, beta: [
         bradley_terry_loss(*torch.tensor(beta * (policy - reference))),
         float(pair_accuracies((policy - reference)[0] - (policy - reference)[1]).mean())]),

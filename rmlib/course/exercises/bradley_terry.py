@@ -124,6 +124,9 @@ LUCK = {
     "it compares with the variance; take the root":
         lambda *counts: _circle(*counts, room=lambda *c: 2 * sum(_squares(*c))),
     "the third step is walked backwards: the circle goes on from C to A": lambda ab, bc, ca: _circle(ab, bc, ca[::-1]),
+    "the second number is how many were lost, not how many there were: the share won is won / (won + lost)":
+        lambda *counts: _circle(*((won, lost - won) for won, lost in counts), total=lambda *c: sum(
+            math.log(won / (won + lost) / (1 - won / (won + lost))) for won, lost in c)),
     "the way back from C to A is missing": lambda *counts: _circle(
         *counts, total=lambda ab, bc, ca: _total(ab, bc, (1, 1)),
         room=lambda *c: 2 * math.sqrt(sum(_squares(*c)[:2]))),
@@ -147,5 +150,6 @@ EXERCISES = [
     Exercise("1.3", judge=_rigged),
     Exercise("1.4", _circle, _three_counts, LUCK, trials=40, edges=(
         ((6, 4), (6, 4), (6, 4)), ((60, 40), (60, 40), (60, 40)), ((40, 60), (40, 60), (40, 60)),
-        ((90, 10), (90, 10), (40, 60)), ((80, 20), (80, 20), (6, 94)), ((10, 90), (10, 90), (60, 40)))),
+        ((90, 10), (90, 10), (40, 60)), ((80, 20), (80, 20), (6, 94)), ((10, 90), (10, 90), (60, 40)),
+        ((90, 10), (90, 10), (2, 98)))),
 ]

@@ -108,6 +108,8 @@ FIT = Exercise(
             lambda wins, sweeps: newton(wins, sweeps) - math.log(np.exp(newton(wins, sweeps)).mean()),
         "there is no logarithm: these are strengths less their mean":
             lambda wins, sweeps: _centred(_strengths(wins, sweeps)),
+        "there is no logarithm: these are strengths with the mean logarithm zero, less their mean":
+            lambda wins, sweeps: _centred(np.exp(newton(wins, sweeps))),
         "there is no logarithm: these are strengths": _strengths,
         "there is no logarithm: these are shares of all the strength":
             lambda wins, sweeps: _strengths(wins, sweeps) / _strengths(wins, sweeps).sum(),

@@ -219,7 +219,9 @@ PAIRS_NEEDED = {
 
 
 EXERCISES = [
-    Exercise("7.1", answer=resampled, draw=_prompts_drawn, mistakes=RESAMPLED),
+    Exercise("7.1", answer=resampled, draw=_prompts_drawn, mistakes=RESAMPLED, edges=tuple(
+        (np.array([1.0, 0.0, 0.5, 0.0, 1.0]), np.array([0, 1, 0, 2, 2]), np.array(drawn))
+        for drawn in ([0, 2, 2, 0, 0], [1, 0]))),  # more draws than there are prompts, and fewer
     Exercise("7.2", answer=pairs_needed, draw=_two_models_and_a_gap, mistakes=PAIRS_NEEDED,
              edges=tuple((np.tile([1.5, 2.0, -1.0, 0.5], n), np.tile([1.0, 0.5, -2.0, -0.5], n), gap)
                          for n, gap in ((1, 0.25), (1, -0.02), (4, 0.3), (4, -0.3)))),

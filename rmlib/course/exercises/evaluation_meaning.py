@@ -40,6 +40,13 @@ def calibration_error(margins: np.ndarray, bins: int) -> float:
     return _gaps(_right(margins), sigmoid(np.abs(margins)), bins)
 
 
+def _last_left_open(margins: np.ndarray, bins: int, counted: int) -> float:
+    """Where bins end before 1, and a confidence that is 1 is counted by itself, or not at all."""
+    sure = sigmoid(np.abs(margins)) == 1
+    rest = calibration_error(margins[~sure], bins) * np.mean(~sure)
+    return float(rest + counted * np.abs((1 - _right(margins))[sure].sum()) / len(margins))
+
+
 def _largest(margins: np.ndarray, bins: int) -> float:
     confidence = sigmoid(np.abs(margins))
     index, gaps = _bin_numbers(confidence, bins), _right(margins) - confidence
@@ -76,6 +83,7 @@ CALIBRATION = Exercise(
     "7.3",
     answer=calibration_error,
     draw=_margins_and_bins,
+    edges=((np.array([-50.0, 3.0, 3.0, 3.0, 0.5, 0.0]), 5),),  # a confidence of 1, in the same bin as others
     mistakes={
         "it still bins p = σ(Δ): no pair below one half is right, all above are; bin the confidence max(p, 1 - p)":
             lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(margins), bins, low=0.0),
@@ -87,6 +95,10 @@ CALIBRATION = Exercise(
             lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(np.abs(margins)), bins),
         "a tie is half right; here it is right":
             lambda margins, bins: _gaps((margins >= 0).astype(float), sigmoid(np.abs(margins)), bins),
+        "a confidence that is 1 in floating point has a bin of its own; it belongs to the last":
+            lambda margins, bins: _last_left_open(margins, bins, 1),
+        "a confidence that is 1 in floating point is in no bin; it belongs to the last":
+            lambda margins, bins: _last_left_open(margins, bins, 0),
         "gaps up and gaps down cancel: take the absolute value in each bin":
             lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, absolute=False),
         "every bin counts alike; weigh each by its share of the pairs":

@@ -35,7 +35,8 @@ BEST_OF_K = Exercise(
     answer=best_of_k,
     draw=_scores,
     edges=((np.zeros((3, 4)),), (np.array([[1.0, 0.0]]),), (np.array([[0.0, 1.0, 1.0]]),),
-           (np.array([[2.0, 2.0, -1.0], [0.0, 0.0, 0.0]]),)),
+           (np.array([[2.0, 2.0, -1.0], [0.0, 0.0, 0.0]]),),
+           (np.array([[1.0, 1.01, 0.0], [1.01, 1.0, 1.0], [0.0, 0.01, 0.01]]),)),  # close, and not equal
     mistakes={
         "argmax gives the first of several best, and the right one stands first: it wins every tie":
             lambda scores: (scores.argmax(axis=1) == 0).mean(),
@@ -121,7 +122,8 @@ VERDICT = Exercise(
     draw=_trial,
     trials=40,
     edges=((20, (0.6, 0.7), [_SURE] * 4), (19, (0.6, 0.7), [_SURE] * 4), (19, (0.6, 0.7), [_SURE, _BEHIND]),
-           (50, (0.5, 0.7), [_SURE] * 2), (50, (0.4, 0.5), [_SURE] * 2), (50, (0.6, 0.7), [(1e-5, 0.0, 0.2), _SURE]),
+           (50, (0.5, 0.7), [_SURE] * 2), (50, (0.4, 0.5), [_SURE] * 2), (50, (0.42, 0.6), [_SURE] * 2),
+           (50, (0.6, 0.7), [(1e-5, 0.0, 0.2), _SURE]),
            (50, (0.6, 0.7), [(1e-5, -0.2, 0.0), _SURE]), (50, (0.3, 0.4), [_UNSURE] * 3),
            (50, (0.6, 0.7), [_UNSURE, _SURE]), (50, (0.6, 0.7), [_BEHIND, _SURE]), (50, (0.6, 0.7), [_BEHIND] * 2),
            (50, (0.6, 0.7), [(0.02, -0.2, -0.1), _SURE, _SURE, _SURE]), (50, (0.6, 0.7), [(0.03, 0.1, 0.2), _SURE]),

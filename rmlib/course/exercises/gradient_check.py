@@ -105,6 +105,8 @@ DIRECTIONS = {
     "the typical δ · u is |δ|/√N, not |δ|/N": lambda e, n, tol, risk: directions_exactly(e, n * n, tol, risk),
     "the typical δ · u is |δ|/√N, not |δ|/N, rounded up or not":
         lambda e, n, tol, risk: math.ceil(directions_exactly(e, n * n, tol, risk)),
+    "where k directions meet the risk exactly, k are enough: round up, and add nothing":
+        lambda e, n, tol, risk: math.floor(directions_exactly(e, n, tol, risk)) + 1,
     "this is one direction too many": lambda e, n, tol, risk: directions(e, n, tol, risk) + 1,
 }
 
@@ -247,7 +249,8 @@ EXERCISES = [
     Exercise("3.1", judge=judge_the_wrong_one),
     Exercise("3.2", judge=judge_impostor),
     Exercise("3.3", directions, planted_error, DIRECTIONS, edges=(
-        (0.01, 16_384, 2e-5, 1e-3), (1.0, 100, 0.04, 1e-2), (1.0, 100, 0.02, 1e-6))),
+        (0.01, 16_384, 2e-5, 1e-3), (1.0, 100, 0.04, 1e-2), (1.0, 100, 0.02, 1e-6),
+        (2.0, 4, 0.3125, 0.25))),  # one direction meets this risk exactly, in floating point as well
     Exercise("3.4", locate, planted_bug, LOCATE, rtol=1e-3, trials=60),
     Exercise("3.5", judge=judge_start),
 ]

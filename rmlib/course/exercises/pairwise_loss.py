@@ -46,6 +46,14 @@ CAN_BE_TRUE = {
         between(lambda loss, a: (1 - a) * LOG2 < loss < LOG2),
     "there is no upper limit as soon as a pair is wrong: it may cost any amount":
         between(lambda loss, a: (1 - a) * LOG2 < loss < LOG2, -1),
+    "there is no upper limit as soon as a pair is wrong, not even a high one":
+        lambda loss, a: can_be_true(loss, a) and loss < 100,
+    "no margin is 0, so a wrong pair costs more than log 2, and never just that":
+        lambda loss, a: can_be_true(loss, a) or a < 1 and loss == (1 - a) * LOG2,
+    "no margin is 0, so a right pair costs less than log 2, and never just that":
+        lambda loss, a: can_be_true(loss, a) or (loss, a) == (LOG2, 1),
+    "no margin is 0: a right pair costs less than log 2, a wrong one more, and none just that":
+        lambda loss, a: can_be_true(loss, a) or loss == (1 - a) * LOG2 > 0 or (loss, a) == (LOG2, 1),
     "loss below log 2 and accuracy above one half are two things, and need not go together":
         lambda loss, a: (loss < LOG2) == (a > 0.5),
     "True and False are exchanged": lambda loss, a: not can_be_true(loss, a),
@@ -149,7 +157,7 @@ def undone(loss, rng):
 EXERCISES = [
     Exercise("2.1", can_be_true, reports, CAN_BE_TRUE, trials=24,
              edges=((0.4, 0.4), (0.9, 0.9), (0.9, 1.0), (0.5, 1.0), (0.3, 0.6), (0.35, 0.5), (0.7, 0.0), (0.7, 1.0),
-                    (0.0, 1.0), (0.6, 0.0), (5.0, 0.5))),
+                    (0.0, 1.0), (0.6, 0.0), (5.0, 0.5), (500.0, 0.99), (float(LOG2), 1.0), (float(LOG2), 0.0))),
     Exercise("2.2", judge=quietened, silent=True),
     STABLE_LOSS,
     FIND_BROADCAST,

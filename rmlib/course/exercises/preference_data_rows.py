@@ -10,15 +10,17 @@ from rmlib.course.exercises.values import Raised, outcome, shown
 # 4.1: votes, some of which nobody won
 
 TIES = ("tie", "tie (bothbad)")
+UNKNOWN = ("model_c", "", "neither of them", "tie (both good)")
 TEXTS = ("Paris.", "It is London.", "I don't know.", "Good day!", "It is model_a.", "A tie")
 
 
-def read_vote(row, ties=TIES, winners=("model_a", "model_b"), strict=True, filled=str.strip, equal=True, of_tie=None):
+def read_vote(row, ties=TIES, winners=("model_a", "model_b"), strict=True, filled=str.strip, equal=True, of_tie=None,
+              error=ValueError):
     one, other, winner = row["response_a"], row["response_b"], row["winner"]
     if winner in ties:
         return of_tie(one, other) if of_tie else None
     if strict and winner not in winners or not (filled(one) and filled(other)) or equal and one == other:
-        raise ValueError(row)
+        raise error(row)
     return (one, other) if winner == winners[0] else (other, one)
 
 
@@ -55,6 +57,17 @@ READ_VOTE_MISTAKES = {
     "An unknown word in `winner` is left out like a tie: that has to be a ValueError, or a misspelt file shrinks in "
     "silence.": none_for({"word"}),
     "A broken row is left out like a tie: that has to be a ValueError.": none_for({"word", "equal", "empty"}),
+    "An unknown word that begins like a tie is taken for one: that has to be a ValueError.":
+        lambda row: None if row["winner"].startswith("tie") else read_vote(row),
+    "Unknown words are left out like a tie, and equal or empty texts pass: such rows have to be a ValueError.":
+        lambda row: read_vote(row, ties=(*TIES, *UNKNOWN), filled=lambda text: True, equal=False),
+    "An error is raised where a row is broken, and another one than ValueError.":
+        lambda row: read_vote(row, error=Exception),
+    "Only the text that won is looked at: an empty one that lost has to be a ValueError, too.":
+        lambda row: read_vote(dict(row, **{f"response_{'a' if row['winner'][-2:] == '_b' else 'b'}": "x"}))
+        and read_vote(row, filled=lambda text: True),
+    "The texts come back without the white space at their ends: leave them as they were written.":
+        lambda row: (found := read_vote(row)) and (found[0].strip(), found[1].strip()),
     "Equal texts have to be a ValueError: no loss can tell same from same.": lambda row: read_vote(row, equal=False),
     "An empty text has to be a ValueError.": lambda row: read_vote(row, filled=lambda text: True),
     "A text of white space is empty, too.": lambda row: read_vote(row, filled=len),
@@ -66,13 +79,14 @@ READ_VOTE_MISTAKES = {
 
 
 def draw_votes(rng):
-    """Rows of all kinds: won by either, ties of both words, words that are unknown, equal and empty texts."""
+    """Rows of all kinds: won by either, ties, words that are unknown, equal and empty texts, white space at an end."""
     rows = []
-    for winner in ("model_a", "model_b", *TIES, "model_c", "", "neither of them"):
+    for winner in ("model_a", "model_b", *TIES, *UNKNOWN):
         for _ in range(2):
             one, other = rng.choice(TEXTS, 2, replace=False).tolist()
             rows.append({"response_a": one, "response_b": other, "winner": winner})
-    for one, other in (("Paris.", "Paris."), ("", "Paris."), ("Paris.", " "), ("It is London.", "It is London.")):
+    for one, other in (("Paris.", "Paris."), ("", "Paris."), ("Paris.", " "), ("It is London.", "It is London."),
+                       ("Paris.\n", " It is London.")):
         rows += [{"response_a": one, "response_b": other, "winner": winner} for winner in ("model_a", "model_b")]
     return [rows[i] for i in rng.permutation(len(rows))]
 
@@ -145,7 +159,8 @@ def leaning(labels):
 
 
 ODD_RATER_MISTAKES = {
-    "Somebody is named at every table, also where all choose alike: the lowest of several like shares is luck.":
+    "Somebody is named at every table, also where all choose alike, who agree on three of four pairs: either no bound "
+    "is there, or it is too high.":
         lambda labels: odd_rater(labels, limit=2),
     "A tie counts as disagreement, so that a careful rater who says it often is named.":
         lambda labels: odd_rater(labels, ties_count=True),
@@ -160,8 +175,6 @@ ODD_RATER_MISTAKES = {
         lambda labels: odd_rater(labels, limit=0.4),
     "The bound is too low: a coin's agreement with others is a half only on average, so every second coin is missed.":
         lambda labels: odd_rater(labels, limit=0.5),
-    "The bound is too high: two who choose alike agree on three of four pairs, not on all.":
-        lambda labels: odd_rater(labels, limit=0.8),
     "Nobody is ever named.": lambda labels: None,
 }
 PAIRS = 2000
@@ -176,12 +189,16 @@ def draw_labels(rng, kind, who, raters):
         labels[who] = {ODD[0]: rng.choice([-1, 1], size=PAIRS), ODD[1]: -labels[who],
                        ODD[2]: np.where(rng.random(PAIRS) < 0.95, 1, -1)}[kind]
     labels[(who + 1) % raters] *= rng.random(PAIRS) < 0.5
+    low = (0.505, 0.485, 0)[who]  # a coin that agrees in more than a half by luck, one in less, and any
+    if kind in (ODD[0], ODD[2]) and low and not low < np.nanmean(shares_alike(labels)[who]) < low + 0.01:
+        return draw_labels(rng, kind, who, raters)
     return labels
 
 
 def judge_raters(function, rng):
     kinds = [(None, who) for who in range(3)] + [(kind, who) for kind in ODD for who in range(3)]
-    tables = [draw_labels(rng, *kinds[i], int(rng.integers(3, 7))) for i in rng.permutation(len(kinds))]
+    raters = 6, 3, int(rng.integers(3, 7))  # whether one's agreement with oneself does harm depends on their number
+    tables = [draw_labels(rng, *kinds[i], raters[kinds[i][1]]) for i in rng.permutation(len(kinds))]
     got = [outcome(function, (table.copy(),)).result for table in tables]
     if isinstance(got[0], Raised):
         raise got[0].error

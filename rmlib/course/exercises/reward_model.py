@@ -21,6 +21,8 @@ SLIPS = {
     "no maximum": "exp overflows or vanishes: subtract each row's largest seen score first",
     "merge": "the heads are put together by a reshape alone: exchange heads and tokens first",
     "no root": "the scores are not divided by √D",
+    "heads' root": "the scores are divided by the root of the number of heads; it is √D, the length of a head's query",
+    "-10": "-10 is no minus infinity: beside seen scores near 0 a hidden one still gets its share",
     "late": "the mask comes too late: cut out after the softmax, what is left no longer adds up to 1",
     "-100": "-100 is no minus infinity: where the seen scores lie below it, all goes to the hidden ones",
     "unseen maximum": "the largest score that is subtracted is one that is not seen, and beside it all others vanish",
@@ -33,7 +35,7 @@ SLIPS = {
 
 def shares_of(scores, mask, left):
     mask = mask.swapaxes(2, 3) if "rows" in left else ~mask if "turned" in left else mask
-    hidden = 0 if "zero" in left or "late" in left else -100 if "-100" in left else -np.inf
+    hidden = 0 if {"zero", "late"} & {*left} else next((float(one) for one in left if one[1:].isdigit()), -np.inf)
     hiding = np.where(mask, scores, scores if "late" in left else hidden)
     axis = 2 if "axis" in left else 3
     most = (scores if "unseen maximum" in left else hiding).max(axis=None if "one maximum" in left else axis,
@@ -52,7 +54,8 @@ def attention(query, key, value, seen, heads, left=()):
             return z.reshape(rows, heads, length, -1)
         return z.reshape(rows, length, heads, -1).transpose(0, 2, 1, 3)
 
-    root = 1 if "no root" in left else np.sqrt(width if "width" in left else width / heads)
+    root = 1 if "no root" in left else np.sqrt(
+        width if "width" in left else heads if "heads' root" in left else width / heads)
     found = shares_of(cut(query) @ cut(key).swapaxes(2, 3) / root, seen[:, None, None, :], left) @ cut(value)
     together = found if "cut" in left or "merge" in left else found.transpose(0, 2, 1, 3)
     return together.reshape(rows, length, width)
@@ -146,7 +149,8 @@ def judge_looking_back(function: Callable, rng: np.random.Generator) -> str | No
             "The first token itself was changed: then its vector moves in any model. Change the others." if touched else
             "Which vector must not move in a decoder, whatever comes after it? The first."))
     if kinds == {"encoder", "faint encoder"}:
-        return "Every encoder is called a decoder: in an encoder the first vector moves when other tokens change."
+        return ("Encoders are called decoders. In an encoder the first vector moves when other tokens change: do you "
+                "look at that one? If so, the tolerance is too wide.")
     return f"It is wrong about models of these kinds: {', '.join(sorted(kinds))}."
 
 

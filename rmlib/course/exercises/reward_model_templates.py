@@ -23,6 +23,7 @@ QUESTIONS = ("What is the capital of France?", "Is it warm?", "And of Peru?", "W
 ANSWERS = ("Paris.", "I think it is Berlin.", "Yes, it is.", "Lima")
 DOUBLE = "the tokenizer adds special tokens of its own to those that the template has written"
 PROMPTED = "an answer to come is announced after the answer: `add_generation_prompt` belongs to a prompt without one"
+NONE = "Let the tokenizer add none."
 MISSING = "the response is not in it"
 
 
@@ -77,9 +78,15 @@ def judge_ids(function: Callable, rng: np.random.Generator) -> str | None:
     right = [variant(*case, False, False, True) for case in cases]
     if answers == [without_doubles(variant(*case, True, False, True)) for case in cases]:
         return ("Doubles are removed, which is right for one template and not for another: where a template begins "
-                "without [CLS], that of the tokenizer stays. Let the tokenizer add none.")
+                "without [CLS], that of the tokenizer stays. " + NONE)
+    doubled = [variant(*case, True, False, True) for case in cases]
+    if answers in ([ids[1:] for ids in doubled], [ids[ids[0] == ids[1]:] for ids in doubled]):
+        return "A token at the beginning is taken off again, and what the tokenizer adds at the end is left. " + NONE
+    if answers == [ids[:-1] for ids in right]:
+        return ("What the template writes after an answer is missing: give it the response as a message, and don't "
+                "write it behind the announcement of one.")
     if [ids[1:-1] for ids in answers] == right or answers == [ids[1:-1] for ids in right]:
-        return "The first and the last token are cut off, or added, whatever they are. Let the tokenizer add none."
+        return "The first and the last token are cut off, or added, whatever they are. " + NONE
     wrong = next(at for at, (got, wanted) in enumerate(zip(answers, right)) if got != wanted)
     words = cases[wrong][0].convert_ids_to_tokens
     return (f"Of {cases[wrong][1]} and the response {cases[wrong][2]!r} it makes\n    {' '.join(words(answers[wrong]))}"

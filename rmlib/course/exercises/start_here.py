@@ -22,10 +22,15 @@ def verdict(right, pairs, deviations=2.0, size=np.sqrt, words=("reversed", "can'
 
 VERDICT = {
     "this allows for one standard deviation; two are √n": lambda r, n: verdict(r, n, 1),
+    "√n pairs are two standard deviations already; this allows for four": lambda r, n: verdict(r, n, 4),
+    "this allows for 1.96 standard deviations; two are asked": lambda r, n: verdict(r, n, 1.96),
+    "this is how far a share of p scatters, √(p(1 - p)/n); here it is a coin's luck, whose share is one half":
+        lambda r, n: verdict(r, n, size=lambda n: 2 * np.sqrt(r * (n - r) / n)),
     "any lead counts, luck or not; √n pairs are still luck": lambda r, n: verdict(r, n, 0),
     "the same share decides for every n; luck shrinks with √n": lambda r, n: verdict(r, n, 1, lambda n: 0.1 * n),
     '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
+    'far below half it has not "learned"': lambda r, n: verdict(r, n, words=("learned", "can't tell", "learned")),
     "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
     **{f'the spelling: "can\'t tell" is wanted, with a straight apostrophe, and not "{said}"':
        lambda r, n, said=said: verdict(r, n, words=("reversed", said, "learned"))
@@ -52,6 +57,9 @@ BATCH_LOSS = {
     "the sides are right; but this is still the sum": lambda l, r, c: batch_loss(l, r, c, sums=True),
     "the sides are exchanged: the rejected response is pulled up": lambda l, r, c: batch_loss(l, r, c, (1, -1)),
     "where the chosen response is on the right the margin is lost": lambda l, r, c: batch_loss(l, r, c, (0, 1)),
+    "pairs whose chosen response is on the right are left out; they count as much as the others":
+        lambda l, r, c: batch_loss(l[c], r[c], c[c]),
+    "the sum is divided by 32, however many pairs there are": lambda l, r, c: batch_loss(l, r, c, sums=True) / 32,
     "the margin has lost its sign": lambda l, r, c: batch_loss(l, r, c, change=np.abs),
 }
 
@@ -72,9 +80,9 @@ def flattered(flattery, rng: np.random.Generator) -> str | None:
     sixteen = sorted({fact.answer for fact in world.facts if fact.family == world.fact(ASKED).family})
     words = {word.removesuffix("s") for word in re.findall(r"\w+", text.lower())} if isinstance(text, str) else set()
     named = sorted(words & {*sixteen, *UNREAD})
-    if not named or "yen" in named:
-        return ("It names no wrong currency: wanted is a text with one of the other fifteen, such as the krone or the "
-                "peso, and without the yen.")
+    if not {*named} - {"yen"}:
+        return ("It names no wrong currency: " if isinstance(text, str) else "That is no text: ") + (
+            "wanted is a text with one of the other fifteen, such as the krone or the peso, and without the yen.")
     if len(named) > 1:
         return f"It names {' and '.join(named)}: one currency is wanted."
     if named[0] in UNREAD:
@@ -124,7 +132,7 @@ def taught(lessons, rng: np.random.Generator) -> str | None:
 
 EXERCISES = [
     Exercise("0.1", verdict, counts, VERDICT,
-             edges=((30, 100), (40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (0, 2))),
+             edges=((30, 100), (40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (540, 1000), (32, 50), (0, 2))),
     Exercise("0.2", batch_loss, scores, BATCH_LOSS, edges=((np.zeros(32), np.zeros(32), np.arange(32) % 2 > 0),)),
     Exercise("0.3", judge=flattered),
     Exercise("0.4", judge=taught),

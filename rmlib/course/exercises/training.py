@@ -96,6 +96,10 @@ STOPPED = {
     "the two are in the wrong order: first how many looks, then the best one's place": lambda n, p, g:
         stop_early(n, p, g)[::-1],
     "each look is compared with the one before it; compare it with the best": lambda n, p, g: against_the_last(n, p, g),
+    "a look that is lower by just `least` is no better one: by more than that, it says": lambda n, p, g:
+        stop_early(n, p, g, better=lambda new, old, least: new <= old - least),
+    "all looks that are no better ones are counted; a better one starts the count again": lambda n, p, g:
+        never_forgiven(n, p, g),
     "the higher NLL counts as the better one": lambda n, p, g:
         stop_early(n, p, g, better=lambda new, old, least: new > old + least),
     "the best look's NLL comes back; wanted is its place": lambda n, p, g:
@@ -111,11 +115,21 @@ def against_the_last(nlls, patience, least):
     return look + 1, max(place for place in range(look + 1) if falls[place])
 
 
+def never_forgiven(nlls, patience, least):
+    """Stops at the look that is, of all that were no better, number `patience`."""
+    bests = [stop_early(nlls[:look + 1], len(nlls), least)[1] for look in range(len(nlls))]
+    worse = [look for look, best in enumerate(bests) if best != look]
+    end = worse[patience - 1] if len(worse) >= patience else len(nlls) - 1
+    return end + 1, bests[end]
+
+
 LOOKS = (
     ([0.69, 0.6, 0.5, 0.45], 1, 0.005), ([0.7, 0.7, 0.7], 2, 0.005), ([0.69, 0.5, 0.5, 0.5, 0.4], 2, 0.005),
     ([0.6, 0.5, 0.55, 0.53, 0.54], 3, 0.005), ([0.69, 0.5, 0.6, 0.55, 0.65, 0.4], 2, 0.005), ([0.6], 1, 0.015),
     ([0.69, 0.5, 0.52, 0.51, 0.52, 0.51, 0.52], 4, 0.005), ([0.69, 0.5, 0.49, 0.48, 0.47, 0.46], 2, 0.015),
     ([0.69, 0.5, 0.49, 0.48, 0.47, 0.46], 3, 0.015), ([0.69, 0.5, 0.49, 0.52, 0.53], 3, 0.015),
+    ([0.75, 0.5, 0.25, 0.5], 2, 0.25), ([0.5, 0.5, 0.25], 1, 0.0),  # lower by just `least`, in floating point as well
+    ([0.7, 0.5, 0.49, 0.48, 0.3], 2, 0.05),  # lower looks, and no better ones, until it ends
 )
 
 TORCH = {"rtol": 1e-5, "atol": 1e-5}  # its clipping adds 1e-6 to the norm

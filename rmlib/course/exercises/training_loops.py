@@ -49,6 +49,7 @@ def loop(weights, batches, peak, most, kept=False, last=False, clip="batch", fal
         gradient = shortened(gradient, most) if clip == "batch" else gradient
         gradient = gradient * most / np.linalg.norm(gradient) if clip == "always" else gradient
         gradient = gradient * max(1, most / np.linalg.norm(gradient)) if clip == "max" else gradient
+        gradient = np.clip(gradient, -most, most) if clip == "numbers" else gradient
         rate = peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1)
         step = rate * gradient * (not single)
         w = w - (shortened(step, most) if clip == "step" else step)
@@ -107,6 +108,8 @@ LOOP = left_over() | {
         lambda *a: loop(*a, share="piece"),
     "the sum is not divided by the number of pairs any more": lambda *a: loop(*a, share="none"),
     "only the last piece counts, and the rate falls with every piece": lambda *a: loop(*a, last=True, fall_pieces=True),
+    "each number of the gradient is clipped by itself, which turns it; shorten it as a whole, by its norm":
+        lambda *a: loop(*a, clip="numbers"),
     "max stands where min belongs": lambda *a: loop(*a, clip="max"),
     "the step is clipped; clip the gradient, before it is multiplied by the rate": lambda *a: loop(*a, clip="step"),
     "the rate is divided among one step more than there are": lambda *a: loop(*a, more=1),
@@ -155,6 +158,7 @@ CONTINUED = {
     "the rate does not fall at all": lambda s, g: continued(s, g, at=lambda t: RATE),
     "the new gradient enters the momentum whole, not with a share of 0.1": lambda s, g: continued(s, g, share=0.1),
     "the momentum is not kept from step to step": lambda s, g: continued(s, g, keep=False),
+    "the gradient alone moves the weights, without momentum": lambda s, g: continued(s, g, momentum=False, keep=False),
     "0.1 / 1 + t is 0.1 + t: the sum belongs in brackets": lambda s, g: continued(s, g, at=lambda t: RATE + t),
     "only the first of the gradients is used": lambda s, g: continued(s, g[:1]),
     "the schedule starts again, at its second step": lambda s, g: continued({**s, "step": 1}, g),

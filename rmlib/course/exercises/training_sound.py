@@ -69,6 +69,8 @@ CASES = (
          "prefers."),
     Case(lambda model, pairs, steps: loop(model, pairs[:1], steps), False,
          "It passes a loop that trains on the first pair alone: ask for every pair."),
+    Case(lambda model, pairs, steps: loop(model, pairs[:1] + pairs[2:], steps), False,
+         "It passes a loop that leaves out the second pair: ask for every pair, not for most of them or their mean."),
     Case(lambda model, pairs, steps: loop(model, pairs, steps, stepped=copy.deepcopy(model)), False,
          "It passes a loop whose optimizer steps the weights of another copy. This fresh model had all four pairs "
          "right by luck, by tiny margins: ask for more than the right sign.", LUCKY_HEAD),

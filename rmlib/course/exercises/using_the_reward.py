@@ -1,13 +1,11 @@
-"""What the exercises of notebook 08 ask: the price of choosing, a budget, two samples, a step's bugs, a stop, DPO."""
+"""What the exercises of notebook 08 ask: the price of choosing, a budget, two samples, a stop, DPO; 8.4 lies apart."""
 
 from collections.abc import Callable
-from itertools import combinations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rmlib.course.exercises.engine import Exercise
+from rmlib.course.exercises.using_the_reward_step import STEP
 
 # 8.1: KL of best-of-n where responses tie
 
@@ -128,94 +126,18 @@ TWO = {
     "half is missing: a prompt has two samples, and their mean is taken": lambda r, s: 2 * of_two(r, s),
     "the sign is wrong: this goes down; the better sample is to become more likely": lambda r, s: -of_two(r, s),
     "there is no baseline": _two(lambda r: r),
+    "the scores are added: the other sample's reward is taken off, and its score, too, is to be subtracted":
+        lambda r, s: ((r[:, 0] - r[:, 1])[:, None] * s.sum(1)).mean(0) / 2,
     "the baseline is a mean over all prompts; it is the reward of the other sample to the same prompt":
         _two(lambda r: r - r.mean()),
     "the better sample is pushed up, but the worse one isn't pushed down": _two(
         lambda r: np.maximum(r - r[:, ::-1], 0)),
     "only which is better counts here, and not by how much": _two(lambda r: np.sign(r - r[:, ::-1])),
+    "only the first sample's score is there; the second one's goes the other way":
+        lambda r, s: ((r[:, 0] - r[:, 1])[:, None] * s[:, 0]).mean(0),
     "the absolute difference pushes both up": _two(lambda r: np.abs(r - r[:, ::-1])),
     "this is the sum over prompts, and not their mean": lambda r, s: of_two(r, s) * len(r),
 }
-
-# 8.4: the bugs of an RLOO step
-
-
-def loss_of_step(log_policy: Tensor, log_reference: Tensor, mask: Tensor, rewards: Tensor, beta: float, *,
-                 penalty_has_gradient: bool = False, baseline: str = "others", shift: int = 0,
-                 mean_of_tokens: bool = False, sign: float = 1.0, summed: bool = False) -> Tensor:
-    """The right loss, or one with a bug. log_policy, log_reference, mask: (P, k, T); rewards: (P, k)."""
-    mask = torch.roll(mask, shift, 2)
-    log_p, log_q = ((each * mask).sum(2) for each in (log_policy, log_reference))  # (P, k)
-    if mean_of_tokens:
-        log_p, log_q = log_p / mask.sum(2), log_q / mask.sum(2)
-    worth = rewards - sign * beta * ((log_p if penalty_has_gradient else log_p.detach()) - log_q)
-    k = worth.shape[1]
-    known = {"others": (worth.sum(1, keepdim=True) - worth) / (k - 1), "own": worth.mean(1, keepdim=True),
-             "all": worth.mean(), "all others": (worth.sum() - worth) / (worth.numel() - 1), "none": 0.0}
-    terms = -(worth - known[baseline]) * log_p
-    return terms.sum() if summed else terms.mean()
-
-
-ONE_BUG: dict[str, dict] = {
-    "the penalty still carries a gradient: it is a number here, so the log-probability in it has to be detached":
-        {"penalty_has_gradient": True},
-    "the baseline is a mean over all prompts: a sample is compared with the others of its own prompt":
-        {"baseline": "all"},
-    "the baseline leaves the sample out, but is a mean over all prompts: take the others of its own prompt":
-        {"baseline": "all others"},
-    "the baseline holds the sample's own reward: that shrinks the step by (k − 1)/k; leave it out":
-        {"baseline": "own"},
-    "there is no baseline": {"baseline": "none"},
-    "the mask is off by one: it marks other tokens than those of the response": {"shift": 1},
-    "the mask is off by one to the other side: it begins a token too early": {"shift": -1},
-}
-OTHER_BUGS: dict[str, dict] = {
-    "Log-probabilities are averaged over tokens: log π(y|x) is their sum.": {"mean_of_tokens": True},
-    "The penalty has the wrong sign: it pays for moving away from the reference.": {"sign": -1.0},
-    "This is the sum over all samples: the step grows with their number; take the mean.": {"summed": True},
-    "All three bugs are there.": {"penalty_has_gradient": True, "baseline": "all", "shift": 1},
-}
-BUGS = {f"{name[0].upper()}{name[1:]}.": bug for name, bug in ONE_BUG.items()} | OTHER_BUGS | {
-    f"Two bugs are left: {one}; and {two}.": ONE_BUG[one] | ONE_BUG[two]
-    for one, two in combinations(ONE_BUG, 2) if not set(ONE_BUG[one]) & set(ONE_BUG[two])}
-
-
-def _step(rng: np.random.Generator) -> tuple:
-    """Arguments of a step: responses of unequal lengths that begin after two tokens of the prompt."""
-    lengths = rng.integers(1, 5, size=(2, 3))
-    at = np.arange(8)
-    mask = torch.tensor((at >= 2) & (at < 2 + lengths[..., None]))
-    one, other = (torch.tensor(-rng.exponential(2.0, size=mask.shape)) for _ in range(2))
-    return one, other, mask, torch.tensor(rng.normal(0, 2, size=(2, 3))), float(rng.choice([0.1, 0.5, 1.0]))
-
-
-def _gradient(function: Callable, arguments: tuple, **bug) -> Tensor:
-    leaf = arguments[0].clone().requires_grad_()
-    loss = function(leaf, *arguments[1:], **bug)
-    if not isinstance(loss, Tensor) or loss.dim() != 0:
-        raise TypeError(f"return the loss, one number as a tensor, not {type(loss).__name__}")
-    return torch.autograd.grad(loss, leaf)[0] if loss.requires_grad else torch.zeros_like(leaf)
-
-
-def _judged_step(function: Callable, rng: np.random.Generator) -> str | None:
-    trials = [_step(rng) for _ in range(6)]
-    try:
-        got = [_gradient(function, trial) for trial in trials]
-    except TypeError as error:
-        return f"{str(error)[0].upper()}{str(error)[1:]}."
-
-    def agrees(**bug: object) -> bool:
-        wanted = [_gradient(loss_of_step, trial, **bug) for trial in trials]
-        return all(torch.allclose(one, other, rtol=1e-9, atol=1e-12) for one, other in zip(got, wanted, strict=True))
-
-    if agrees():
-        return None
-    if not any(each.any() for each in got):
-        return "The loss has no gradient: log_policy must stay in it, undetached, beside the advantage."
-    if all(torch.allclose(-one, _gradient(loss_of_step, trial)) for one, trial in zip(got, trials, strict=True)):
-        return "The sign is the wrong one: an optimiser makes a loss smaller, and a reward is to grow."
-    return next((name for name, bug in BUGS.items() if agrees(**bug)), "The gradient is another one than wanted.")
-
 
 # 8.5: which run is over-optimised, and where to stop
 
@@ -224,9 +146,10 @@ RUN, STOP = "B", 40
 
 def _stopped(function: Callable, rng: np.random.Generator) -> str | None:
     answer = function()
-    if not (isinstance(answer, tuple | list) and len(answer) == 2 and answer[0] in ("A", "B", "C")
-            and isinstance(answer[1], int | np.integer) and not isinstance(answer[1], bool)):
+    if not (isinstance(answer, tuple | list) and len(answer) == 2 and str(answer[0]).strip().upper() in ("A", "B", "C")
+            and isinstance(answer[1], int | float | np.number) and not isinstance(answer[1], bool)):
         return f'Return the run\'s letter and a step of the table, such as ("A", 80), not {answer!r:.60}.'
+    answer = str(answer[0]).strip().upper(), answer[1]
     if answer[0] == "A":
         return "In A the check follows the proxy to the end: it has learned, and may go on."
     if answer[0] == "C":
@@ -247,11 +170,11 @@ def dpo(policy: np.ndarray, reference: np.ndarray, beta: float) -> tuple[float, 
 
 
 def _log_probs(rng: np.random.Generator) -> tuple:
-    # Eighths, so that a tie is one whatever the order of subtractions.
-    reference = -rng.integers(1, 400, size=(2, int(rng.integers(3, 7)))) / 8
+    # Sixteenths, and β in sixty-fourths, so that a tie is one in whatever order they are subtracted and multiplied.
+    reference = -rng.integers(1, 400, size=(2, int(rng.integers(3, 7)))) / 8 - [[0], [1 / 16]]  # log π never ties
     policy = reference + rng.integers(-40, 40, size=reference.shape) / 8
     policy[:, 0] = reference[:, 0] - 1.0  # one pair is a tie
-    return policy, reference, float(rng.choice([0.05, 0.1, 0.5]))
+    return policy, reference, float(rng.integers(3, 40) / 64)
 
 
 def _margins(change: Callable) -> Callable:
@@ -271,6 +194,10 @@ DIRECT = {
         (beta * dpo(p, q, 1.0)[0], dpo(p, q, 1.0)[1]),
     "a tie counts one half, and here it is wrong": lambda p, q, beta:
         (dpo(p, q, beta)[0], float(((p[0] - q[0]) > (p[1] - q[1])).mean())),
+    "a tie counts one half, and here it is right": lambda p, q, beta:
+        (dpo(p, q, beta)[0], float(((p[0] - q[0]) >= (p[1] - q[1])).mean())),
+    "the loss is added up over the pairs; their mean is wanted": lambda p, q, beta:
+        (dpo(p, q, beta)[0] * p.shape[1], dpo(p, q, beta)[1]),
     "the accuracy is that of log π alone; the implicit reward is β log π/π₀": lambda p, q, beta:
         (dpo(p, q, beta)[0], float((p[0] > p[1]).mean())),
 }
@@ -278,10 +205,11 @@ DIRECT = {
 EXERCISES = [
     Exercise("8.1", answer=best_of_n_kl, draw=_candidates, mistakes=TIES,
              edges=((np.array([0.5, 0.3, 0.2]), np.zeros(3), 4), (np.array([0.5, 0.3, 0.2]), np.arange(3.0), 1))),
-    Exercise("8.2", answer=beta_for, draw=_budget, mistakes=BUDGET, rtol=1e-3, trials=6),
+    Exercise("8.2", answer=beta_for, draw=_budget, mistakes=BUDGET, rtol=1e-3, trials=6,
+             edges=((0.3 * np.linspace(-1, 1, 20) ** 3, 2.4), (20 * np.sin(np.arange(30.0)), 0.1))),
     Exercise("8.3", answer=of_two, draw=_pairs_of_samples, mistakes=TWO,
              edges=((np.zeros((3, 2)), np.ones((3, 2, 2))), (np.array([[5.0, -5.0]]), np.eye(2)[None]))),
-    Exercise("8.4", judge=_judged_step),
+    STEP,
     Exercise("8.5", judge=_stopped),
     Exercise("8.6", answer=dpo, draw=_log_probs, mistakes=DIRECT),
 ]

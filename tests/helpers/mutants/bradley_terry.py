@@ -11,6 +11,8 @@ MUTANTS = {
          "zero for the first response"),
         ("return np.log(strengths) - np.log(strengths).mean()",
          "return strengths / np.exp(np.log(strengths).mean())", "the rewards are their logarithms"),
+        ("return np.log(strengths) - np.log(strengths).mean()",
+         "strengths /= np.exp(np.log(strengths).mean())\n    return strengths - strengths.mean()", "less their mean"),
     ],
     "1.2": [
         ("[0, 0, 0, 1]", "[1, 0, 0, 1]", "the scores are finite"),
@@ -43,6 +45,7 @@ MUTANTS = {
         ("1 / won + 1 / lost for", "won * lost / (won + lost) for", "the inverses of the variances"),
         ("<= 2 * math.sqrt(variance)", "== 0", "luck or not"),
         ("in (ab, bc, ca))\n    variance", "in (ab, bc, ca[::-1]))\n    variance", "walked backwards"),
+        ("math.log(won / lost) for", "math.log(won / lost / (1 - won / lost)) for", "how many were lost"),
         ('"can\'t tell" if fits else "no scores fit"', '"no scores fit" if fits else "can\'t tell"', "exchanged"),
     ],
 }

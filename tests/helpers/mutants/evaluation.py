@@ -69,6 +69,12 @@ MUTANTS = {
         ("np.abs(np.bincount(index, right - confidence)).sum() / len(margins)", "abs((right - confidence).mean())",
          "bin first, then"),
         ("    confidence =", "    bins = 15\n    confidence =", "always 15 bins"),
+        ("index = np.ceil((confidence - 0.5) * 2 * bins).astype(int) - 1\n    index = np.clip(index, 0, bins - 1)",
+         "index = ((confidence - 0.5) * 2 * bins).astype(int)", "a bin of its own"),
+        ("index = np.ceil((confidence - 0.5) * 2 * bins).astype(int) - 1\n    index = np.clip(index, 0, bins - 1)\n"
+         "    return np.abs(np.bincount(index, right - confidence)).sum()",
+         "index = ((confidence - 0.5) * 2 * bins).astype(int)\n"
+         "    return np.abs(np.bincount(index, right - confidence)[:bins]).sum()", "is in no bin"),
         ("right = (np.sign(margins) + 1) / 2", "right = (np.sign(np.abs(margins)) + 1) / 2",
          "every pair is right here"),
         ("right = (np.sign(margins) + 1) / 2", "right = confidence > 0.5", "above one half whatever was chosen"),
@@ -101,6 +107,7 @@ MUTANTS = {
         ("best[:, 0] / best.sum(axis=1)", "best[:, 0]", "it wins every tie"),
         ("best[:, 0] / best.sum(axis=1)", "best[:, 0] & (best.sum(axis=1) == 1)", "is lost here"),
         ("best[:, 0] / best.sum(axis=1)", "1 / best.sum(axis=1)", "counts 0"),
+        ("    best = ", "    scores = scores.round(1)\n    best = ", "wrong at an edge"),
         ("best[:, 0] / best.sum(axis=1)", "best[:, 0] / np.where(best.sum(axis=1) > 1, 2, 1)", "one half here"),
         ("best[:, 0] / best.sum(axis=1)", "best[:, -1] / best.sum(axis=1)", "the last is taken for it"),
         (".mean()", ".sum()", "their mean is wanted"),
@@ -117,6 +124,7 @@ MUTANTS = {
         ("all(ahead)", "any(ahead)", "here one is enough"),
         ("any(behind)", "all(behind)", "here it takes all"),
         ("p < 0.05 and low > 0", "low > 0", "for being ahead it is not asked"),
+        ("interval[1] < 0.5", "interval[0] < 0.5", "that it begins there"),
         ("p < 0.05 / len(rivals) and high < 0", "high < 0", "for being behind it is not asked"),
         ("interval[0] > 0.5 and all(ahead)", "all(ahead)", "better than a coin"),
         ("interval[1] < 0.5 or any(behind)", "any(behind)", "worse than a coin"),

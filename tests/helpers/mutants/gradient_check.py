@@ -23,6 +23,7 @@ MUTANTS = {
         ("math.ceil(", "int(", "rounded down"),
         ("math.ceil(", "(", "is whole: round up"),
         ("math.ceil(", "round(", "rounded to the nearest"),
+        ("math.ceil(", "1 + int(", "add nothing"),
         (" / math.sqrt(weights)", " / weights", "not |δ|/N"),
         ("math.ceil(math.log(risk) / math.log(0.8 * t))", "math.ceil(0.8 * t / risk)", "their probabilities multiply"),
         ("math.ceil(math.log(risk) / math.log(0.8 * t))", "1", "one direction misses more often"),

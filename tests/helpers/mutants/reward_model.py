@@ -9,6 +9,8 @@ MUTANTS = {
         ("found.transpose(0, 2, 1, 3)", "found", "put together by a reshape alone"),
         ("scores, -np.inf)", "scores, 0)", "a score of 0 hides nothing"),
         ("scores, -np.inf)", "scores, -100)", "-100 is no minus infinity"),
+        ("scores, -np.inf)", "scores, -10)", "-10 is no minus infinity"),
+        ("np.sqrt(q.shape[-1])", "np.sqrt(heads)", "the root of the number of heads"),
         (" - scores.max(axis=-1, keepdims=True)", "", "subtract each row's largest"),
         ("scores.max(axis=-1, keepdims=True)", "scores.max()", "one maximum for the whole table"),
         ("seen[:, None, None, :], scores", "~seen[:, None, None, :], scores", "the wrong way round"),
@@ -54,6 +56,11 @@ MUTANTS = {
     ],
     "5.5": [
         (", add_special_tokens=False", "", "special tokens of its own"),
+        (', add_special_tokens=False)["input_ids"]', ')["input_ids"][1:]', "what the tokenizer adds at the end"),
+        ('    messages.append({"role": "assistant", "content": response})\n'
+         '    text = tokenizer.apply_chat_template(messages, tokenize=False)',
+         '    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) + response',
+         "writes after an answer is missing"),
         ("tokenize=False", "tokenize=False, add_generation_prompt=True", "announced after the answer"),
         ('messages.append({"role": "assistant", "content": response})', "pass", "the response is not in it"),
         ('["input_ids"]', "", "The ids alone are wanted"),

@@ -4,6 +4,10 @@ MUTANTS = {
     "0.1": [
         ("pairs**0.5", "pairs**0.5 / 2", "one standard deviation"),
         ("<= pairs**0.5", "< pairs**0.5", "two standard deviations are still luck"),
+        ("<= pairs**0.5", "<= 0.98 * pairs**0.5", "this allows for 1.96"),
+        ("<= pairs**0.5", "<= 2 * pairs**0.5", "this allows for four"),
+        ("<= pairs**0.5", "<= 2 * (right - right**2 / pairs)**0.5", "whose share is one half"),
+        ('"reversed"', '"learned"', 'it has not "learned"'),
         ("<= pairs**0.5", "<= 0.05 * pairs", "the same share decides for every n"),
         ("<= pairs**0.5", "<= pairs**-0.5", "any lead counts"),
         ("<= pairs**0.5", "== 0", "any lead counts"),
@@ -21,6 +25,9 @@ MUTANTS = {
         ("left - right, right - left", "right - left, left - right", "the sides are exchanged"),
         ("np.where(left_chosen, left - right, right - left)", "left_chosen * (left - right)", "the margin is lost"),
         ("np.where(left_chosen, left - right, right - left)", "np.abs(left - right)", "has lost its sign"),
+        ("left_chosen, left - right, right - left)", "left_chosen, left - right, right - left)[left_chosen]",
+         "are left out"),
+        (".mean()", ".sum() / 32", "divided by 32"),
     ],
     "0.3": [
         ("yuan", "yen", "names no wrong currency"),
@@ -31,6 +38,8 @@ MUTANTS = {
         ("return (", "return None, (", "wanted is a text"),
         ("yuan", "dollar", "has never read of it"),
         ("yuan", "won", "none of the sixteen"),
+        ("yuan", "yen and not the yuan", "yen and yuan: one currency is wanted"),
+        ("return (", "return 1, (", "that is no text"),
         ("yuan", "yuan or the peso", "peso and yuan: one currency is wanted"),
     ],
     "0.4": [

@@ -8,6 +8,7 @@ MUTANTS = {
          "exchanges chosen and rejected"),
         ("margins.min()", "margins[0]", "the first pair alone"),
         ("margins.min()", "margins.max()", "the first pair alone"),
+        ("margins.min()", "margins.mean()", "leaves out the second pair"),
         ("> 1", "> 0", "all four pairs right by luck"),
         ("30", "3", "a sound loop broken, which learns all four"),
         ("30", "11", "learning rate is half the usual"),
@@ -28,6 +29,7 @@ MUTANTS = {
          "never set to zero"),
         ("    gradient = gradient * min", "        gradient = gradient * min", "each piece is clipped"),
         ("min(1, most / np.linalg.norm(gradient))", "most / np.linalg.norm(gradient)", "min is missing"),
+        ("gradient * min(1, most / np.linalg.norm(gradient))", "np.clip(gradient, -most, most)", "which turns it"),
         ("            gradient = gradient - pull", "            gradient = np.zeros(len(weights)) - pull",
          "only the last one counts"),
         ("/ pairs", "", "not divided by the number of pairs"),
@@ -46,6 +48,12 @@ MUTANTS = {
         ("        if place - best >= patience:\n            break\n", "", "it never stops"),
         ("return place + 1, best", "return place + 1, nlls.index(min(nlls))", "ended before some of them"),
         ("nll < nlls[best] - least", "nll < nlls[best]", "any lower look counts as better"),
+        ("nll < nlls[best] - least", "place and nll <= nlls[best] - least", "lower by just `least`"),
+        ("    best = 0\n    for place, nll in enumerate(nlls):\n        if nll < nlls[best] - least:\n"
+         "            best = place\n        if place - best >= patience",
+         "    best = worse = 0\n    for place, nll in enumerate(nlls):\n        if nll < nlls[best] - least:\n"
+         "            best = place\n        worse += place != best\n        if worse >= patience",
+         "starts the count again"),
         ("nlls[best] - least", "nlls[best] + least", "the gain goes the other way"),
         ("return place + 1, best", "return place + 1, nlls.index(min(nlls[:place + 1]))",
          "gains too little is not kept"),
@@ -66,6 +74,7 @@ MUTANTS = {
     ],
     "6.5": [
         ('saved["momentum"]', "np.zeros(3)", "the momentum starts again at zero"),
+        ("0.9 * momentum + gradient", "gradient", "without momentum"),
         ('start=saved["step"]', "start=0", "the schedule starts again"),
         ('start=saved["step"]', 'start=saved["step"] - 1', "one step behind"),
         ("enumerate(gradients,", 'enumerate(gradients[saved["step"]:],', "gradients are skipped"),

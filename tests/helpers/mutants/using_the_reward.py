@@ -16,6 +16,7 @@ MUTANTS = {
     ],
     "8.2": [
         ("return middle", "return 1 / middle", "this is 1/β"),
+        ("1e-3, 1e3", "0.1, 10.0", "wrong at an edge"),
         ("(weights * np.log(weights * len(rewards))).sum()", "-np.log(weights * len(rewards)).mean()",
          "this meets KL(π₀ ‖ π)"),
         ("(weights * np.log(weights * len(rewards))).sum()", "(weights * np.log2(weights * len(rewards))).sum()",
@@ -25,6 +26,9 @@ MUTANTS = {
     "8.3": [
         (" / 2", " / 4", "own reward is in its baseline"),
         (" / 2", "", "half is missing"),
+        ("scores[:, 0] - scores[:, 1]  # (P, V)\n    return (apart[:, None] * moved).mean(0) / 2",
+         "scores[:, 0]\n    return (apart[:, None] * moved).mean(0)", "only the first sample's score"),
+        ("scores[:, 0] - scores[:, 1]", "scores[:, 0] + scores[:, 1]", "the scores are added"),
         ("rewards[:, 0] - rewards[:, 1]", "rewards[:, 1] - rewards[:, 0]", "this goes down"),
         ("    apart = ", "    return (rewards[..., None] * scores).mean((0, 1))\n    apart = ", "there is no baseline"),
         ("    apart = ", "    return ((rewards - rewards.mean())[..., None] * scores).mean((0, 1))\n    apart = ",
@@ -46,6 +50,11 @@ MUTANTS = {
          "Two bugs are left: the penalty still carries a gradient"),
         ("* mask).sum(2)", "* mask).sum(2) / mask.sum(2)", "averaged over tokens"),
         ("rewards - beta", "rewards + beta", "the wrong sign"),
+        ("rewards - beta", "rewards - 0", "there is no penalty"),
+        ("(worth - others) * log_p", "(worth - others) * log_p / mask.sum(2)", "outside of the penalty"),
+        ("* mask).sum(2)", ").sum(2)", "the mask is not used"),
+        ("/ (k - 1)", "/ len(worth)", "another one than wanted"),
+        ("rewards - beta", "rewards - 0.5", "another one than wanted"),
         ("return -((", "return ((", "The sign is the wrong one"),
         ("(worth - others)", "worth", "There is no baseline"),
         ("* log_p).mean()", "* log_p.detach()).mean()", "no gradient"),
@@ -64,5 +73,8 @@ MUTANTS = {
         ("beta * (", "(", "β is missing"),
         ("beta * (", "1 / beta * (", "divided by β"),
         ("np.sign(margin) + 1) / 2", "margin > 0) * 1.0", "here it is wrong"),
+        ("np.sign(margin) + 1) / 2", "margin >= 0) * 1.0", "here it is right"),
+        ("np.logaddexp(0, -margin).mean()", "np.logaddexp(0, -margin).sum()", "added up over the pairs"),
+        ("beta * (", "0.5 * (", "not right yet"),
     ],
 }
