@@ -81,6 +81,14 @@ def test_a_wrong_gradient_is_found_from_the_middle_layer_down(factor):
     assert failed == ["first.weight", "first.bias", "middle.weight", "middle.bias"]
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
+def test_gradients_are_found_whatever_mode_the_caller_is_in(mode):
+    weights = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    with mode():
+        [check] = directional_checks(lambda: (3 * weights).sum(), {"w": weights}, generator=seeded())
+    assert check.ok and abs(check.analytic) == 3 and abs(check.numeric) == pytest.approx(3)
+
+
 def test_a_wrong_gradient_of_one_tensor_fails_that_tensor_alone():
     net = Net()
     net.middle.weight.register_hook(lambda gradient: 1.001 * gradient)

@@ -123,6 +123,27 @@ def test_responses_that_differ_only_beyond_the_window_are_told_as_identical():
     assert encoded.identical and "1 identical after the cut" in describe([encoded], 1)
 
 
+def test_what_was_lost_is_told_in_full(caplog):
+    """Of five pairs: a cut prompt, a cut response beside a whole one, two alike after the cut, two alike as tokens."""
+    tokenizer, spec = template("bert", 16)
+    pairs = [PreferencePair("is " * 30, "yes", "no"), PreferencePair("is", "is " * 30, "no"),
+             PreferencePair("is", "is " * 30 + "a", "is " * 30 + "b"), PreferencePair("is " * 30, "\x01", "\x02"),
+             PreferencePair("is", "yes", "no")]
+    encoded = encode(tokenizer, pairs, spec)
+    assert describe(encoded, 7) == (
+        "5 of 7 pairs encoded: 4 with the prompt's oldest tokens cut, 2 with a response cut, 2 dropped, 1 identical "
+        "after the cut, 1 identical to the tokenizer, whose tokens tell no difference")
+    assert describe(encoded[-1:], 1) == ("1 of 1 pairs encoded: 0 with the prompt's oldest tokens cut, 0 with a "
+                                         "response cut, 0 dropped, 0 identical after the cut")
+    for one_lost in ([pairs[0]], [pairs[1]], [PreferencePair("is", "\x01", "\x02")]):
+        caplog.clear()
+        tell_cuts(encode(tokenizer, one_lost, spec), 1)
+        assert len(caplog.messages) == 1 and caplog.messages[0] == describe(encode(tokenizer, one_lost, spec), 1)
+    caplog.clear()
+    tell_cuts(encoded[-1:], 1)
+    assert not caplog.messages
+
+
 def test_overlong_pairs_can_be_dropped_or_refused(caplog):
     tokenizer, spec = template("bert", 16)
     fits = PreferencePair("Why?", "yes", "no")

@@ -1,8 +1,11 @@
-"""The embedded backbone is known by where it is, however its path is written."""
+"""The embedded backbone is known by where it is, however its path is written; settings, and what is told of them."""
 
 import os
 
-from rmlib.settings import EMBEDDED_BACKBONE, is_embedded, learning_rate_for
+import pytest
+import torch
+
+from rmlib.settings import EMBEDDED_BACKBONE, Settings, is_embedded, learning_rate_for, read_settings
 
 
 def test_the_embedded_backbone_by_any_path(tmp_path, monkeypatch):
@@ -11,3 +14,32 @@ def test_the_embedded_backbone_by_any_path(tmp_path, monkeypatch):
     for path in (str(EMBEDDED_BACKBONE), os.path.relpath(EMBEDDED_BACKBONE), "link"):
         assert is_embedded(path) and learning_rate_for(path) == 5e-4
     assert not is_embedded("distilbert-base-uncased") and learning_rate_for("distilbert-base-uncased") == 5e-5
+
+
+@pytest.mark.parametrize("profile, gpu, told", [
+    ("quick", False, "profile quick, backbone embedded, pairs of the gold world, on cpu"),
+    ("full", False, "profile full, backbone owner/name, pairs hf:a/b, on cpu"),
+    ("full", True, "profile full, backbone owner/name, pairs hf:a/b, on cuda"),
+    ("quick", True, 'profile quick, backbone embedded, pairs of the gold world, on cuda\n'
+                    'a GPU is here: profile "full" trains distilbert-base-uncased on it'),
+])
+def test_what_is_told_of_the_settings(monkeypatch, profile, gpu, told):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    given = (str(EMBEDDED_BACKBONE), None) if profile == "quick" else ("owner/name", "hf:a/b")
+    assert str(Settings(profile, *given)) == told
+
+
+def test_an_argument_goes_before_the_environment_and_that_before_what_is_usual(monkeypatch):
+    for name in ("RMLIB_PROFILE", "RMLIB_BACKBONE", "RMLIB_PAIRS"):
+        monkeypatch.delenv(name, raising=False)
+    assert read_settings() == Settings("quick", str(EMBEDDED_BACKBONE), None)
+    monkeypatch.setenv("RMLIB_PROFILE", "full")
+    assert read_settings() == Settings("full", "distilbert-base-uncased", None)
+    assert read_settings("quick") == Settings("quick", str(EMBEDDED_BACKBONE), None)
+    monkeypatch.setenv("RMLIB_BACKBONE", "owner/name")
+    monkeypatch.setenv("RMLIB_PAIRS", "hf:a/b")
+    assert read_settings("quick") == Settings("quick", "owner/name", "hf:a/b")
+    monkeypatch.setenv("RMLIB_PROFILE", "fast")
+    with pytest.raises(ValueError, match="must be \"quick\" or \"full\", got 'fast'"):
+        read_settings()

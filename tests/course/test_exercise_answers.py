@@ -326,6 +326,7 @@ RIGHT = [
     ("3.2", lambda c, r: F.softplus(3 * (r - c)).mean()),
     ("3.2", lambda c, r: (LOG2 * torch.exp(r - c)).mean()),
     ("3.2", lambda c, r: (F.softplus(r - c) + 0.5 * (r - c)).mean()),
+    ("3.2", lambda c, r: F.softplus(-c).mean()),
     ("3.3", lambda e, n, tol, risk: next(k for k in range(1, 99) if (0.8 * tol * n**0.5 / e) ** k <= risk)),
     ("3.4", lambda checks: ([k := [i for i, row in enumerate(checks) if not row.ok], [
         "flow" if len(k) > 1 else "own", checks[k[-1]].name, checks[k[-1]].analytic / checks[k[-1]].numeric]

@@ -12,7 +12,7 @@ from rmlib.practice import style
 STEPS = 10.0 ** -np.arange(13)
 GRID = np.linspace(-5, 5, 21)
 NAMES = ["embeddings.weight", "layer.0.k.bias", "layer.0.q.bias", "layer.11.q.bias", "head.weight", "head.bias"]
-CHECKS = [DirectionalCheck(name, 10.0**-i, -(10.0**-i), 10.0 ** -(i + 9), True) for i, name in enumerate(NAMES[:-1])]
+CHECKS = [DirectionalCheck(name, 10.0**-i, -2 * 10.0**-i, 10.0 ** -(i + 9), True) for i, name in enumerate(NAMES[:-1])]
 CHECKS += [DirectionalCheck(NAMES[-1], 0.0, 0.0, 0.0, True)]
 FOUND = np.array([[True, False, False], [False, False, True]])
 SMALL_ARE_ZERO = np.where(STEPS < 0.1, 0, STEPS)
@@ -80,10 +80,13 @@ def test_a_cell_is_filled_where_a_test_finds_the_bug():
 def test_tensors_are_named_by_layer_and_drawn_with_their_tolerance():
     axes = DRAWN["tensors"]().axes[0]
     assert [text.get_text() for text in axes.texts] == ["emb.", "layer 0", "layer 11", "head"]
+    assert [text.get_position()[0] for text in axes.texts] == [0, 1.5, 3, 4.5]
+    walls = [line.get_xdata()[0] for line in axes.lines if list(line.get_ydata()) == [0, 1]]
+    assert walls == [0.5, 2.5, 3.5], "between the parts"
     lines = {line.get_label(): line.get_ydata() for line in axes.lines}
     assert lines["tolerance"] == pytest.approx([1e-10 + 1e-6 * abs(check.numeric) for check in CHECKS])
     assert lines["error"][:-1] == pytest.approx([check.error for check in CHECKS[:-1]])
-    assert lines["slope"][-1] == figures.FLOOR
+    assert lines["slope"] == pytest.approx([*(check.analytic for check in CHECKS[:-1]), figures.FLOOR])
     marks = {tick: label.get_text() for tick, label in zip(axes.get_yticks(), axes.get_yticklabels())}
     assert [tick for tick, name in marks.items() if name == "0"] == [figures.FLOOR]
 

@@ -58,6 +58,17 @@ def test_all_widgets_are_closed_at_the_end_and_after_an_error(shown):
     assert set(output) == {view.WIDGET_VIEW, "text/plain"}  # what a stored notebook leaves out
 
 
+def test_the_bar_stands_where_the_training_is_also_after_a_resume(clock, shown, monkeypatch):
+    boxes = []
+    monkeypatch.setattr(module, "show_live", lambda box, otherwise: boxes.append(box))
+    with live(100) as on_step:
+        bar = boxes[0].children[0]
+        for step in (91, 92, 97):
+            clock[0] += 1
+            on_step(record(step))
+            assert (bar.value, bar.max) == (step, 100)
+
+
 def test_pictures_take_no_more_than_their_share_of_the_time(clock, shown):
     drawn = []
 

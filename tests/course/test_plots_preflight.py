@@ -6,6 +6,7 @@ import pytest
 from figure_rules import boxes_of_text
 from matplotlib.colors import to_hex
 
+from rmlib.course.plots import preflight as drawing
 from rmlib.course.plots.preflight import preflight_figure, problems
 from rmlib.course.world import World
 from rmlib.pairs import PreferencePair, read_pairs
@@ -84,6 +85,12 @@ def test_texts_are_large_and_apart(window):
     assert len(boxes) >= 18
     assert not [(a.get_text(), b.get_text()) for (a, one), (b, two) in itertools.combinations(boxes, 2)
                 if one.overlaps(two)]
+
+
+@pytest.mark.parametrize("share, told", [
+    (0, "none"), (0.0004, "under 0.1%"), (0.0006, "0.1%"), (0.004, "0.4%"), (0.25, "25.0%"), (1, "100.0%")])
+def test_a_share_is_told_by_its_first_digit_after_the_point(share, told):
+    assert drawing._percent(share) == told
 
 
 def test_a_small_share_is_no_whole_bar():

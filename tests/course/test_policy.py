@@ -233,3 +233,21 @@ def test_learning_moves_the_policy_to_what_is_rewarded_and_repeats():
     assert histories[0] == histories[1] and histories[0][-1] < 0.5 * histories[0][0]
     before = copy.deepcopy(tiny_policy()[0]).state_dict()
     assert any(not torch.equal(weight, before[name]) for name, weight in policies[0].state_dict().items())
+
+
+def test_what_is_always_rewarded_alike_moves_no_weight_and_each_step_draws_anew():
+    policy, tokenizer = tiny_policy()
+    before = copy.deepcopy(policy.state_dict())
+    steps = [(texts.responses(tokenizer), texts.input_ids.shape[0]) for texts in learn(
+        policy, tokenizer, lambda texts: torch.ones(len(texts.input_ids)), PROMPTS[:1], 3, 0.1, 1e-2, 0, 2, 3)]
+    assert all(torch.equal(weight, before[name]) for name, weight in policy.state_dict().items())
+    assert [rows for _, rows in steps] == [6, 6, 6]  # 2 prompts a step, 3 samples each
+    assert steps[0][0] != steps[1][0] != steps[2][0] != steps[0][0]
+
+
+@pytest.mark.parametrize("scale, clipped", [(1e6, True), (1e-6, False)])
+def test_a_long_gradient_is_clipped_to_length_one_and_a_short_one_is_not(scale, clipped):
+    policy, tokenizer = tiny_policy()
+    for _ in learn(policy, tokenizer, lambda texts: -scale * texts.lengths.float(), PROMPTS, 1, 0.0, 1e-3, seed=0):
+        norm = torch.stack([each.grad.norm() for each in policy.parameters()]).norm().item()
+    assert norm == pytest.approx(1.0, rel=1e-3) if clipped else 0 < norm < 0.5

@@ -83,6 +83,10 @@ def test_the_line_for_large_margins_begins_where_it_means_something():
     *_, small, large, dots = DRAWN["first loss"]().axes[0].lines
     assert small.get_ydata() == pytest.approx(SMALL) and len(dots.get_ydata()) == len(STDS)
     assert large.get_ydata().min() > 0.5 and large.get_xdata()[-1] == STDS[-1]
+    heights = {text.get_text(): text.get_position() for text in DRAWN["first loss"]().axes[0].texts}
+    for name, drawn_line in (("Var(Δ)/8", small), ("E|Δ|/2 − log 2", large)):
+        x, y = heights[name]
+        assert 1 / 9 < y / np.interp(x, *drawn_line.get_data()) < 9, "each name is beside its own line"
 
 
 def test_bars_are_divided_in_proportion_and_told_with_their_total():
@@ -130,4 +134,7 @@ def test_a_change_is_a_line_from_its_median_to_its_largest_move():
     lines = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_alpha()]
     assert [list(line.get_xdata()) for line in lines] == [[1e-7, 2e-6], [padding.FLOOR] * 2, [1.5, 2.0]]
     assert [line.get_color() for line in lines] == [style.CHOSEN, style.CHOSEN, style.REJECTED]
+    upright, level = axes.lines[-2:]  # what should not be passed, and between the harmless two and the other
+    assert upright.get_xdata() == [1e-5] * 2 and level.get_ydata() == [1.5] * 2
+    assert [text.get_text() for text in axes.texts if 1e-5 < text.get_position()[0] < 2e-5] == ["1e-5"]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CHANGES)

@@ -122,3 +122,8 @@ def test_a_curve_is_a_line_and_several_runs_are_dots():
 def test_estimates_have_a_line_at_each_mean():
     [axes] = DRAWN["estimates"]().axes
     assert np.allclose([line.get_xdata()[0] for line in axes.lines], [REWARDS.mean(), np.abs(REWARDS).mean()])
+    steps = {patch.get_label(): patch.get_xy() for patch in axes.patches}
+    low, high = REWARDS.min(), max(np.quantile(REWARDS, 0.99), np.quantile(np.abs(REWARDS), 0.99))
+    for name, each in (("k1", REWARDS), ("vocabulary", np.abs(REWARDS))):
+        assert np.allclose([steps[name][:, 0].min(), steps[name][:, 0].max()], [low, high])
+        assert steps[name][1:-1:2, 1].sum() == (each <= high).sum(), "all but the highest, negative ones too"

@@ -79,6 +79,7 @@ def test_a_reader_without_a_kernel_has_picture_description_and_numbers(shown):
     an_explorer()
     (live, _), (static, metadata), (caption, _) = shown
     assert set(live) == {WIDGET_VIEW, "text/plain"}
+    assert 'width="1000" height="400"' in view.image(draw(1.0, 3)[0], alt=ALT)  # as the figure, 10 by 4 inches
     assert static["image/png"].startswith(b"\x89PNG") and WIDGET_VIEW not in static
     assert metadata["image/png"] == {"alt": ALT, "width": 1000}
     assert html.escape(ALT) in caption["text/html"] and view.NO_DEAD_VIEW in caption["text/html"]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from places import ROOT
 
+from rmlib.course import optimised
 from rmlib.course.optimised import (
     at_kl,
     in_parts,
@@ -151,6 +152,26 @@ def test_samples_are_measured_by_prompt_and_by_seed():
     assert np.allclose(found["reward"], texts.score(model).view(-1, 4).mean(1), atol=1e-4)
     whole = log_probs(policy, texts).detach()
     assert torch.allclose(in_parts(lambda part: log_probs(policy, part), texts), whole, atol=1e-3)
+
+
+def test_what_is_measured_is_counted_text_by_text(monkeypatch):
+    """On samples of which many are cut before their end."""
+    policy, tokenizer = load_policy()
+    world, prompts = World(), World().prompts("test")[::20]
+    monkeypatch.setattr(optimised, "sample", lambda *given: sample(*given, max_new_tokens=14))
+    found = measure(policy, policy, tokenizer, {}, prompts, 4, 3)
+    texts = sample(policy, tokenizer, prompts, 4, int(np.random.default_rng(3).integers(2**31)), max_new_tokens=14)
+    told = []
+    for at, (row, mask, words) in enumerate(zip(texts.input_ids, texts.response_mask, texts.responses(tokenizer))):
+        features = world.features(prompts[at // 4], words)
+        told.append({
+            "tokens": int(mask.sum()), "ended": row[mask][-1].item() == tokenizer.sep_token_id,
+            "right": features["correctness"] == 1, "wrong": features["correctness"] == -1,
+            "hedging": features["hedging"], "well_formed": well_formed(prompts[at // 4], words)})
+    for name in told[0]:
+        counted = np.reshape([each[name] for each in told], (-1, 4)).mean(1)
+        assert np.allclose(found[name], counted) and 0 < counted.mean() != counted[0], name
+    assert 0.1 < found["ended"].mean() < 0.9
 
 
 def test_a_text_is_well_formed_if_the_world_could_say_each_of_its_sentences():

@@ -1,6 +1,20 @@
 """Guards of notebook 00, run in its kernel after its last cell."""
 
+import contextlib
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
+
+
+def said(cell_id, **instead):
+    """What a cell prints, run once more with `instead` for what it has of the page."""
+    cells = json.loads(Path("00_start_here.ipynb").read_text(encoding="utf-8"))["cells"]
+    [source] = ["".join(cell["source"]) for cell in cells if cell["id"] == cell_id]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(source, globals() | instead)
+    return out.getvalue()
 
 
 def test_the_head_s_bias_is_left_out_of_the_optimizer():
@@ -43,6 +57,16 @@ def test_the_third_run_is_the_model_of_this_page():
     """Against runs whose columns are exchanged, and against a trained model that was scored before its training."""
     assert abs(one_pair[2][1] - evaluate(model, elsewhere).accuracy) < 0.02
     assert abs(one_pair[2][0] - evaluate(fresh_model(seed=3), elsewhere).accuracy) < 1e-9
+    never_read = unread_model(seed=3)
+    five_epochs(never_read)
+    assert abs(one_pair[2][2] - evaluate(never_read, elsewhere).accuracy) < 0.01
+
+
+def test_first_and_last_five_losses_are_as_many():
+    """Against a mean of four or of six, which the cell's tolerance would take: losses 0, 1, ..., 31 instead."""
+    counted = SimpleNamespace(history=[{"loss": float(step)} for step in range(32)])
+    told = said("00-train", train=lambda *_, **__: counted, fresh_model=lambda seed: None)
+    assert told == "32 steps: first loss 0.00, last five 29.00\n"
 
 
 def test_an_unread_backbone_starts_from_random_numbers():
@@ -89,7 +113,15 @@ def test_accuracies_are_where_the_page_says():
     assert np.ptp(accuracies["sides shuffled"]) > 0.08  # 3.6 standard deviations: 500 pairs alone rarely do
     assert all(0.52 < each < 0.65 for each in accuracies["prompt taken away"])
     assert abs(late["prompt taken away"] - math.log(2)) < 0.06 and late["honest"] < 0.6
+    assert all(abs(late[name] - curve[:, 16:].mean()) < 1e-9 for name, curve in curves.items())  # the later half
     assert all(len({*map(tuple, curve)}) == 3 and curve.shape == (3, 32) for curve in curves.values())
+
+
+def test_a_model_that_saw_no_prompt_is_judged_without_it():
+    """Against held-out pairs with their prompts, which such a model has never met."""
+    learned, _ = train_on(without_prompt(world.pairs(500, seed=1)), seed=1)
+    without, beside = (evaluate(learned, pairs).accuracy for pairs in (without_prompt(held_out), held_out))
+    assert abs(accuracies["prompt taken away"][0] - without) < 0.005 < abs(beside - without)
 
 
 def test_the_picture_of_the_faults_shows_them_in_their_rows():

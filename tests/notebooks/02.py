@@ -51,6 +51,7 @@ def test_the_first_loss_lies_between_the_page_s_bounds():
         assert abs(first - np.logaddexp(0, -margin).mean()) < 1e-6 and math.isclose(spread, margin.std(ddof=1))
         assert math.log(2) - margin.mean() / 2 < first < upper + 1e-6 and upper - first < 1e-4
         assert np.quantile(np.abs(margin), 0.5) < 0.1
+    assert len({*starts}) == 4  # four heads, not one four times
     rng = np.random.default_rng(0)
     for spread, mean in zip(spreads, means, strict=True):
         losses = np.logaddexp(0, -rng.normal(scale=spread, size=400_000))

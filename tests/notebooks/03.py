@@ -45,6 +45,7 @@ def test_the_u_is_drawn_with_its_two_lines():
     assert np.allclose(rising.get_ydata(), 2.0**-52 * 0.313262 / at, rtol=1e-4)
     assert np.allclose(dots.get_ydata()[3:12], falling_line.get_ydata()[3:12], rtol=0.1)
     assert np.all(worst[20:] > rounding[20:] / 6) and 1e-12 < worst.min() < 1e-10
+    assert near_one.shape == right.shape == (101,) and np.allclose(near_one + near_one[::-1], 2)
 
 
 def test_each_bug_has_its_ratio_and_its_test():

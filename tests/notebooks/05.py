@@ -1,10 +1,56 @@
 """Guards of notebook 05: what its lines and bars are called, and numbers that its text tells."""
 
+import contextlib
+import io
+import re
+
 import numpy as np
 import torch
 
 from rmlib.course.world import realised_agreement
 from rmlib.evaluation import length_baselines
+
+
+def run_again(cell_id, **instead):
+    """What a cell prints, run once more with `instead` for what it has of the page."""
+    cells = json.loads(Path("05_reward_model.ipynb").read_text(encoding="utf-8"))["cells"]
+    [source] = ["".join(cell["source"]) for cell in cells if cell["id"] == cell_id]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(source, globals() | instead)
+    return out.getvalue()
+
+
+def numbers_said(cell_id):
+    """The numbers with a point that a cell prints; what it saves goes to a place of its own."""
+    elsewhere = Path(tempfile.mkdtemp(dir=scratch.name)) / "saved"
+    return [float(number) for number in re.findall(r"\d+\.\d+", run_again(cell_id, folder=elsewhere))]
+
+
+def test_numbers_with_room_are_those_that_their_words_name():
+    """A median for a mean, one side's rewards for both sides': less than the tolerance of the cell that prints them."""
+    both = np.concatenate(score_pairs(opened, many))
+    off_by, moved_by = np.abs(column - counted).ravel(), np.abs(after - before)
+    right = [sum(c > r for c, r in zip(*each)) / 500 for each in (column, counted)]
+    export_off = abs(judge_of(tokenizer.sep_token_id) - score_pairs(writer, [pair])[0][0])
+    spread_of_writer = np.sqrt(np.var(np.concatenate(score_pairs(writer, many))))
+    wrong = {}
+    for cell_id, wanted in (
+            ("05-taught", [np.sqrt(((both - both.mean()) ** 2).mean())]),
+            ("05-column", [*right, off_by.sum() / 1000 / both.std()]),
+            ("05-rendered", [np.sort(np.abs(before))[49:51].mean(), np.sort(moved_by)[49:51].mean(),
+                             sum(one * other < 0 for one, other in zip(before, after)) / 100]),
+            ("05-pad", [0.0, export_off / spread_of_writer])):
+        found = numbers_said(cell_id)
+        if not np.allclose(found, wanted, rtol=0, atol=0.052):
+            wrong[cell_id] = found, wanted
+    assert not wrong
+
+
+def judge_of(pad):
+    """The export's score of the page's first pair with `pad` for its padding token."""
+    judge.config.pad_token_id = pad
+    with torch.no_grad():
+        return judge(padded(writer, [pair])["input_ids"][:1].cpu()).logits.item()
 
 
 def test_by_hand_with_every_part():
@@ -123,6 +169,30 @@ def test_what_was_tested_has_met_padding():
     assert not unpadded.applies(tested.backbone, torch.device("cpu"))
     assert padded(tested, held_out)["attention_mask"].float().mean() < 0.7
     assert np.allclose(alone, np.ravel(score_pairs(model, held_out)), atol=1e-5)
+
+
+def test_padding_of_the_test_is_17_columns_on_the_left():
+    """A claim that other padding would make true as well."""
+    asked = []
+
+    def recorded(model, pairs, *how, **more):
+        asked.append((len(pairs), *how, *more.items()))
+        return padded_rewards(model, pairs, *how, **more)
+
+    run_again("05-tested", padded_rewards=recorded)
+    assert asked == [*[(1,)] * 100, (100, "left", ("extra", 17))]
+
+
+def test_what_is_loaded_can_be_told_from_another_model():
+    """A claim that compares a model with itself: with other weights than were saved, both claims have to fail."""
+    class Another(RewardModel):
+        @classmethod
+        def from_pretrained(cls, folder):
+            return RewardModel(str(EMBEDDED_BACKBONE), max_length=64)
+
+    claims = {}
+    run_again("05-saved", RewardModel=Another, holds=claims.__setitem__)
+    assert [bool(np.all(claim)) for claim in claims.values()] == [False, False]
 
 
 def test_a_template_costs_what_the_text_says():

@@ -2,17 +2,23 @@
 
 import json
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 
-def drawn(cell_id):
-    """The figure that a cell shows, drawn once more."""
+def again_with(cell_id, **instead):
+    """Run a cell once more with `instead` for what it has of the page."""
     cells = json.loads(Path("06_training.ipynb").read_text(encoding="utf-8"))["cells"]
     [source] = ["".join(cell["source"]) for cell in cells if cell["id"] == cell_id]
+    exec(source, globals() | instead)
+
+
+def drawn(cell_id):
+    """The figure that a cell shows, drawn once more."""
     found = []
-    exec(source, globals() | {"show": lambda figure, alt: found.append(figure)})
+    again_with(cell_id, show=lambda figure, alt: found.append(figure))
     return found[0]
 
 
@@ -82,6 +88,18 @@ def test_planted_mistakes_show_or_not_as_the_page_says():
     assert np.allclose(norms, [record["grad_norm"] for record in history], rtol=1e-4)
 
 
+def test_each_mistake_is_the_one_that_it_is_called():
+    """A mistake that is another than its name says, in a cell with room."""
+    planted = []
+
+    def recorded(model, pairs, **mistake):
+        planted.append((len(pairs), *mistake.items()))
+        return losses, norms
+
+    again_with("06-equal", our_training=recorded, print=lambda *_: None, holds=lambda *_: None)
+    assert planted == [(80, ("decay", 0.05)), (80, ("most", math.inf)), (80, ("most", 0.9))]
+
+
 def test_the_seeds_of_every_change_are_those_of_the_study():
     """Two changes exchanged: a few dots, fewer than a picture's tolerance; and the sentences below the figure."""
     wanted = {"usual": (5e-4, 16, 0.1, False), "dropout": (5e-4, 16, 0.1, True), "no warm-up": (5e-4, 16, 0, False),
@@ -142,6 +160,24 @@ def test_the_long_training_was_what_the_page_says():
     mean = figures.smoothed(np.array([record["loss"] for record in long_run.history]), 64)  # (1250,) as drawn
     assert mean[0] > 0.65 and mean[0] - mean[249] > 3 * (mean[249] - mean[-1]) > 0
     assert mean[249] > mean[499:749].mean() > mean[-250:].mean() > np.logaddexp(0, -world.margins(many)).mean()
+
+
+def test_the_long_training_s_bar_and_lines_are_its_own():
+    """A bar of other steps; the gold reward's loss on other pairs; a mean over other steps than its 64."""
+    steps = []
+
+    @contextmanager
+    def counted(number, draw):
+        steps.append(number)
+        yield
+
+    again_with("06-long", live=counted, train=lambda *_, **__: None)
+    assert steps == [-(-len(many) // 16)] == [len(long_run.history)]
+    by_pairs, coin, of_gold = drawn("06-long-drawn").axes[0].lines
+    assert by_pairs.get_xdata()[-1] == len(many) == 20_000
+    assert np.isclose(by_pairs.get_ydata()[-1], np.mean([record["loss"] for record in long_run.history[-64:]]))
+    assert np.allclose(of_gold.get_ydata(), np.log1p(np.exp(-world.margins(many))).mean(), atol=1e-9)
+    assert np.allclose(coin.get_ydata(), math.log(2))
 
 
 def test_the_test_part_s_figures_agree_with_each_other():

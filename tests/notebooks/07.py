@@ -1,5 +1,7 @@
 """Guards of notebook 07, run in its kernel after the last cell: what no comparison with stored outputs can see."""
 
+import contextlib
+import io
 import math
 import re
 from statistics import NormalDist
@@ -13,6 +15,15 @@ def text_of(cell):
     """A text cell's words on one line."""
     [source] = [each["source"] for each in json.loads(WAY.read_text(encoding="utf-8"))["cells"] if each["id"] == cell]
     return " ".join("".join(source).split())
+
+
+def numbers_said(cell):
+    """The numbers with a point or an exponent that a cell prints, run once more, a row for each line."""
+    [source] = [each["source"] for each in json.loads(WAY.read_text(encoding="utf-8"))["cells"] if each["id"] == cell]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec("".join(source), globals().copy())
+    found = [re.findall(r"-?\d+\.\d+|\d+e-\d+", line) for line in out.getvalue().splitlines()]
+    return [[float(number) for number in row] for row in found]
 
 
 def drawn(axes):
@@ -51,6 +62,33 @@ def test_the_rules_have_their_names():
         lead = (margins > 0).mean() - evaluation.pair_accuracies(rules[name]).mean()
         assert lead > 0.15 and evaluation.mcnemar(margins, rules[name]).p_value < 1e-60
     assert not rivals.bags["bag of words, no prompt"].with_prompt
+
+
+def test_leads_have_intervals_over_prompts_and_the_p_values_of_a_coin():
+    """For intervals of another width in a cell with room, and a p-value of one tail."""
+    for (low, high, p_value), each in zip(numbers_said("07-mcnemar"), rules.values(), strict=True):
+        won = (np.sign(margins) - np.sign(each)) / 2
+        sums = np.bincount(prompt_of, won - won.mean())
+        ends = won.mean() + 1.96 * math.sqrt((sums**2).sum()) / len(won) * np.array([-1, 1])
+        assert np.allclose((low, high), ends, rtol=0, atol=0.009), (low, high, ends)
+        n, fewer = int((won != 0).sum()), int(min((won > 0).sum(), (won < 0).sum()))
+        assert p_value == float(f"{2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n:.0e}")
+
+
+def test_the_worst_and_the_mended_counted_by_hand():
+    """For other pairs than the words name, in cells with room."""
+    [[too_far], [by_manners]] = numbers_said("07-worst")
+    worst = sorted(range(4000), key=lambda i: margins[i])[:50]
+    mistakes = [i for i in range(4000) if margins[i] < 0 < gold[i]]
+    assert too_far == sum(gold[i] < 0 for i in worst) / 50
+    assert abs(by_manners - sum(manners[i] for i in mistakes) / len(mistakes)) < 0.0051
+    more = np.array([len(pair.chosen.split()) - len(pair.rejected.split()) for pair in test])
+    _, *rows_said = numbers_said("07-mended")
+    for row, each in zip(rows_said, (biased_test, mended), strict=True):
+        T_here, uneven = 1 / logistic(each[:, None])[0], more != 0
+        expected = (1 / (1 + np.exp(-np.sign(more) * each / T_here)))[uneven].mean()
+        wanted = ((each > 0).mean(), expected, (more > 0).sum() / uneven.sum())
+        assert np.allclose(row, wanted, rtol=0, atol=0.0051), (row, wanted)
 
 
 def test_the_close_race_is_not_decided():

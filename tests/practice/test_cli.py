@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import math
 import re
 import shutil
@@ -20,6 +21,7 @@ from rmlib.model import RewardModel, score_pairs
 from rmlib.pairs import conversation_keys, read_pairs
 from rmlib.practice import command_line as cli
 from rmlib.practice.command_line import scoring, sources, training
+from rmlib.practice.command_line.arguments import parser
 
 SUBJECTS = "France egg sky grass capital sum hot cold blue green Paris London water minutes seven five".split()
 ROWS = [
@@ -306,6 +308,23 @@ def test_a_bad_argument_of_train(refused, room, tmp_path, option, value, words):
     assert sorted(room.rglob("*")) == before
 
 
+@pytest.mark.parametrize("option, taken, refused", [
+    ("--seed", ["0", str(2**32 - 1)], ["-1", str(2**32), "0.5"]), ("--epochs", ["1"], ["0"]),
+    ("--held-out", ["0.01", "0.99"], ["0", "1"]), ("--validation-share", ["0", "1"], ["-0.1", "1.1", "nan"]),
+    ("--label-smoothing", ["0", "0.5"], ["-0.01", "0.51"]), ("--centring", ["0", "1e9"], ["-1", "inf", "nan"]),
+    ("--learning-rate", ["1e-9"], ["0", "inf"]), ("--token-budget", ["1"], ["0"]), ("--patience", ["1"], ["0"]),
+])  # fmt: skip
+def test_numbers_are_taken_to_the_ends_of_their_range_and_no_further(option, taken, refused, capsys):
+    name = option.removeprefix("--").replace("-", "_")
+    for value in taken:
+        options = parser().parse_args(["train", "pairs.jsonl", "--out", "run", option, value])
+        assert getattr(options, name) == float(value)
+    for value in refused:
+        with pytest.raises(SystemExit):
+            parser().parse_args(["train", "pairs.jsonl", "--out", "run", option, value])
+        assert f"{option}: should be a " in capsys.readouterr().err
+
+
 # evaluate
 
 
@@ -383,6 +402,17 @@ def test_a_bad_row_is_told_with_file_and_line(run, refused, room, tmp_path, row)
     assert f"error: {source}:3: " in refused("train", source, "--out", tmp_path / "run", "--strict")
     alone = write(tmp_path / "alone.jsonl", [row])
     assert f"at {alone}:1: " in refused("evaluate", room / "model", alone)
+
+
+@pytest.mark.parametrize("bad, told", [(5, None), (6, "... and 1 bad row more"), (8, "... and 3 bad rows more")])
+def test_of_many_bad_rows_five_are_told_and_the_others_counted(bad, told, tmp_path, caplog):
+    source = write(tmp_path / "pairs.jsonl", [GOOD, *[BAD["null"]] * bad])
+    with caplog.at_level(logging.WARNING, logger="rmlib"):
+        sources.read_source(str(source), False, None, "test")
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    skipped = [line.split(": skipped: ")[0] for line in lines if ": skipped: " in line]
+    assert skipped == [f"{source}:{line}" for line in range(2, 7)]
+    assert [line for line in lines if "more" in line] == ([told] if told else [])
 
 
 def damaged_gzip(path):

@@ -169,7 +169,8 @@ def test_a_signal_that_was_to_be_ignored_still_is():
               "from rmlib.practice.command_line.signals import stop_on_signals\n"
               "with stop_on_signals() as stop:\n    os.kill(os.getpid(), signal.SIGINT)\n    assert not stop()\n"
               "    os.kill(os.getpid(), signal.SIGTERM)\n    assert stop()\n"
-              "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL")
+              "with stop_on_signals() as stop:\n    os.kill(os.getpid(), signal.SIGHUP)\n    assert stop()\n"
+              "assert {signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)} == {signal.SIG_DFL}")
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
 
 

@@ -109,6 +109,8 @@ def test_occlusion_scores_each_shortened_response_in_batches(name):
     words = "The capital of France is Paris .".split()
     found = occlusion(model, PROMPT, " ".join(words))
     assert [word for word, _ in found] == words and len(calls) == 1
+    occlusion(model, PROMPT, " ".join(words), token_budget=1)
+    assert len(calls) == 1 + len(words)
     for i, (_, change) in enumerate(found):
         without = " ".join(words[:i] + words[i + 1 :])
         whole, less = (score_pairs(model, [PreferencePair(PROMPT, text, "-")])[0, 0] for text in

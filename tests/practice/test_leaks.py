@@ -138,8 +138,12 @@ def test_turns_and_text_of_one_conversation_have_one_key():
         assert len(set(conversation_keys(forms.read(some).pairs))) == 1
 
 
-def test_a_prompt_goes_on_with_one_of_its_responses():
-    rows = [{"prompt": "We met -", "chosen": "Yes.", "rejected": "No."},
-            {"prompt": "We met - No. - Where", "chosen": "Here.", "rejected": "There."},
-            {"prompt": "We met - Perhaps. - Where", "chosen": "Here.", "rejected": "There."}]
-    assert len(set(conversation_keys(forms.read(rows).pairs))) == 2
+@pytest.mark.parametrize("prompt, apart", [("We met -", " "), ("We met", " "), ("We met", " - "), ("We met -", "")])
+def test_a_prompt_goes_on_with_one_of_its_responses(prompt, apart):
+    """Whatever stands between, a letter on one side of it or not; but not in the middle of a word."""
+    rows = [{"prompt": prompt, "chosen": "Yes.", "rejected": "No."},
+            {"prompt": f"{prompt}{apart}No. - Where", "chosen": "Here.", "rejected": "There."},
+            {"prompt": f"{prompt}{apart}Perhaps. - Where", "chosen": "Here.", "rejected": "There."}]
+    assert len(set(conversation_keys(forms.read(rows).pairs))) == (3 if apart == " - " else 2)
+    in_a_word = [rows[0] | {"prompt": "I say no", "chosen": "where"}, rows[1] | {"prompt": "I say nowhere, never"}]
+    assert len(set(conversation_keys(forms.read(in_a_word).pairs))) == 2

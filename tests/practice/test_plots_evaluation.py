@@ -30,7 +30,18 @@ def test_each_bin_has_its_dot_and_its_interval():
     assert sum(bar.get_height() for bar in right.patches) == len(MARGINS)
     means = {each.get_label(): each.get_xdata()[0] for each in right.lines}
     assert means["share right"] == pytest.approx((MARGINS > 0).mean())
-    assert means["mean confidence"] > 0.5
+    assert means["mean confidence"] == pytest.approx((1 / (1 + np.exp(-np.abs(MARGINS)))).mean())
+    assert len(right.lines) == 2 and [bar.get_x() for bar in right.patches[:2]] == pytest.approx([0.5, 0.5 + 1 / 30])
+    [diagonal] = [each for each in left.lines if each.get_label() == "calibrated"]
+    assert np.array_equal(diagonal.get_xydata(), [(0.5, 0.5), (1, 1)])
+    assert (left.get_title(loc="left"), right.get_title(loc="left")) == ("share right", "pairs")
+    assert left.get_xlabel() == right.get_xlabel() == "confidence"
+
+
+def test_the_bins_are_as_many_as_asked_for():
+    left, right = figures.reliability_figure(MARGINS, bins=5).axes
+    assert len(markers(left)) == len(right.patches) == 5 and len(reliability(MARGINS, 5)) == 5
+    np.testing.assert_allclose(markers(left), [(row.confidence, row.accuracy) for row in reliability(MARGINS, 5)])
 
 
 @pytest.mark.parametrize("ties", [0, 60])
@@ -44,7 +55,13 @@ def test_margins_are_wrong_left_of_zero_and_right_beyond_it(ties):
         height[to_hex(bar.get_facecolor()).upper()] += bar.get_height()
     assert height == {REJECTED: (MARGINS < 0).sum(), CHOSEN: (MARGINS > 0).sum()}
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert [label for label in labels if "ties" in label] == (["ties: 9.1%"] if ties else [])
+    shares = [f"{name}: {count / len(margins):.1%}" for name, count in
+              (("wrong", (MARGINS < 0).sum()), ("right", (MARGINS > 0).sum()))]
+    assert labels == shares + (["ties: 9.1%"] if ties else [])
+    widest = np.abs(MARGINS).max()
+    assert axes.get_xlim() == pytest.approx((-widest, widest)) and line(axes, -1)[:, 0].tolist() == [0, 0]
+    assert not ties or line(axes, 0).tolist() == [[0, 0], [0, ties]]
+    assert (axes.get_title(loc="left"), axes.get_xlabel()) == ("pairs", "margin Δ")
 
 
 def test_margins_that_are_all_ties_can_be_drawn():
@@ -57,8 +74,14 @@ def test_the_fitted_line_has_the_slope_it_is_given():
     [axes] = figures.learned_against_gold(gold, 0.5 * gold, 0.5).axes
     fitted = next(each for each in axes.lines if each.get_label() == "fitted line")
     np.testing.assert_allclose(fitted.get_ydata(), 0.5 * np.array(fitted.get_xdata()))
-    np.testing.assert_allclose(np.sort(line(axes, 0)[:, 1]), np.sort(0.5 * gold))
-    assert axes.get_xlabel() == "gold margin"
+    np.testing.assert_allclose(line(axes, 0)[:, 1], 0.5 * gold)
+    np.testing.assert_allclose(line(axes, 0)[:, 0], gold, atol=0.2)  # a little noise, lest dots hide one another
+    diagonal = next(each for each in axes.lines if each.get_label() == "learned = gold")
+    ends = [gold.min(), gold.max()]
+    np.testing.assert_allclose([*diagonal.get_xdata(), *diagonal.get_ydata(), *fitted.get_xdata()], ends * 3)
+    assert (axes.get_xlabel(), axes.get_title(loc="left")) == ("gold margin", "learned margin")
+    [axes] = figures.learned_against_gold(gold, gold, 1.0, "reward").axes
+    assert (axes.get_xlabel(), axes.get_title(loc="left")) == ("gold reward", "learned reward")
 
 
 def test_slices_stand_in_order_from_the_top():
@@ -70,6 +93,11 @@ def test_slices_stand_in_order_from_the_top():
     np.testing.assert_allclose([line(axes, 0)[:, 0], line(axes, 2)[:, 0]], [[0.7, 0.9], [0.4, 0.8]])
     assert {each.get_label(): each.get_xdata()[0] for each in axes.lines[-2:]} == {"a coin": 0.5, "all pairs": 0.75}
     assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["a coin", "all pairs"]
+    assert [line(axes, number)[:, 1].tolist() for number in (0, 2)] == [[1, 1], [0, 0]]
+    assert axes.get_title(loc="left") == "accuracy"
+    [axes] = figures.slices_figure(rows, 0.75, "one world").axes
+    assert axes.lines[-1].get_label() == "one world"
+    assert [each.get_label() for each in figures.slices_figure(rows).axes[0].lines[4:]] == ["a coin"]
 
 
 def test_words_are_shaded_by_what_the_reward_loses_without_them():
@@ -151,8 +179,9 @@ def test_slices_that_miss_the_whole_stand_out():
 
 
 def test_answers_of_equal_worth_stand_in_the_row_of_their_group():
-    [axes] = lessons.same_worth({"capitals": np.array([1.0, 2.0]), "books": np.array([0.5])}, 1.6).axes
-    np.testing.assert_allclose(line(axes, 0)[:, 0], [1.0, 2.0])
+    [axes] = lessons.same_worth({"capitals": np.array([1.0, 1.5, 3.5]), "books": np.array([0.5])}, 1.6).axes
+    np.testing.assert_allclose(line(axes, 0)[:, 0], [1.0, 1.5, 3.5])
+    assert [line(axes, number)[0].tolist() for number in (1, 3)] == [[2.0, 1], [0.5, 0]]  # means, each in its row
     assert np.abs(line(axes, 0)[:, 1] - 1).max() < 0.5 and abs(line(axes, 2)[0, 1]) < 0.5
     assert line(axes, 4)[0, 0] == 1.6
 

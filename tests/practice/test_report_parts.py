@@ -1,5 +1,8 @@
 """The parts of a report's page: text that stays text, numbers, tables and pictures that say what they are."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from report_pages import HOSTILE, Parts, findings, of_the_world, pairs_of_lengths
@@ -12,6 +15,11 @@ from rmlib.practice.style import canvas
 def test_a_tie_is_no_mistake():
     made = findings(np.array([1.0, 0.0, -0.5, 0.0, -2.0]), pairs_of_lengths([3] * 5, [4] * 5))
     assert made.worst == [4, 2]
+
+
+def test_a_list_of_several_responses_is_one_row_that_was_read():
+    pairs = [replace(pair, line=pair.line // 3) for pair in pairs_of_lengths([3] * 30, [4] * 30)]
+    assert re.search(r"Rows read\s*11\s*Pairs used\s*30", Parts(report_page(findings(np.ones(30), pairs))).text())
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -30,6 +38,8 @@ def test_numbers_are_written_for_people_and_kept_for_programs():
     assert percent(1 / 3) == f'<data value="{1 / 3}">33.3%</data>'
     assert percent(-0.0241) == '<data value="-0.0241">\N{MINUS SIGN}2.4%</data>'
     assert p_value(0.0312) == '<data value="0.0312">0.031</data>' and ">below 0.0001<" in p_value(1e-30)
+    assert [p_value(p) for p in (0.0001, 0.00099)] == [f'<data value="{p}">{p:.2g}</data>' for p in (1e-4, 9.9e-4)]
+    assert ">below 0.0001<" in p_value(0.000099)
     assert "<thead>" not in table("Names", [], [("", [("a", "b")])])
 
 

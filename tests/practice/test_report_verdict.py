@@ -116,3 +116,64 @@ def test_parts_without_enough_pairs_are_marked():
     text = Parts(report_page(findings(np.ones(40), uneven(40)))).text()
     assert "rejected is longer, too few to tell" in text and "chosen is longer, too few" in text
     assert re.search(r"by 3 words or less, too few to tell\s*24\s*100.0%.*by 4 words, too few to tell\s*16", text)
+
+
+NOT_SHOWN, FITS, VAGUE = "Not shown to be better than a coin", "Its confidence fits", "Too few pairs to tell whether"
+
+
+@pytest.mark.parametrize("judge, changes, begun", [
+    ("accuracy", {"interval_low": 0.5001, "interval_high": 0.7}, "Better than a coin"),
+    ("accuracy", {"interval_low": 0.5, "interval_high": 0.7}, NOT_SHOWN),
+    ("accuracy", {"interval_low": 0.4, "interval_high": 0.5}, NOT_SHOWN),
+    ("accuracy", {"interval_low": 0.4, "interval_high": 0.4999}, "Worse than a coin"),
+    ("calibration", {"ties": 51}, "Its confidence can’t be judged"),
+    ("calibration", {"ties": 50, "ece": 0.1, "perfect_95": 0.1}, FITS),
+    ("calibration", {"ece": 0.1, "perfect_95": 0.1001}, VAGUE),
+    ("calibration", {"ece": 0.11, "perfect_95": 0.1, "excess_low": 0.0, "excess_high": 0.2}, "Its confidence is right"),
+    ("calibration", {"ece": 0.11, "perfect_95": 0.1, "excess_low": -0.2, "excess_high": 0.0}, "Its confidence is"),
+    ("calibration", {"ece": 0.11, "perfect_95": 0.1, "excess_low": 0.01, "excess_high": 0.2}, "It is overconfident"),
+    ("calibration", {"ece": 0.11, "perfect_95": 0.1, "excess_low": -0.2, "excess_high": -0.01}, "It is underconfident"),
+    ("length", {"ties": 51}, "Whether it favours length can’t be told"),
+    ("length", {"ties": 50, "excess_low": -0.049, "excess_high": 0.049}, "It leans to long or short responses no more"),
+    ("length", {"excess_low": -0.05, "excess_high": 0.04}, "Not shown to lean"),
+    ("length", {"excess_low": -0.04, "excess_high": 0.05}, "Not shown to lean"),
+    ("length", {"excess_low": 0.0, "excess_high": 0.2}, "Not shown to lean"),
+    ("length", {"excess_low": 0.01, "excess_high": 0.2, "preferred": 0.8, "chosen": 0.6}, "It leans to long responses"),
+    ("length", {"excess_low": -0.2, "excess_high": -0.01, "preferred": 0.4, "chosen": 0.6}, "It leans to short"),
+    ("length", {"excess_low": 0.01, "excess_high": 0.2, "preferred": 0.5, "chosen": 0.6}, "By its probabilities"),
+    ("length", {"expected": None, "preferred": 0.6, "preferred_low": 0.5, "preferred_high": 0.7}, "Not shown to lean"),
+    ("length", {"expected": None, "preferred": 0.6, "preferred_low": 0.51, "preferred_high": 0.7}, "It leans to long"),
+    ("length", {"expected": None, "preferred": 0.4, "preferred_low": 0.3, "preferred_high": 0.49}, "It leans to short"),
+])  # fmt: skip
+def test_judgements_at_the_edges_of_their_rules(judge, changes, begun):
+    made = findings([1.0] * 70 + [-1.0] * 30, uneven(100))
+    figures = made.figures
+    for part in (figures, figures["length"] if judge == "length" else figures["confidence"]):
+        part.update({name: value for name, value in changes.items() if name in part})
+    assert Parts(getattr(verdict, f"{judge}_verdict")(made)[1]).text().startswith(begun)
+
+
+def test_pairs_are_parted_by_the_human_turns_of_their_prompt():
+    said = [[("user", "a"), ("assistant", "b")] * count + [("user", "c")] for count in range(6)] + [[("system", "s")]]
+    pairs = [replace(pair, turns=turns) for pair, turns in zip(uneven(7 * 10), said * 10)]
+    rows = findings(np.ones(70), pairs).figures["slices"]["Human turns in the prompt"]
+    assert [(row["name"], row["pairs"]) for row in rows] == [
+        ("1 turn", 20), ("2 turns", 10), ("3 turns", 10), ("4 turns or more", 30)]
+
+
+def test_descriptions_of_pictures_tell_the_figures_that_are_drawn():
+    world = World()
+    pairs = world.pairs(400, "test")
+    gold = world.margins(pairs)
+    margins = np.where(np.arange(400) % 10 == 0, 0.0, 0.7 * gold + np.random.default_rng(0).normal(0, 1, 400))
+    reliable, parts, histogram, against = (image["alt"] for image in Parts(report_page(findings(margins, pairs, gold))
+                                                                           ).all("img"))
+    right = (np.sign(margins) + 1) / 2
+    sure = (1 / (1 + np.exp(-np.abs(margins)))).mean()
+    assert f"On average it is {sure:.1%} confident and right on {right.mean():.1%}." in reliable
+    assert f"that of all pairs, {right.mean():.1%}." in parts
+    assert f"{(margins > 0).mean():.1%} of the pairs are to the right" in histogram
+    assert f"and {(margins < 0).mean():.1%} to the left" in histogram
+    slope = margins @ gold / (gold @ gold)
+    correlation = margins @ gold / np.sqrt(margins @ margins * (gold @ gold))
+    assert f"has the slope {slope:.2f}, and the correlation is {correlation:.2f}" in against

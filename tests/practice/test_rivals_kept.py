@@ -96,10 +96,20 @@ def test_of_very_many_pairs_some_are_fitted_to(monkeypatch):
     assert all(np.array_equal(fitted.bags[name].weights, again.bags[name].weights) for name in BAGS)
     first = fit_bag_of_words(PAIRS[: fitted.pairs], False)
     assert not np.array_equal(fitted.bags["bag of words, no prompt"].weights, first.weights)  # drawn from all
-    monkeypatch.setattr(rivals, "MOST_FEATURES", 1)
-    assert fit_rivals(PAIRS).pairs == 1
+    for most, pairs in ((sum(features), 150), (sum(features) - 1, 149), (1, 1)):  # it may be filled to the last one
+        monkeypatch.setattr(rivals, "MOST_FEATURES", most)
+        assert fit_rivals(PAIRS).pairs == pairs
     with pytest.raises(ValueError, match="got 0 pairs"):
         fit_rivals([])
+
+
+def test_seen_is_what_was_trained_on_and_chosen_by_fitted_to_or_not(monkeypatch):
+    validation, new = World().pairs(40, "validation"), World().pairs(40, "test")
+    monkeypatch.setattr(rivals, "MOST_FEATURES", 1)
+    found = fit_rivals(PAIRS, validation)
+    assert found.pairs == 1 and found.seen(PAIRS) == 150 and found.seen(validation) == 40 and found.seen(new) == 0
+    assert fit_rivals(PAIRS).seen([*new, PAIRS[0], *validation]) == 1
+    assert found.conversations.dtype == np.int64
 
 
 def test_the_hash_is_of_the_weights_that_were_saved(model):

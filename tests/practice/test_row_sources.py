@@ -165,6 +165,16 @@ def test_csv_holds_margins_and_labels_as_numbers_and_ids_as_text(tmp_path):
     assert [(row.reason, row.line) for row in found.bad_rows] == [("bad margin", 4)]
 
 
+@pytest.mark.parametrize("first, second, key, value, chosen", [
+    ("response_0", "response_1", "better_response_id", "1", "b"), ("human_ref_A", "human_ref_B", "labels", "1", "a"),
+    ("response_1", "response_2", "preference_strength", "-2", "a"),
+    ("response1", "response2", "overall_preference", "3", "b"),
+])  # fmt: skip
+def test_csv_holds_labels_of_every_form_as_numbers(first, second, key, value, chosen, tmp_path):
+    found = forms.read(write(tmp_path / "a.csv", f"prompt,{first},{second},{key}\np,a,b,{value}\n"))
+    assert [pair.chosen for pair in found.pairs] == [chosen]
+
+
 @pytest.mark.parametrize("row", ["p,a", "p,a,b,c,d", "Hi, you,a,b,"])
 def test_a_row_of_csv_with_another_number_of_cells_is_told(row, tmp_path):
     path = write(tmp_path / "a.csv", f"prompt,chosen,rejected,id\np,a,b,1\n{row}\np,a,b,2\n")
@@ -221,10 +231,13 @@ def zipped() -> bytes:
     return file.getvalue()
 
 
-KINDS = {  # content of a file: what it is called
-    b"\x28\xb5\x2f\xfd\x24\x00\x01\x00\x00": "zstd", lzma.compress(b"{}"): "xz", bz2.compress(b"{}"): "bzip2",
-    zipped(): "zip", pickle.dumps([Q]): "pickle", json.dumps(Q).encode("utf-16"): "UTF-16",
-    b"\xfe\xff" + json.dumps(Q).encode("utf-16-be"): "UTF-16", b"SQLite format 3\0\x10\0": "SQLite",
+KINDS = {  # content of a file: what it is called, and what helps
+    b"\x28\xb5\x2f\xfd\x24\x00\x01\x00\x00": r"zstd: unpack.*\(zstd -d\)",
+    lzma.compress(b"{}"): r"xz: unpack.*\(xz -d\)", bz2.compress(b"{}"): r"bzip2: unpack.*\(bzip2 -d\)",
+    zipped(): r"zip archive.*\.xlsx.*unpack or export", pickle.dumps([Q]): "pickle.*runs code.*JSON lines",
+    json.dumps(Q).encode("utf-16"): "UTF-16: save it as UTF-8",
+    b"\xfe\xff" + json.dumps(Q).encode("utf-16-be"): "UTF-16: save it as UTF-8",
+    b"SQLite format 3\0\x10\0": "SQLite database: export its rows",
 }  # fmt: skip
 
 

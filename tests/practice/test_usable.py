@@ -164,6 +164,7 @@ def test_so_many_pairs_show_the_lead_four_times_in_five(size):
 
 def test_half_the_lead_takes_four_times_the_pairs_and_less_than_two_points_is_none():
     assert pairs_needed(100, 0.1, -0.1)[0] == pytest.approx(4 * 100 * (2.801586 / 1.959964) ** 2, abs=1)
+    assert pairs_needed(100, 0.1, -0.1) == (818, 0.1)  # 817.3: no pair too few
     assert pairs_needed(100, 0.05, -0.15)[0] == pytest.approx(4 * pairs_needed(100, 0.1, -0.1)[0], abs=4)
     assert pairs_needed(100, -0.3, -0.5) == pairs_needed(100, 0.0, -0.2) == pairs_needed(100, LEAST_LEAD, -0.18)
 

@@ -72,8 +72,8 @@ def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
     if abs(whole.item() - np.mean(pairs)) > 1e-12:
         return f"Additivity finds it: the batch has {whole.item():.4f}, its pairs have {np.mean(pairs):.4f} on average."
     spread = torch.linspace(-3, 3, 61, dtype=torch.float64)
-    losses = torch.stack([function(one, 0 * one) for one in spread[:, None]])
-    if (losses - F.softplus(-spread)).abs().max() < 0.1:
+    losses = torch.stack([function(one + low, 0 * one + low) for low in (0, 2) for one in spread[:, None]])
+    if (losses.view(2, -1) - F.softplus(-spread)).abs().max() < 0.1:
         return "All four pass it; but it is the pairwise loss, up to 0.1, at all margins from -3 to 3."
     return None
 

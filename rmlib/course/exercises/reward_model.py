@@ -124,7 +124,7 @@ def judge_looking_back(function: Callable, rng: np.random.Generator) -> str | No
         answer = function(watched)
         if not isinstance(answer, bool | np.bool_):
             return "Return True for a decoder and False for an encoder."
-        wrong += [kind] * (answer != KINDS[kind][0])
+        wrong += [kind] * bool(answer != KINDS[kind][0])
         rows = [row for ids in tried for row in ids]
         touched |= len({row[0] for row in rows}) > 1
         moved |= len({row.tobytes() for row in rows}) > 1

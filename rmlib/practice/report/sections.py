@@ -24,8 +24,7 @@ MEASURES = {
 def evaluated_section(findings: Findings) -> Html:
     found, figures = findings.found, findings.figures
     bad, left_out = (Counter(row.reason for row in rows) for rows in (found.bad_rows, found.left_out))
-    read = len(found.pairs) + bad.total() + left_out.total()
-    rows = [("Rows read", number(read, 0)), ("Pairs used", number(figures["pairs"], 0)),
+    rows = [("Rows read", number(found.rows, 0)), ("Pairs used", number(figures["pairs"], 0)),
             ("Conversations they come from", number(figures["conversations"], 0))]
     rows += [] if findings.data is None else [("Fingerprint of their file", joined(findings.data[:16]))]
     rows += [(f"Rows skipped: {reason}", number(count, 0)) for reason, count in bad.items()]

@@ -15,8 +15,9 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
 from rmlib.encoding import collate, encode
+from rmlib.evaluation import evaluate
 from rmlib.files import sha256
-from rmlib.model import RewardModel, compute_pairwise_loss, pool, score_pairs
+from rmlib.model import RewardModel, compute_pairwise_loss, pool, score_pairs, score_pairs_distributed
 from rmlib.model import saving as model_module
 from rmlib.model.saving import CANARIES
 from rmlib.pairs import PreferencePair
@@ -102,6 +103,18 @@ def test_batch_size_and_order(models, name):
         other = score_pairs(model, backward, token_budget=budget)
         assert_same(other[0][::-1], chosen)
         assert_same(other[1][::-1], rejected)
+
+
+def test_the_token_budget_decides_how_many_forwards_there_are(models):
+    """Wherever it is given: one pair at a time, or all at once."""
+    model, calls = models["distilbert"], []
+    hook = model.register_forward_pre_hook(lambda *_: calls.append(1))
+    for score in (score_pairs, score_pairs_distributed, evaluate):
+        for budget, forwards in ((1, len(PAIRS)), (10**6, 1)):
+            calls.clear()
+            score(model, PAIRS, token_budget=budget)
+            assert len(calls) == forwards, (score, budget)
+    hook.remove()
 
 
 @architectures
@@ -212,6 +225,7 @@ def test_a_window_the_backbone_cannot_have_is_refused(length, words):
     for name in ("bert", "roberta"):  # RoBERTa's table has 130 rows and 128 positions
         with pytest.raises(ValueError, match=words):
             tiny.reward_model(name, max_length=length)
+        assert tiny.reward_model(name, max_length=128).encoding.max_length == 128
 
 
 def test_the_whole_window_can_be_used(models):

@@ -55,6 +55,13 @@ def test_attention_set_later_sees_the_padded_batch():
     torch.testing.assert_close(model(**inputs), rewards, rtol=1e-5, atol=1e-5)
 
 
+def test_a_forward_in_training_holds_more_where_padding_is_left_out_and_most_on_a_gpu():
+    backbone, budget = reward_model("bert").backbone, unpadded.training_token_budget
+    assert (budget(backbone, torch.device("cpu")), budget(backbone, torch.device("cuda"))) == (4096, 65536)
+    backbone.set_attn_implementation("sdpa")
+    assert (budget(backbone, torch.device("cpu")), budget(backbone, torch.device("cuda"))) == (1024, 65536)
+
+
 def test_the_backbone_alone_works_as_ever():
     model = reward_model("bert")
     inputs = batch(model.backbone.config.vocab_size, "right")

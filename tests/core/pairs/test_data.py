@@ -90,9 +90,10 @@ def test_all_texts_are_stripped():
 
 
 def test_parts_of_a_message_are_set_apart():
-    parts = [{"type": "text", "text": text} for text in ("See this.", "What is it?\n", "Say.")]
+    """By a space, unless white space ends the one or begins the other, and nothing is set beside an empty part."""
+    parts = [{"type": "text", "text": text} for text in ("See this.", "What is it?\n", "Say.", "\nNow", "", " please.")]
     [pair] = iter_rows([{"prompt": [says("user", parts)], "chosen": "a", "rejected": "b"}])
-    assert pair.prompt == "See this. What is it?\nSay."
+    assert pair.prompt == "See this. What is it?\nSay.\nNow please."
 
 
 @pytest.mark.parametrize("role, meant", [
@@ -232,7 +233,16 @@ BAD_ROWS = [  # (row, reason, what the message has to say)
     (GOOD | {"rejected": " Paris. "}, "identical responses", "'Paris.'"),
     ({"chosen": ASKED + " a", "rejected": ASKED.replace("Hi", "Ho") + " b"}, "prompts differ", "after 10 equal"),
     ({"chosen": [*TALK, PARIS], "rejected": [*TALK[2:], LONDON]}, "prompts differ", "after 9 equal"),
-    ({"prompt": "Else?", "chosen": ASKED + " a", "rejected": ASKED + " b"}, "prompts differ", "'Else?'"),
+    ({"chosen": ASKED + " a", "rejected": ASKED.replace("Hi", "Ho") + " b"}, "prompts differ",
+     f"with {ASKED[10:50]!r}... and {'o' + ASKED[11:50]!r}..."),
+    ({"prompt": "Else?", "chosen": ASKED + " a", "rejected": ASKED + " b"}, "prompts differ",
+     "the row's prompt, 'Else?', is not in the conversation of chosen"),
+    ({"prompt": TALK, "chosen": [*TALK, PARIS], "rejected": [*TALK[2:], LONDON]}, "prompts differ",
+     "is not in the conversation of rejected"),
+    (GOOD | {"prompt": "\n\nHuman: a\n\nHuman: b"}, "another form", "the prompt begins as some template marks turns"),
+    (GOOD | {"prompt": "\n\nHuman: a\nBob: b"}, "another form", "the prompt begins as some template marks turns"),
+    (GOOD | {"margin": 1e38}, "bad margin", "a number between -1e38 and 1e38, not 1e+38"),
+    (GOOD | {"margin": -1e38}, "bad margin", "a number between -1e38 and 1e38, not -1e+38"),
     ({"prompt": "Else?", "chosen": [*TALK, PARIS], "rejected": [*TALK, LONDON]}, "prompts differ", "'Else?'"),
     ({"chosen": "Paris.", "rejected": "London."}, "not a transcript", "chosen is no transcript"),
     ({"chosen": ASKED + " a", "rejected": "\n\nHuman: Hi"}, "last turn not assistant", "the last turn of rejected"),

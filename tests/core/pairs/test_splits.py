@@ -91,6 +91,16 @@ def test_seed_and_nothing_else_changes_the_split():
         assert [len(part) for _, part in folds_by_conversation(conversations([1] * 6 + [6]), 2, seed)] == [6, 6]
 
 
+@pytest.mark.parametrize("sizes, share, held", [
+    ([2, 2, 2], 0.5, 2),  # 2 and 4 are as near to 3: the fewer are held out
+    ([4, 4], 0.5, 4), ([3, 3, 3], 0.34, 3), ([2, 2, 2, 2], 0.875, 6), ([5, 5, 5, 5], 0.62, 10),
+    ([5, 5, 5, 5], 0.63, 15),
+])  # fmt: skip
+def test_how_many_are_held_out_where_conversations_are_of_one_size(sizes, share, held):
+    for seed in range(5):
+        assert len(split_by_conversation(conversations(sizes), share, seed)[1]) == held
+
+
 def test_split_is_the_same_on_every_machine():
     _, held = split_by_conversation(conversations([1] * 8), 0.5, seed=0)
     assert [pair.id for pair in held] == ["0.0", "1.0", "4.0", "6.0"]

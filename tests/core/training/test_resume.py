@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +110,31 @@ def test_refuses_other_data_or_settings(tmp_path, change, told):
     run(tmp_path, MARGINS, until=2)
     with pytest.raises(ValueError, match=f"checkpoint was made with another {told}"):
         run(tmp_path, **{"config": MARGINS, "resume": True, **change})
+
+
+def test_all_settings_but_those_that_may_change_on_the_way_are_what_a_run_is(tmp_path):
+    free = {"checkpoint_every": 3, "token_budget": 90, "learning_rate": 2e-3}
+    ours = Trainer(tiny_model(), PAIRS, CONFIG).identity
+    assert {field.name for field in fields(CONFIG)} - set(ours) == set(free)
+    assert ours | Trainer(tiny_model(), PAIRS, replace(CONFIG, **free)).identity == ours
+    run(tmp_path, until=2)
+    _, result = run(tmp_path, replace(CONFIG, **free), resume=True)
+    rates = [record["learning_rate"] for record in result.history]
+    assert result.steps == 6 and rates[2:] == pytest.approx([2 * rate for rate in unbroken_rates()[2:]])
+
+
+def unbroken_rates() -> list[float]:
+    trainer = Trainer(tiny_model(), PAIRS, CONFIG)
+    return [trainer.learning_rate(step) for step in range(6)]
+
+
+def test_time_goes_on_from_that_of_the_earlier_run(tmp_path):
+    run(tmp_path, until=2)
+    changed(checkpoint(tmp_path), lambda tensors, state: state["result"].update(seconds=1000.0))
+    _, result = run(tmp_path, resume=True)
+    assert 1000 < result.seconds < 1500
+    assert result.history[-1]["pairs_per_second"] == pytest.approx(20 / result.seconds)
+    assert all(isinstance(record[name], int) for record in result.history for name in ("step", "epoch"))
 
 
 def my_loss(chosen, rejected, target_margin):

@@ -110,9 +110,11 @@ def test_every_seed_and_epoch_has_an_order_of_its_own():
 
 
 @pytest.mark.parametrize("warmup, shares", [
-    (0.0, [8, 7, 6, 5, 4, 3, 2, 1]), (0.25, [0, 4, 8, 8 * 5 / 6, 8 * 4 / 6, 8 * 3 / 6, 8 * 2 / 6, 8 / 6]),
+    (0.0, [8, 7, 6, 5, 4, 3, 2, 1]), (1.0, [0, 1, 2, 3, 4, 5, 6, 7]),
+    *((share, [0, 4, 8, 8 * 5 / 6, 8 * 4 / 6, 8 * 3 / 6, 8 * 2 / 6, 8 / 6]) for share in (0.2, 0.25, 0.3)),
 ])
 def test_schedule_warms_up_and_decays(warmup, shares):
+    """Of 8 steps 1.6, 2 and 2.4 are two whole ones to warm up."""
     _, result = run(replace(CONFIG, warmup=warmup))
     rates = [record["learning_rate"] / CONFIG.learning_rate for record in result.history]
     assert rates == pytest.approx([share / 8 for share in shares])
@@ -171,10 +173,17 @@ def test_no_pairs_is_an_error():
                                           ("learning_rate", math.inf), ("learning_rate", "fast"), ("epochs", 1.5),
                                           ("max_grad_norm", math.nan), ("weight_decay", -1.0), ("token_budget", -3),
                                           ("token_budget", 0), ("warmup", math.nan), ("label_smoothing", 0.6),
-                                          ("centring", math.inf)])
+                                          ("centring", math.inf), ("max_grad_norm", 0.0), ("warmup", -0.1),
+                                          ("label_smoothing", -0.1), ("batch_size", 2.0), ("precision", "")])
 def test_settings_out_of_range_are_told(field, value):
     with pytest.raises(ValueError, match=f"{field}.*{value}"):
         replace(CONFIG, **{field: value})
+
+
+def test_settings_at_the_ends_of_their_range_are_taken():
+    ends = {"warmup": 1, "label_smoothing": 0.5, "centring": 0, "max_grad_norm": math.inf, "weight_decay": 0,
+            "learning_rate": 0, "token_budget": None, "patience": None, "validate_every": None, "batch_size": 1}
+    assert {name: getattr(replace(CONFIG, **ends), name) for name in ends} == ends
 
 
 def test_on_step_sees_every_record():

@@ -66,6 +66,19 @@ def test_patience_ends_the_run_and_a_resumed_one_stays_ended(tmp_path):
     assert same(weights(model), weights(again))
 
 
+def test_of_weights_that_are_equally_good_the_first_are_kept():
+    model = tiny_model()
+    model.head.weight.data.zero_()
+    validation = Validation(model, APART, None)
+    for step in (1, 2, 3):  # the bias cancels in every margin
+        model.head.bias.data.fill_(step)
+        validation.evaluate(step)
+    assert [record["nll"] for record in validation.history] == [pytest.approx(math.log(2))] * 3
+    assert validation.best["head.bias"].item() == 1
+    validation.restore_best()
+    assert model.head.bias.item() == 1
+
+
 @pytest.mark.parametrize("found, is_over", [
     ([], False), ([0.7], False), ([0.7, 0.6, 0.6], False), ([0.7, 0.6, 0.6, 0.65], True), ([0.5, 0.6, 0.7], True),
     ([0.5, 0.6, 0.4], False),

@@ -26,6 +26,12 @@ def test_the_rows_are_what_they_are_called():
     assert list(seen) == ["k1", "k3, by token", "vocabulary"] and np.array_equal(seen["k1"], rows["k1"].numpy())
 
 
+def test_the_error_is_that_of_the_difference():
+    """For the error of k1 alone, which the cell's tolerance would take: the two share their responses."""
+    apart = (rows["k1"] - rows["vocabulary"]).numpy()
+    assert np.isclose(error, np.sqrt(((apart - apart.mean()) ** 2).sum() / 511 / 512))
+
+
 def test_what_the_text_says_of_them():
     sizes = {name: each.mean().item() for name, each in rows.items()}
     spread = {name: each.std().item() for name, each in rows.items()}

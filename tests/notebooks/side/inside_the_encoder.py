@@ -54,6 +54,7 @@ def test_each_hidden_token_bears_its_own_name():
 
 
 def test_attention_and_effect_agree_weakly():
+    assert ranks([3.0, 1.0, 4.0, 2.0]).tolist() == [2, 0, 3, 1]
     assert 0.1 < correlation < 0.3 and 0.2 < same_top < 0.5 and 0.02 < by_chance < 0.05
 
 

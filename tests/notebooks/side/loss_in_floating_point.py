@@ -102,11 +102,12 @@ def test_each_way_to_a_derivative_bears_its_own_name():
 
 def test_the_bias_drifts_by_rounding_alone():
     assert np.all(biases[:, 0] == 0) and 0 < biases[:, 1].max() < 1e-15 and 3e-4 < drifted < 3e-3
+    assert len({*biases[:, 1]}) > 5 and len({moved_by_adam(seed) for seed in range(3)}) == 3  # one batch, one head each
 
 
 def test_two_precisions_bear_their_own_names():
     """Names of two curves exchanged in a picture whose tolerance is wider than they are."""
-    assert list(whole) == ["float32", "float64"]
+    assert list(whole) == ["float32", "float64"] and all(len({*next(zip(*rows))}) == 3 for rows in found.values())
     for dtype, name in ((torch.float32, "float32"), (torch.float64, "float64")):
         errors_of = [abs(row[1] / exact[0] - 1) for row, exact in zip(found[dtype], found[torch.float64], strict=True)]
         assert np.array_equal(whole[name], np.max(errors_of, axis=0))
