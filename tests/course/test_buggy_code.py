@@ -98,6 +98,15 @@ def test_4_1_whatever_is_not_model_a_wins_for_model_b():
     assert votes.pop("model_a") == ("a", "b") and set(votes.values()) == {("b", "a")}
 
 
+def test_4_2_three_bugs_and_no_fourth():
+    """A tie is a disagreement, everybody agrees with oneself, and somebody is always named."""
+    odd = in_text("04", "4.2", "odd_rater_with_bugs")
+    for _ in range(20):
+        labels = rng.choice([-1, 0, 1], size=(4, 50))
+        alike = [np.mean([np.mean(one == other) for other in labels]) for one in labels]
+        assert odd(labels) == int(np.argmin(alike))
+
+
 def test_4_3_a_window_without_room_keeps_the_whole_prompt():
     cut = in_text("04", "4.3", "cut_pair_with_a_bug")
     assert cut([1, 2, 3], [4], [5, 6], 4) == ([2, 3, 4], [2, 3, 5, 6])

@@ -78,14 +78,17 @@ def test_the_boxes_are_the_batch():
 
 def test_each_cut_keeps_what_its_name_says():
     """Names exchanged among the four ways to cut, or a span that is not what the window leaves."""
-    assert kept == {
+    prompt, *sizes = map(len, tokenize(tokenizer, [long[1].prompt, long[1].chosen, long[1].rejected]))
+    assert {name: [strip.prompt_kept for strip in both] for name, both in strips.items()} == {
         "cut on the right": [(0, spec.max_length - 2)] * 2,
         "only_first": [(0, spec.room - size) for size in sizes],
         "only_first, left": [(prompt - spec.room + size, prompt) for size in sizes],
         "rmlib": [(prompt - spec.room + max(sizes), prompt)] * 2,
     }
     for name, both in strips.items():
+        assert [(strip.prompt, strip.response) for strip in both] == [(prompt, size) for size in sizes]
         assert [strip.response_kept for strip in both] == [(0, size * (name != "cut on the right")) for size in sizes]
+    assert tokenizer.truncation_side == "right"
     assert sizes[0] != sizes[1] and not any(pair.identical or pair.response_cut for pair in fixed)
     try:
         tokenizer("Hi!", turns[5] * 3, truncation="only_first", max_length=spec.max_length)

@@ -164,8 +164,6 @@ ODD_RATER_MISTAKES = {
         lambda labels: odd_rater(labels, limit=2),
     "A tie counts as disagreement, so that a careful rater who says it often is named.":
         lambda labels: odd_rater(labels, ties_count=True),
-    "Ties count as disagreement, and somebody is named at every table.":
-        lambda labels: odd_rater(labels, limit=2, ties_count=True),
     "This is who agrees most with the others.": lambda labels: odd_rater(labels, limit=2, sign=-1),
     "The first rater has the number 0.": lambda labels: odd_rater(labels, first=1),
     "All are compared with rater 0, who may be the odd one.": unlike_the_first,

@@ -42,7 +42,7 @@ MUTANTS = {
         ("if not model.head.weight.requires_grad:\n        model.requires_grad_(True)",
          "if not model.head.weight.any():\n        torch.nn.init.normal_(model.head.weight)", "It changes weights"),
         ("model.requires_grad_(True)", "model.requires_grad_(False)", "Nothing of the model may be trained"),
-        ("batch =", "model.train()\n    batch =", "training mode"),
+        ("with torch.no_grad():", "model.train()\n    with torch.no_grad():", "training mode"),
     ],
     "5.4": [
         ("attention_mask=mask,", "", "not given the mask"),
