@@ -7,6 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import torch
+import transformers
 from tiny import TOKENIZERS
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -233,3 +234,9 @@ def test_learning_moves_the_policy_to_what_is_rewarded_and_repeats():
     assert histories[0] == histories[1] and histories[0][-1] < 0.5 * histories[0][0]
     before = copy.deepcopy(tiny_policy()[0]).state_dict()
     assert any(not torch.equal(weight, before[name]) for name, weight in policies[0].state_dict().items())
+
+
+def test_loading_the_policy_leaves_no_bar_on_the_page(capsys):
+    transformers.logging.enable_progress_bar()
+    load_policy()
+    assert capsys.readouterr() == ("", "")
