@@ -1,4 +1,4 @@
-#@title Set-up, the same in every notebook: finds the course's code or installs it, and tells what is missing
+#@title Set-up, the same everywhere: finds or installs the course's code
 import importlib.util
 import subprocess
 import sys

@@ -20,8 +20,8 @@ from rmlib.settings import Settings
 
 STUDIES = Path(__file__).parents[1] / "assets" / "studies"
 HUB_DATASET = "Anthropic/hh-rlhf"  # MIT licence; Bai et al. (2022), arXiv:2204.05862
-ABSENT = ("no human comparisons here: set RMLIB_PAIRS to a file of them before Jupyter starts, or "
-          'read_settings("full") above, which downloads those of HH-RLHF')
+ABSENT = ("no human comparisons here: set RMLIB_PAIRS to a file of them before Jupyter starts,\n"
+          'or read_settings("full") above, which downloads those of HH-RLHF')
 
 
 def human_pairs(settings: Settings, part: str = "train", limit: int | None = None) -> PairSet | None:

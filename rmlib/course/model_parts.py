@@ -4,6 +4,7 @@ download, how a reward model's weights are divided, small readers; and a saved m
 import hashlib
 import json
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -84,11 +85,13 @@ def rewrite_weights(folder: Path, change: Callable[[dict[str, Tensor]], object])
 
 
 def refusal(folder: Path) -> str:
-    """What loading a saved reward model says, without its numbers and the folder's own path; or "loaded"."""
+    """What loading a saved reward model says, without its numbers and the folder's own path, in short lines;
+    or "loaded"."""
     try:
         RewardModel.from_pretrained(folder)
     except ValueError as error:
-        return re.sub(r"\[\[.*?\]\]", "...", str(error).replace(str(folder), folder.name))
+        told = re.sub(r"\[\[.*?\]\]", "...", str(error).replace(str(folder), folder.name))
+        return textwrap.fill(told, 76)
     return "loaded"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -61,6 +62,7 @@ class Texts:
 
 def load_policy(directory: Path = POLICY):
     """(policy, tokenizer): the policy that comes with the course, in float32, dropout off."""
+    transformers.logging.disable_progress_bar()  # which would stay on a notebook's page
     policy = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     return policy, AutoTokenizer.from_pretrained(directory)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from figure_rules import assert_readable
+from figure_rules import assert_readable, draw
 
 from rmlib.course.plots import bradley_terry as votes
 from rmlib.course.plots import bradley_terry_limits as limits
@@ -66,6 +66,21 @@ DRAWN = {
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_word_is_at_least_14_points_and_inside_the_picture(name: str):
     assert_readable(DRAWN[name]())
+
+
+def test_the_dot_of_a_gap_is_whole_at_both_ends():
+    for gap in (-5.0, 5.0):
+        left = votes.gap_and_votes(gap, np.zeros(1000, dtype=bool)).axes[0]
+        [dot] = [line for line in left.lines if line.get_marker() == "o"]
+        assert left.get_ylim() == (0, 1) and not dot.get_clip_on()
+
+
+def test_the_axis_of_a_share_ends_at_one_and_its_legend_hides_no_bar():
+    figure = limits.cycle(0.99)
+    draw(figure)
+    bars = figure.axes[1]
+    assert bars.get_ylim() == (0, 1)
+    assert not figure.legends[0].get_window_extent().overlaps(bars.get_window_extent())
 
 
 def test_no_figure_of_these_notebooks_is_left_out():

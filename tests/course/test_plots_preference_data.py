@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from figure_rules import draw
 
 from rmlib.course.plots import preference_data as figures
 from rmlib.course.plots import preference_data_tokens as tokens
@@ -19,11 +20,23 @@ def test_the_parts_of_a_reward_add_up_to_the_last_bar():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["right", "rude", "gold reward"]
 
 
-def test_the_dot_of_the_best_accuracy_is_the_mean_of_the_histogram():
+def test_the_dot_of_the_best_accuracy_is_as_high_as_the_mean_of_the_pairs():
     better = np.array([0.5, 0.6, 0.9, 0.9])
     left, right = figures.limits(better, np.array([0.5, 1.0]), np.array([0.8, 0.7]), here=1.0).axes
-    assert sum(bar.get_height() for bar in left.patches) == pytest.approx(100)
-    assert right.lines[1].get_xydata().tolist() == [[1.0, pytest.approx(0.725)]]
+    shares, sorted_wins = left.lines[0].get_data()
+    assert sorted_wins.tolist() == [0.9, 0.9, 0.6, 0.5] and (shares[0], shares[-1]) == (0, 100)
+    assert [*left.lines[1].get_ydata(), *right.lines[1].get_ydata()] == pytest.approx([0.725] * 4)
+    assert right.lines[2].get_xydata().tolist() == [[1.0, pytest.approx(0.725)]]
+    assert left.get_ylim() == right.get_ylim(), "one height means one number on both sides"
+
+
+@pytest.mark.parametrize("better", [[1.0, 1.0, 1.0, 0.8], [0.55, 0.5, 0.5]])
+def test_the_word_at_the_mean_stays_beside_its_line(better):
+    figure = figures.limits(np.array(better), np.array([0.5, 1.0]), np.array([0.8, 0.7]), here=1.0)
+    draw(figure)
+    left = figure.axes[0]
+    word, box = left.texts[0].get_window_extent(), left.get_window_extent()
+    assert box.x0 < word.x0 and word.x1 <= box.x1 + 1 and box.y0 < word.y0 and word.y1 < box.y1
 
 
 def test_the_bell_is_a_normal_density_around_the_expected_agreement():

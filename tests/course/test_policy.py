@@ -7,6 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import torch
+import transformers
 from tiny import TOKENIZERS
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -251,3 +252,9 @@ def test_a_long_gradient_is_clipped_to_length_one_and_a_short_one_is_not(scale, 
     for _ in learn(policy, tokenizer, lambda texts: -scale * texts.lengths.float(), PROMPTS, 1, 0.0, 1e-3, seed=0):
         norm = torch.stack([each.grad.norm() for each in policy.parameters()]).norm().item()
     assert norm == pytest.approx(1.0, rel=1e-3) if clipped else 0 < norm < 0.5
+
+
+def test_loading_the_policy_leaves_no_bar_on_the_page(capsys):
+    transformers.logging.enable_progress_bar()
+    load_policy()
+    assert capsys.readouterr() == ("", "")

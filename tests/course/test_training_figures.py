@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from figure_rules import assert_readable
+from figure_rules import assert_readable, draw
 
 from rmlib.course.plots import training as figures
 from rmlib.course.plots import training_limits as limits
@@ -74,8 +74,29 @@ def test_the_best_setting_is_ringed_and_a_run_that_failed_is_left_out():
     failed = [*SWEEP, {"learning_rate": 2e-3, "batch_size": 8, "failed": "not finite"}]
     axes = limits.settings(failed, 0.396).axes[0]
     [ring] = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
-    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (0, pytest.approx(0.45 + 100 * 2.5e-4 / 32))
+    best = curve(axes, "32 pairs a step").get_xydata()[0]
+    assert ring.get_xydata().tolist() == [best.tolist()] and best[1] == pytest.approx(0.45 + 100 * 2.5e-4 / 32)
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.00025", "0.0005", "0.001", "0.002"]
+
+
+def test_no_dot_of_a_setting_hides_another():
+    even = [row | {"nll": 0.45} for row in SWEEP]
+    figure = limits.settings(even, 0.396)
+    draw(figure)
+    axes = figure.axes[0]
+    places = [curve(axes, f"{batch} pairs a step").get_xdata() for batch in (8, 16, 32)]
+    assert np.round(places).tolist() == [[0, 1, 2]] * 3, "nearest to its own rate"
+    across = np.sort([axes.transData.transform((x, 0.45))[0] for x in np.ravel(places)])
+    wide = curve(axes, "8 pairs a step").get_markersize() * figure.dpi / 72
+    assert np.diff(across).min() > wide
+
+
+def test_the_axis_of_a_running_loss_leaves_no_room_below_that_nothing_needs():
+    assert figures.running_loss(FALLING, 16, limit=0.39).axes[0].get_ylim() == pytest.approx((0.3, 0.75))
+    assert figures.running_loss(0.9 + FALLING, 16).axes[0].get_ylim()[1] > 1.6
+    assert figures.running_loss([0.7, 0.05], 16, window=16).axes[0].get_ylim()[0] == 0
+    low = figures.running_loss(FALLING, 16, limit=0.31).axes[0]
+    assert low.get_ylim()[0] == pytest.approx(0.2), "the limit's name has room"
 
 
 def test_the_two_limits_are_named_on_their_own_sides():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from figure_rules import assert_readable
+from figure_rules import assert_readable, draw
 
 from rmlib.course.plots import using_the_reward as figures
 
@@ -67,6 +67,17 @@ def test_a_bar_is_two_standard_errors_to_either_side():
     [axes] = figures.curves({"proxy": {"one": [BANDED]}}, "√KL").axes
     bars = [bar[:, 1] for bar in axes.containers[0][2][0].get_segments()]
     assert np.allclose(bars, [[0.0, 0.4], [0.6, 1.0], [0.1, 0.9]])
+
+
+def test_a_dot_at_the_last_kl_shown_is_whole():
+    figure = figures.at_equal_kl({"gold reward": {"best of n": CURVE, "RLOO": ([2, 0, 8], [0, 1, 2])}}, most=8)
+    draw(figure)
+    axes = figure.axes[0]
+    [dots] = [line for line in axes.lines if line.get_label() == "RLOO"]
+    radius = dots.get_markersize() / 2 * figure.dpi / 72
+    places = axes.transData.transform(dots.get_xydata())[:, 0]
+    frame = axes.get_window_extent()
+    assert places.min() - radius > frame.x0 and places.max() + radius < frame.x1
 
 
 def test_a_stretched_axis_gives_half_to_what_lies_before_the_knee_and_hides_nothing():

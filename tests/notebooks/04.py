@@ -25,7 +25,7 @@ def test_the_realised_agreement_is_within_its_standard_error_as_the_page_says():
 
 
 def test_the_limits_move_with_both_sliders():
-    """A slider that is not used, or whose numbers, histogram and curve are not those of its place."""
+    """A slider that is not used, or whose numbers, pairs and curve are not those of its place."""
     for temperature, flips in ((0.2, 0.2), (0.5, 0.0), (2.0, 0.0), (3.1, 0.35)):
         likely = flips + (1 - 2 * flips) / (1 + np.exp(-gaps / temperature))
         better, least = np.maximum(likely, 1 - likely), np.clip([likely, 1 - likely], 1e-300, 1)
@@ -36,10 +36,10 @@ def test_the_limits_move_with_both_sliders():
         numbers = np.array(re.fullmatch(pattern, said).groups(), dtype=float)
         assert (np.abs(numbers - wanted) < [6e-4, 6e-4, 6e-4, 0.06]).all()
         left, right = figure.axes
-        low = sum(bar.get_height() for bar in left.patches if bar.get_x() < 0.749)
-        assert abs(low - 100 * (better < 0.75).mean()) < 0.5  # one bin begins at 0.75
-        assert abs(left.lines[0].get_xdata()[0] - wanted[0]) < 1e-9
-        curve, here = right.lines
+        assert np.allclose(left.lines[0].get_ydata(), np.sort(better)[::-1])
+        assert abs(left.lines[1].get_ydata()[0] - wanted[0]) < 1e-9
+        curve, mean, here = right.lines
+        assert mean.get_ydata() == left.lines[1].get_ydata()
         assert abs(np.interp(temperature, *curve.get_data()) - wanted[0]) < 1e-3
         assert np.allclose(np.ravel(here.get_data()), (temperature, wanted[0]))
     best = [float(turned(*place)[1].split()[2].rstrip(",")) for place in ((0.2, 0.2), (2.0, 0.0), (2.2, 0.0))]

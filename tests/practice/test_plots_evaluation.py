@@ -133,6 +133,7 @@ def test_the_dot_of_a_price_stands_where_the_sliders_are():
     np.testing.assert_allclose(markers(axes), [(2, 5000)])
     np.testing.assert_allclose(line(axes, 1), [(1, 10_000), (2, 5000)])
     np.testing.assert_allclose(line(axes, 2), [(1, 2_000), (2, 1000)])
+    assert axes.get_xlim() == (0, 10), "a curve that ends early doesn't stretch the axis"
 
 
 def test_marked_errors_stand_beside_the_perfect_ones():
@@ -154,6 +155,12 @@ def test_offsets_are_removed_on_the_right():
     before, after = (np.asarray(panel.collections[0].get_offsets())[:, 1] for panel in (left, right))
     np.testing.assert_allclose(before, gold + 7 * prompts)
     np.testing.assert_allclose(after.reshape(5, 4).mean(axis=1), 0, atol=1e-12)
+
+
+def test_the_colours_of_prompts_are_evenly_apart_whatever_their_offsets():
+    prompts = np.repeat(np.arange(5), 4)
+    left, _ = lessons.offsets(MARGINS[:20], 9.0 ** prompts, prompts).axes
+    assert left.collections[0].get_array().tolist() == prompts.tolist()
 
 
 def test_each_kind_of_pairs_has_a_histogram_of_its_own():

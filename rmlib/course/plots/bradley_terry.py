@@ -22,7 +22,7 @@ def gap_and_votes(gap: float, votes: np.ndarray) -> Figure:
     grid = np.linspace(-6, 6, 241)
     left.plot(grid, sigmoid(grid), color=THEORY)
     left.plot([gap, gap, -6], [0, sigmoid(gap), sigmoid(gap)], color=FAINT, linestyle="--")
-    left.plot(gap, sigmoid(gap), "o", color=CHOSEN, markersize=14)
+    left.plot(gap, sigmoid(gap), "o", color=CHOSEN, markersize=14, clip_on=False, zorder=3)  # whole at 0 and at 1
     left.set(title="probability", xlabel="gap d", xlim=(-6, 6), ylim=(0, 1))
     squares = np.sort(~np.asarray(votes)).reshape(25, 40)
     right.pcolormesh(squares, cmap=ListedColormap([CHOSEN, REJECTED]), vmin=0, vmax=1, edgecolor="white", linewidth=1)

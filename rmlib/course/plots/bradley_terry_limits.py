@@ -94,8 +94,8 @@ def cycle(share: float) -> Figure:
     spots = np.arange(3)
     right.bar(spots - 0.2, [share] * 3, 0.38, color=CHOSEN, label="votes")
     right.bar(spots + 0.2, [0.5] * 3, 0.38, color=FAINT, edgecolor=NEUTRAL, label="best fit")
-    right.set(title="probability", xticks=spots, xticklabels=["A over B", "B over C", "C over A"], ylim=(0, 1.25))
-    right.legend(loc="upper center", ncols=2)
+    right.set(title="probability", xticks=spots, xticklabels=["A over B", "B over C", "C over A"], ylim=(0, 1))
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2)
     return figure
 
 

@@ -14,7 +14,8 @@ def price_of_a_gap(gaps: np.ndarray, paired: np.ndarray, apart: np.ndarray, disa
                    here: tuple[float, float]) -> Figure:
     """Pairs to tell two models apart, by the gap between them, (G,): on the same pairs, on others; a dot at `here`.
 
-    Below them the labels that the same pairs take: those of the share on which the two models disagree.
+    Below them the labels that the same pairs take: those of the share on which the two models disagree. The axes stay
+    where they are when that share moves.
     """
     figure, (axes,) = canvas(height=4.6)
     axes.plot(100 * gaps, apart, color=REJECTED, linestyle="--", label="each on pairs of its own, all labelled")
@@ -22,7 +23,7 @@ def price_of_a_gap(gaps: np.ndarray, paired: np.ndarray, apart: np.ndarray, disa
     axes.plot(100 * gaps, disagree * paired, color=CHOSEN, linestyle=":", label="of these, to label")
     axes.plot(100 * here[0], here[1], "o", color=THEORY, markersize=12)
     axes.set(title="pairs needed", xlabel="gap between the accuracies, points", yscale="log", ylim=(3, 3e5),
-             xlim=(0, 100 * gaps[-1]))
+             xlim=(0, 10))
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.legend(loc="upper right")
     return figure
@@ -58,14 +59,15 @@ def temperature(margins: np.ndarray, chosen: float, temperatures: np.ndarray, lo
 
 @styled
 def offsets(gold: np.ndarray, learned: np.ndarray, prompts: np.ndarray) -> Figure:
-    """Learned against gold rewards, (N,), before and after each prompt's mean is taken away; a colour for each mean."""
+    """Learned against gold rewards, (N,), a colour for each prompt, before and after its mean is taken away."""
     figure, axes = canvas(columns=2, height=4.6)
     means = [np.bincount(prompts, values) / np.bincount(prompts) for values in (gold, learned)]
     centred = gold - means[0][prompts], learned - means[1][prompts]
     jitter = np.random.default_rng(0).normal(0, 0.03, len(gold))  # many gold rewards are equal
+    order = means[1].argsort().argsort()
     titles = "second model's reward", "each prompt's mean removed"
     for panel, title, (across, up) in zip(axes, titles, ((gold, learned), centred), strict=True):
-        panel.scatter(across + jitter, up, s=14, c=means[1][prompts], cmap="cividis", linewidths=0)
+        panel.scatter(across + jitter, up, s=26, c=order[prompts], cmap="cividis", linewidths=0)
         panel.axhline(0, color=FAINT, linewidth=1.2, zorder=0)
         panel.axvline(0, color=FAINT, linewidth=1.2, zorder=0)
         panel.set(title=title, xlabel="gold reward")

@@ -34,19 +34,24 @@ def gold_reward(chosen: Mapping[str, float], rejected: Mapping[str, float]) -> F
 
 @styled
 def limits(better: np.ndarray, temperatures: np.ndarray, accuracy: np.ndarray, here: float) -> Figure:
-    """How often each pair's better response wins, as a histogram, and the best accuracy by the annotators' temperature.
+    """How often each pair's better response wins, the surest pair first, and the best accuracy by temperature.
 
-    better: max(p, 1 - p) of each pair, (N,), at the temperature `here`, where their mean is the best accuracy.
+    better: max(p, 1 - p) of each pair, (N,), at the temperature `here`, where their mean is the best accuracy: the
+    dashed line, at one height on both sides.
     """
     figure, (left, right) = canvas(columns=2)
-    left.hist(better, bins=np.linspace(0.5, 1, 21), weights=np.full(len(better), 100 / len(better)), color=CHOSEN)
-    left.axvline(better.mean(), color=THEORY, linestyle="--")
-    left.annotate("mean", (better.mean(), 1), xycoords=("data", "axes fraction"), xytext=(-6, -6), ha="right", va="top",
-                  textcoords="offset points")
-    left.set(title="how often the better one wins", xlabel="max(p, 1 − p)", ylabel="% of pairs", ylim=(0, 100))
+    shares, mean = np.linspace(0, 100, len(better)), better.mean()
+    left.fill_between(shares, 0.5, np.sort(better)[::-1], color=CHOSEN, alpha=0.25, linewidth=0)
+    left.plot(shares, np.sort(better)[::-1], color=CHOSEN)
+    left.axhline(mean, color=THEORY, linestyle="--", linewidth=2)
+    left.text(100, mean, "mean", ha="right", va="bottom")
+    left.set(title="how often the better one wins", xlabel="% of pairs, the surest first", xlim=(0, 100))
     right.plot(temperatures, accuracy, color=MODEL)
-    right.plot([here], [better.mean()], "o", color=LIT_EDGE, markersize=13)
-    right.set(title="best accuracy", xlabel="temperature", ylim=(0.5, 1.0))
+    right.axhline(mean, color=THEORY, linestyle="--", linewidth=2, zorder=0)
+    right.plot([here], [mean], "o", color=LIT_EDGE, markersize=13)
+    right.set(title="best accuracy", xlabel="temperature")
+    for axes in (left, right):
+        axes.set_ylim(0.5, 1.0)
     return figure
 
 

@@ -78,7 +78,7 @@ def swallowed(start: float, exact: np.ndarray, rounded: np.ndarray, gap: float) 
 @styled
 def running_loss(losses: Sequence[float], size: int, limit: float | None = None, window: int = 1024) -> Figure:
     """The training loss by pairs seen, `size` a step, as a mean over the last `window` pairs; `limit`, if given, is the
-    loss of the gold reward on the same pairs."""
+    loss of the gold reward on the same pairs. The axis begins at 0.3, or at a tenth below what is lower."""
     figure, [axes] = canvas(height=4.2)
     losses = np.asarray(losses, dtype=float)
     seen = size * np.arange(1, len(losses) + 1)
@@ -88,5 +88,7 @@ def running_loss(losses: Sequence[float], size: int, limit: float | None = None,
     if limit is not None:
         axes.axhline(limit, color=THEORY, linewidth=1.8)
         axes.text(seen[0], limit - 0.01, "the gold reward's own loss", ha="left", va="top")
-    axes.set(xlabel="pairs seen", ylabel="training loss", ylim=(0, max(0.85, 1.05 * mean.max())))
+    low = mean.min() if limit is None else min(mean.min(), limit - 0.04)  # with the name below the limit
+    axes.set(xlabel="pairs seen", ylabel="training loss",
+             ylim=(min(0.3, np.floor(10 * low) / 10), max(0.75, 1.05 * mean.max())))
     return figure

@@ -50,18 +50,25 @@ def learning_curve(runs: Sequence[Mapping], expected: float, realised: float) ->
 
 @styled
 def settings(runs: Sequence[Mapping], limit: float) -> Figure:
-    """Validation NLL by peak learning rate, a line for each batch size; the best run is ringed, failed ones named."""
+    """Validation NLL by peak learning rate, a line for each batch size; the best run is ringed, failed ones left out.
+
+    The lines stand a little to the left and to the right of a rate, so that no dot hides another.
+    """
     figure, [axes] = canvas(height=4.6)
     good = [row for row in runs if "nll" in row]
     rates = sorted({row["learning_rate"] for row in runs})
     batches = sorted({row["batch_size"] for row in runs})
+
+    def place(row: Mapping) -> float:
+        return rates.index(row["learning_rate"]) + 0.09 * (batches.index(row["batch_size"]) - (len(batches) - 1) / 2)
+
     for batch, (colour, line) in zip(batches, LOOKS, strict=False):
         rows = sorted((row for row in good if row["batch_size"] == batch), key=lambda row: row["learning_rate"])
-        axes.plot([rates.index(row["learning_rate"]) for row in rows], [row["nll"] for row in rows], f"o{line}",
-                  color=colour, label=f"{batch} pairs a step")
+        axes.plot([place(row) for row in rows], [row["nll"] for row in rows], f"o{line}", color=colour,
+                  label=f"{batch} pairs a step")
     best = min(good, key=lambda row: row["nll"])
-    axes.plot(rates.index(best["learning_rate"]), best["nll"], "o", markersize=18, markerfacecolor="none",
-              markeredgecolor=THEORY, markeredgewidth=2)
+    axes.plot(place(best), best["nll"], "o", markersize=18, markerfacecolor="none", markeredgecolor=THEORY,
+              markeredgewidth=2)
     axes.axhline(np.log(2), color=FAINT, linewidth=1.8, zorder=0)
     axes.axhline(limit, color=THEORY, linestyle="--", linewidth=1.8)
     axes.text(len(rates) - 1, limit, "expected limit", ha="right", va="bottom")

@@ -117,7 +117,7 @@ def at_equal_kl(panels: Mapping[str, Mapping[str, Curve]], most: float) -> Figur
             grows = list(kl) == sorted(kl)
             panel.plot(kl, worth, linestyle=line if grows else "none", marker="" if grows else marker, color=colour,
                        markersize=7, label=name)
-        panel.set(title=title, xlabel="KL, nats", xlim=(-0.1, most))
+        panel.set(title=title, xlabel="KL, nats", xlim=(-0.02 * most, 1.02 * most))
         panel.grid(axis="y", color=FAINT, linewidth=0.8)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS))
     return figure
