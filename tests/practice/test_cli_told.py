@@ -158,8 +158,8 @@ def test_what_is_said_when_something_goes_wrong(room, say, monkeypatch, command)
 
         monkeypatch.setattr(training, "training_data", fail)
         monkeypatch.setattr(RewardModel, "from_pretrained", fail)
-        given = ["train", "world", "--out", room / "out"] if command == "train" else ["export", room / "model", room / "out"]
-        told.append(say(*given))
+        given = ["world", "--out"] if command == "train" else [room / "model"]
+        told.append(say(command, *given, room / "out"))
     hold(f"faults of {command}", "\n".join(told))
 
 

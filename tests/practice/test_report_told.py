@@ -1,4 +1,4 @@
-"""The report word for word: each page, verdict and answer as a reader finds it, numbers, remedies and pictures' texts."""
+"""The report word for word: each page, verdict and answer as a reader finds it, with what its pictures say."""
 
 from dataclasses import replace
 
