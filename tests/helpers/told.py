@@ -9,7 +9,7 @@ import re
 from places import ROOT
 
 KEPT = ROOT / "tests" / "practice" / "told"
-HASH = re.compile(r"\b[0-9a-f]{16,64}\b")
+HASH = re.compile(r"(?<![\w.])(?:[0-9a-f]{64}|[0-9a-f]{16})\b")
 
 
 def hold(name: str, text: str) -> None:

@@ -1,5 +1,6 @@
 """The report word for word: each page, verdict and answer as a reader finds it, with what its pictures say."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -76,6 +77,15 @@ PAGES = {"a file": of_a_file, "the world": lambda: of_the_world(400), "few pairs
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_told_word_for_word(name):
     hold(f"report of {name}", read_aloud(report_page(PAGES[name]())))
+
+
+def test_what_the_parts_of_a_page_are():
+    """Tags and attributes, with how often each comes, but for what differs from one evaluation to the next."""
+    found = Counter()
+    for tag, attributes in Parts(report_page(of_few_pairs())).tags:
+        kept = {name: value for name, value in attributes.items() if name not in ("src", "alt", "value", "content")}
+        found[f"{tag} {kept or ''}"] += 1
+    hold("parts of a page", "\n".join(f"{count} {what}" for what, count in sorted(found.items())))
 
 
 MARGINS = {
