@@ -3,12 +3,16 @@
 import argparse
 import json
 import logging
+import os
 import re
+import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
+from places import ROOT
 from told import hold
 from training_parts import made_up_pairs, save_backbone
 
@@ -16,7 +20,7 @@ from rmlib.model import RewardModel
 from rmlib.pairs import BadRow, PairSet
 from rmlib.practice import command_line as cli
 from rmlib.practice.card import write_export_card
-from rmlib.practice.command_line import evaluating, parts, sources, training
+from rmlib.practice.command_line import evaluating, parts, signals, sources, training
 from rmlib.practice.command_line.arguments import parser
 from rmlib.practice.writing import write_pairs
 from rmlib.training import TrainingResult
@@ -69,7 +73,7 @@ def say(room, capsys):
         capsys.readouterr()
         given = [str(each) for each in arguments]
         code = cli.main(given)
-        out, err = (text.replace(f"{room}/", "") for text in capsys.readouterr())
+        out, err = (text.replace(f"{room}/", "").replace(f"{ROOT}/", "") for text in capsys.readouterr())
         command = " ".join(given).replace(f"{room}/", "")
         return f"$ rmlib {command}\n{err.rstrip()}\n-- {code}\n{out}"
 
@@ -93,6 +97,7 @@ def test_what_a_training_says(room, say):
         page(room / "two" / "README.md"),
         say("train", pairs, "--out", room / "three", "--start-from", room / "one", "--seed", 5,
             "--validation-share", 0),
+        say("train", pairs, "--out", room / "four", "--limit", 40),
     ]
     hold("training", "\n".join(said))
 
@@ -188,3 +193,18 @@ def test_an_exports_card(of, tmp_path):
              "sides": ["left", "right"] if of == "one text" else ["right"], "segments": of == "two texts"}
     write_export_card(tmp_path, "out", tmp_path / "nowhere", model, facts)
     hold(f"card of an export of {of}", page(tmp_path / "README.md"))
+
+
+def test_a_signal_is_noted_once_and_handlers_come_back(monkeypatch):
+    told, ours = [], (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    monkeypatch.setattr(signals, "_log", SimpleNamespace(warning=lambda *given: told.append(given[0] % given[1:])))
+    earlier = [signal.getsignal(each) for each in ours]
+    for first in ours:
+        with signals.stop_on_signals() as stop:
+            assert not stop()
+            for number in (first, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+            assert stop() is True
+        assert [signal.getsignal(each) for each in ours] == earlier
+    assert told == [f"{first.name}: stopping after this step; kill -9 would lose what came after the last checkpoint"
+                    for first in ours]
