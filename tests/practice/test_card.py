@@ -101,3 +101,27 @@ def test_what_an_exports_card_says_to_run_runs(saved, tmp_path, monkeypatch):
     names = {}
     exec(code, names)
     assert names["reward"].isfinite()
+
+
+def test_what_the_hub_reads_of_a_card(saved):
+    model, directory = saved
+    held_out = evaluate(model, PAIRS)
+
+    def read():
+        front = ModelCard.load(directory / "README.md").data.to_dict()
+        [model_index] = front.pop("model-index")
+        [result] = model_index["results"]
+        [metric] = result["metrics"]
+        assert (metric["type"], metric["value"]) == ("accuracy", round(held_out.accuracy, 4))
+        assert (model_index["name"], result["task"]["type"]) == ("model", "text-classification")
+        assert result["dataset"]["type"] == "preference-pairs"
+        assert (front.pop("library_name"), front.pop("tags")) == ("transformers", ["reward-model"])
+        return front | {"of": result["dataset"]["name"]}
+
+    assert read() == {"of": "held out of chats.jsonl", "base_model": "owner/encoder"}
+    write_card(directory, model, {"evaluated_on": "new.jsonl"}, held_out, "usable: so\nsecond line")
+    card = ModelCard.load(directory / "README.md")
+    assert read() == {"of": "new.jsonl"}
+    assert "- On new.jsonl:\n- 3 pairs" in card.text and "\n- usable: so\n- second line\n" in card.text
+    write_card(directory, model, {}, held_out, "usable: so")
+    assert read() == {"of": "held out of unnamed pairs"}

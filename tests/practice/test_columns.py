@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from told import hold
 
 from rmlib.pairs import BadRow, LeftOut, PreferencePair, Turn
 from rmlib.practice import forms
@@ -106,6 +107,11 @@ REFUSED = {
 def test_what_can_t_be_used_is_refused_in_words(row, reason, told):
     found = one(row)
     assert isinstance(found, BadRow) and found.reason == reason and told in found.message
+
+
+def test_every_refusal_word_for_word():
+    found = {name: one(row) for name, (row, _, _) in REFUSED.items()}
+    hold("refused columns", "\n".join(f"{name}: {row.reason}: {row.message}" for name, row in found.items()))
 
 
 @pytest.mark.parametrize("label", [

@@ -1,6 +1,7 @@
 """Every public form: samples made by hand, one conversation in all of them, and whatever else a row may hold."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,7 +245,7 @@ ANYTHING = st.lists(
                      "<|im_end|>", "</s>", "USER:", "### Response:", "[{'role': 'user'}]", "\u2028"])
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4),
     min_size=1, max_size=5,
-).map(lambda parts: "".join(parts).replace("\r\n", "\n").strip("\ufeff").strip()).filter(bool)  # fmt: skip
+).map(lambda parts: re.sub("\r+\n", "\n", "".join(parts)).strip("\ufeff").strip()).filter(bool)  # fmt: skip
 ANY_TURNS = st.lists(st.builds(Turn, st.sampled_from(list(MARKERS)), ANYTHING), min_size=1, max_size=4).map(tuple)
 ANY_PAIRS = st.builds(
     PreferencePair, ANY_TURNS, ANYTHING, ANYTHING, st.none() | st.floats(-1e30, 1e30),

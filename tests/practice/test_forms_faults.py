@@ -4,6 +4,7 @@ import datasets
 import numpy as np
 import pandas
 import pytest
+from told import hold
 
 from rmlib.pairs import BadRow, LeftOut, PreferencePair
 from rmlib.practice import forms
@@ -169,6 +170,11 @@ def test_a_fault_is_told_in_words(row, reason, words):
     item = only(row)
     assert isinstance(item, BadRow) and (item.line, item.reason) == (1, reason)
     assert all(word in item.message for word in words), item.message
+
+
+def test_every_fault_word_for_word():
+    rows = [row for row, _, _ in FAULTS] + [two(*sides, label) for sides, label in UNKNOWN]
+    hold("faults of rows", "\n".join(f"{only(row).reason}: {only(row).message}" for row in rows))
 
 
 def test_who_reads_forms_is_not_sent_to_forms(tmp_path):
