@@ -8,7 +8,8 @@ import pytest
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import house_map, make_student, pages, run_notebooks
+import rmlib
+from tools import gpu_parts, house_map, make_slides, make_student, pages, run_notebooks, try_colab
 
 SIZES = {"words": 1200, "columns": 78, "formulas": 3, "exercises": 2, "minutes": 45}
 
@@ -184,3 +185,36 @@ def test_copies_are_told_word_for_word(tmp_path, capsys):
     assert capsys.readouterr().out == "".join(told)
     assert make_student.main(["--notebooks", str(out / "none")]) == 1
     assert capsys.readouterr().err == f"no notebooks in {out / 'none'}\n"
+
+
+# --- where all this goes when nothing is said ----------------------------------------------------------------------
+
+def test_the_usual_folders(monkeypatch, tmp_path):
+    root, asked = run_notebooks.ROOT, []
+    assert root == make_slides.ROOT == make_student.ROOT == try_colab.ROOT == gpu_parts.ROOT == Path(
+        rmlib.__file__).parents[1]
+    assert (try_colab.VERSIONS, try_colab.FOLDER) == (root / "tools/colab-versions.txt", root / "build/colab")
+    assert house_map.PACKAGE == root / "rmlib" and make_slides.TEMPLATE == root / "tools/slides"
+    way, side = (sorted((root / "notebooks").glob(pattern)) for pattern in ("*.ipynb", "side/*.ipynb"))
+
+    monkeypatch.setattr(run_notebooks, "run_one",
+                        lambda *given: asked.append(given) or run_notebooks.Run("a", 1, 1, None))
+    assert run_notebooks.main([]) == 0
+    copies = root / "build/notebooks"
+    assert asked == [*((path, copies, False) for path in way), *((path, copies / "side", False) for path in side)]
+
+    written: list[tuple[str, str]] = []
+    monkeypatch.setattr(make_student, "student", lambda path: new_notebook(metadata={"of": path.stem}))
+    monkeypatch.setattr(make_student, "atomic_write_text", lambda path, text: written.append(path))
+    monkeypatch.setattr(make_student.Path, "exists", lambda path: False)
+    monkeypatch.setattr(make_student.Path, "mkdir", lambda path, **_: asked.append(path))
+    assert make_student.main([]) == 0
+    assert written == [root / "build/student" / path.relative_to(root / "notebooks") for path in (*way, *side)]
+
+    monkeypatch.setattr(make_slides, "libraries", dict)
+    monkeypatch.setattr(make_slides, "deck", lambda path, carried: path.stem)
+    monkeypatch.setattr(make_slides.Path, "write_text", lambda path, text, encoding: written.append((path, text)))
+    asked.clear()
+    written.clear()
+    assert make_slides.main([]) == 0 and asked == [root / "build/slides"]
+    assert written == [(root / f"build/slides/{path.stem[:2]}.html", path.stem) for path in way]
