@@ -59,8 +59,9 @@ def axes_said(axes: Axes) -> Iterator[str]:
         each.get_visible() for each in axes.spines.values()), "no frame": not any(
         each.get_visible() for each in axes.spines.values())}
     yield from (name for name, holds in facts.items() if holds)
-    grid = [axis for axis in (axes.xaxis, axes.yaxis) if axis.get_gridlines() and axis.get_gridlines()[0].get_visible()]
-    yield from (f"grid {each.axis_name} {colours(each.get_gridlines()[0].get_color())}" for each in grid)
+    for axis in (axes.xaxis, axes.yaxis):
+        for each in filter(Line2D.get_visible, axis.get_gridlines()[:1]):
+            yield f"grid {axis.axis_name} {to_hex(each.get_color())} {each.get_linewidth():g}"
 
 
 def artists(axes: Axes) -> Iterator[str]:
