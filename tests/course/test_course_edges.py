@@ -1,7 +1,9 @@
 """Versions, claims, studies, small models and their samples at their edges: values by hand and whole messages."""
 
+import copy
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +16,7 @@ from rmlib.course import human, model_parts, optimised, policy, speed, versions,
 from rmlib.course.claims import holds
 from rmlib.course.differences import complex_step, forward_difference
 from rmlib.course.world import World
+from rmlib.pairs import PreferencePair
 from rmlib.practice.lengths import Lengths
 from rmlib.settings import Settings
 
@@ -210,3 +213,30 @@ def test_every_change_has_its_name():
         ("two words more: reward", 6), ("two words more: margin", 3), ("no [SEP] at the end: margin", 3),
         ("bfloat16, batch of 1 or of 3", 6), ("dropout left on", 6), ("the other response, prompt cut", 3)]
     assert (what_moves.HEADS, what_moves.PADS) == (200, 17)
+
+
+def test_what_moves_a_reward_by_one_text_after_the_other():
+    model = tiny.reward_model("distilbert")
+    pairs = [PreferencePair("Is it?", "Yes.", "No, it is not."), PreferencePair("7 + 5?", "12.", "The sum is 5.")]
+    _, moving = what_moves.what_moves(model, tiny.reward_model("gpt2"), pairs)
+
+    def rewards(model, before: str = "") -> np.ndarray:  # (2, P): chosen, rejected
+        texts = [(before + pair.prompt, (pair.chosen, pair.rejected)) for pair in pairs]
+        return np.transpose([[model.score(prompt, [each])[0] for each in both] for prompt, both in texts])
+
+    plain, greeted = rewards(model), rewards(model, "Good morning. ")
+    unended, narrow = copy.deepcopy(model), copy.deepcopy(model)
+    unended.encoding, narrow.encoding = replace(model.encoding, suffix=()), replace(model.encoding, max_length=64)
+    before = 8 * "Good morning. "
+    cut = [what_moves.padded_rewards(narrow, [PreferencePair(before + pair.prompt, pair.chosen, pair.rejected + after)
+                                              for pair in pairs])[:2] for after in ("", " That reminds me of soup.")]
+    coarse = copy.deepcopy(model).bfloat16()
+    wanted = {"two words more: reward": (greeted - plain).ravel(),
+              "two words more: margin": np.subtract(*(greeted - plain)),
+              "no [SEP] at the end: margin": np.subtract(*(rewards(unended) - plain)),
+              "bfloat16, batch of 1 or of 2": (what_moves.padded_rewards(coarse, pairs)
+                                               - what_moves.singly(coarse, pairs)),
+              "the other response, prompt cut": cut[1] - cut[0]}
+    for name, moved in wanted.items():
+        assert np.allclose(moving[name], moved, atol=1e-5), name
+    assert np.abs(wanted["the other response, prompt cut"]).max() > 0.01
