@@ -223,3 +223,12 @@ def test_what_is_unpacked_is_told_and_takes_the_place_of_what_was_there(tmp_path
         "  not carried: trl>=1, here is none\n  not carried: numpy>=9, here is 2.0\n")
     assert sorted(path.relative_to(to).as_posix() for path in to.rglob("*")) == [
         "minilm", "minilm/config.json", "pairs.jsonl.gz", "site"]
+
+
+def test_of_two_wheels_of_one_name_the_later_is_taken_whatever_their_order_on_the_disk(tmp_path, monkeypatch):
+    wheels = [tmp_path / f"wheels/six-{version}-py3-none-any.whl" for version in ("2.0", "1.0")]
+    monkeypatch.setattr(gpu_parts.Path, "glob", lambda folder, pattern: iter(wheels))
+    found = []
+    monkeypatch.setattr(gpu_parts, "choose", lambda wheels, needed: found.append(wheels) or ([], {}))
+    gpu_parts.unpack(tmp_path, tmp_path / "to")
+    assert found == [{"six": wheels[0]}]
