@@ -13,7 +13,15 @@ import pytest
 from described_figures import described
 
 from rmlib.course import plots
+from rmlib.course.plots import bradley_terry_limits as limits
 from rmlib.course.plots import evaluation_lessons as lessons
+from rmlib.course.plots import gradient_check as gradients
+from rmlib.course.plots import pairwise_loss as loss
+from rmlib.course.plots import preference_data as data
+from rmlib.course.plots import preference_data_tokens as tokens
+from rmlib.course.plots import training
+from rmlib.course.plots import training_limits as more_training
+from rmlib.course.plots import using_the_reward as using
 from rmlib.course.plots.preflight import preflight_figure
 from rmlib.pairs import PreferencePair
 from rmlib.practice.preflight import preflight
@@ -55,6 +63,39 @@ MORE = {
         "leads": lambda: lessons.leads({"longer": [(0.18, 0.14, 0.22), (0.17, 0.13, 0.21)],
                                          "words": [(0.01, -0.01, 0.03), (-0.02, -0.05, -0.01)]}),
     },
+}
+STEPS = 10.0 ** -np.arange(13)
+STUDY = [{"start": start, "pairs": pairs, "seed": seed, "accuracy": level + 0.01 * seed}
+         for start, level in (("pretrained", 0.74), ("random", 0.55)) for pairs in (256, 1024) for seed in range(3)]
+SWEEP = [{"learning_rate": rate, "batch_size": batch, "nll": 0.45 + 100 * rate / batch}
+         for rate in (2.5e-4, 5e-4) for batch in (4, 8, 16, 32)]
+MORE["branches"] = {  # what the figures of the other files do not come to
+    "no limit": lambda: data.intervals({"longer": (0.45, 0.40, 0.48), "bag": (0.6, 0.57, 0.61)}),
+    "four worlds": lambda: data.agreement_band({name: (0.6 + at / 20, 0.7 + at / 20) for at, name in enumerate("abcd")},
+                                               {"63%": 0.63, "70%": 0.7}),
+    "three cuts": lambda: data.stuck({name: MARGINS[:9] * at for at, name in enumerate("abc")}),
+    "one batch": lambda: tokens.padding({"alone": [[3, 1]]}),
+    "no numbers below": lambda: tokens.token_boxes([[("a", "prompt"), ("", "pad")]]),
+    "four slopes": lambda: loss.slopes(MARGINS, {name: np.where(MARGINS < at, np.nan, -0.1 * at)
+                                                 for at, name in enumerate("abcd")}),
+    "four losses": lambda: loss.settling(np.arange(1, 31), {name: np.arange(30) + at for at, name in enumerate("abcd")},
+                                         (None, 3.0, 4.0, None)),
+    "five responses": lambda: limits.elo(np.outer(MARGINS, np.arange(5)), np.arange(5.0), list("ABCDE")),
+    "four methods": lambda: gradients.methods({name: (STEPS, STEPS * (at + 1)) for at, name in enumerate("abcd")},
+                                              "error of the sum"),
+    "far secant": lambda: gradients.secant(-1.5, 0.5, -0.8, STEPS[:1], STEPS[:1]),
+    "no limit of the loss": lambda: training.running_loss(0.9 - GAPS, 16),
+    "wide steps": lambda: training.running_loss(GAPS, 2048, limit=0.05),
+    "four loops": lambda: training.overfitting([0.7, 0.2], {name: GAPS * at for at, name in enumerate("abcd", 1)}),
+    "realised above": lambda: more_training.learning_curve([*STUDY, {"start": "random", "pairs": 4096}], 0.806, 0.817),
+    "four batches": lambda: more_training.settings([*SWEEP, {"learning_rate": 2e-3, "batch_size": 8}], 0.396),
+    "a late end": lambda: more_training.stopping([0, 8, 16], [0.9, 0.5, 0.6], [0.5, 0.7, 0.69], 0.82, 1, 2),
+    "a short window": lambda: more_training.human_curve(GAPS, [
+        {"step": at, "nll": 0.6, "accuracy": 0.5 + at / 99, "low": 0.4, "high": 0.9} for at in (0, 9)], 16, 0.5, 48),
+    "rows, shared": lambda: using.curves({name: {each: [([0, 1, 2], [0.2, 0.8, 0.5], [0.1, 0.1, 0.2])] for each in "xy"}
+                                          for name in "abcd"}, "step", height=5.0, rows=2, shared=True),
+    "stretched": lambda: using.curves({"a": {"one": [([0, 1, 3, 11], [0, 1, 2, 3])] * 2}}, "√KL", knee=3.0),
+    "six names": lambda: using.estimates({name: MARGINS * (at + 1) for at, name in enumerate("abcdef")}),
 }
 NAMES = ("figures_readable", "gradient_figures", "reward_model_figures", "training_figures", "using_the_reward_figures")
 DRAWN = MORE | {name: import_module(f"tests.course.test_{name}").DRAWN for name in NAMES}
