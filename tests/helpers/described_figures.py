@@ -54,7 +54,7 @@ def axes_said(axes: Axes) -> Iterator[str]:
             labels = [label.get_text() for label in axis.get_ticklabels()]
             yield f"{name} ticks {numbers(axis.get_ticklocs())} {labels}"
         elif (most := getattr(axis.get_major_locator(), "_nbins", "auto")) != "auto":
-            yield f"{name} at most {most} ticks"
+            yield f"{name} at most {most} ticks, {numbers(axis.get_ticklocs())}"
     facts = {"off": not axes.axison, "equal": axes.get_aspect() in (1, "equal"), "square frame": all(
         each.get_visible() for each in axes.spines.values()), "no frame": not any(
         each.get_visible() for each in axes.spines.values())}
