@@ -48,6 +48,7 @@ MORE = {
         "window in the middle": lambda: report(PAIRS, 20, [PAIRS[1], PAIRS[39], PreferencePair("new", "a", "b")]),
         "window on the right": lambda: report(PAIRS, 40), "window beyond": lambda: report(PAIRS, 1000),
         "a long tail": lambda: report([*PAIRS, *LONG], 22), "nothing but the tail": lambda: report(LONG, 22),
+        "one pair": lambda: report(PAIRS[:1], 3),
     },
     "evaluation_lessons": {
         "price": lambda: lessons.price_of_a_gap(GAPS, 100 / GAPS, 200 / GAPS, 0.2, (0.02, 5000.0)),

@@ -14,6 +14,7 @@ from rmlib.course import live as module
 from rmlib.course.live import live, progress
 from rmlib.course.questions import Question
 from rmlib.course.widgets import labelling, slider, view
+from rmlib.pairs import PreferencePair
 from rmlib.practice import style
 
 widgets = importlib.import_module("rmlib.course.widgets.explore")
@@ -197,3 +198,9 @@ def test_a_training_without_steps_is_refused_and_one_step_will_do(shown):
     with pytest.raises(ValueError) as refused:
         live(0).__enter__()
     assert str(refused.value) == "a training has at least one step, got 0" and style.DPI == 100
+
+
+def test_where_labelling_can_t_be_shown_the_page_says_what_to_do(shown, monkeypatch, tmp_path):
+    monkeypatch.setattr(labelling, "display", lambda data, raw: None)
+    labelling.label([PreferencePair("p", "a", "b")], tmp_path / "labels.jsonl")
+    assert shown[0]["text/plain"] == "Run this cell in Jupyter to label these pairs."
