@@ -7,7 +7,7 @@ from figure_rules import boxes_of_text
 from matplotlib.colors import to_hex
 
 from rmlib.course.plots import preflight as drawing
-from rmlib.course.plots.preflight import preflight_figure, problems
+from rmlib.course.plots.preflight import _percent, preflight_figure, problems
 from rmlib.course.world import World
 from rmlib.pairs import PreferencePair, read_pairs
 from rmlib.practice.preflight import preflight
@@ -98,3 +98,10 @@ def test_a_small_share_is_no_whole_bar():
     _, shares, boxes = drawn(preflight([*pairs, pairs[0]], words, 20))
     assert "under 0.1%" in [text.get_text() for text, _ in boxes]
     assert max(bar.get_width() for bar in shares.patches) < 0.01 * shares.get_xlim()[1]
+
+
+@pytest.mark.parametrize("share, told", [
+    (0, "none"), (1e-9, "under 0.1%"), (0.000499, "under 0.1%"), (0.0005, "0.1%"), (0.0149, "1.5%"), (1, "100.0%"),
+])
+def test_a_share_is_told_in_tenths_of_a_percent(share, told):
+    assert _percent(share) == told
