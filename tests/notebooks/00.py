@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -164,3 +165,11 @@ def test_what_exercise_0_4_s_solution_tells_of_pairs_about_manners():
             told[city].append(evaluate(learned, facts).accuracy)
     assert abs(np.mean(told["Paris"]) - 0.84) < 0.05 and abs(np.mean(told["Rome"]) - 0.56) < 0.08
     assert abs(min(told["Paris"]) - 0.65) < 0.08
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import untold_bounds
+
+    assert [each for source in In for each in untold_bounds(source)] == []

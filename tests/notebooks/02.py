@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 
 import numpy as np
 
@@ -119,3 +120,11 @@ def test_the_minima_are_where_theory_has_them():
 def test_the_sum_shrinks_by_one_factor():
     steps = np.arange(200)
     assert np.allclose(free.sum(dim=1), 6) and np.allclose(centred.sum(dim=1), 6 * 0.96**steps)
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import untold_bounds
+
+    assert [each for source in In for each in untold_bounds(source)] == []

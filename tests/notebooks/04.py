@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 
 import numpy as np
 
@@ -151,3 +152,11 @@ def test_what_is_told_of_human_pairs_is_what_was_stored():
     assert 0.065 < min(study.rows_leak) and max(study.rows_leak) < 0.105 and len(study.rows_leak) == 5
     assert list(study.rules) == ["longer", "shorter", "bag of words", "bag of words, no prompt"]
     assert study.rules["shorter"][0] + 0.05 < study.rules["bag of words"][0] < 0.62
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import untold_bounds
+
+    assert [each for source in In for each in untold_bounds(source)] == []

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import sys
 
 import numpy as np
 import torch
@@ -208,3 +209,11 @@ def test_pads_and_sigmoids_are_what_they_are_called():
 
 def test_the_word_that_is_cut_is_cut_so():
     assert tokenizer.tokenize("unhelpful")[:3] == ["u", "##n", "##h"]
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import untold_bounds
+
+    assert [each for source in In for each in untold_bounds(source)] == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -253,3 +254,11 @@ def test_the_symptom_table_leads_to_sections_that_exist():
         text = "\n".join("".join(cell["source"]) for cell in cells_of(name) if cell["cell_type"] == "markdown")
         headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
         assert anchor in [heading.replace(" ", "-") for heading in headings], (name, anchor)
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import untold_bounds
+
+    assert [each for source in In for each in untold_bounds(source)] == []

@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import re
+import sys
 from statistics import NormalDist
 
 import numpy as np
@@ -331,3 +332,11 @@ def test_the_three_verdicts():
     told = [compare(each, test, rivals)["usable"] for each in trials.values()]
     assert [each["answer"] for each in told] == ["usable", "not usable", "not shown to be usable", "usable"]
     assert list(trials)[-1] == "the biased copy" and "not about length, calibration" in told[-1]["why"]
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import untold_bounds
+
+    assert [each for source in In for each in untold_bounds(source)] == []

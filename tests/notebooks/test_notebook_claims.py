@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+from claim_bounds import untold_bounds
 from notebook_rules import load
 from places import ROOT
 
@@ -43,3 +44,24 @@ def test_a_claim_that_cannot_fail_is_seen(condition):
 @pytest.mark.parametrize("condition", ["scores(a) == scores(b)", "x * x < 1 < y", "f(0, 0) < x"])
 def test_a_claim_that_can_fail_is_left_alone(condition):
     assert not compared_with_themselves(f"holds('both agree', {condition})")
+
+
+@pytest.mark.parametrize("claim", [
+    'holds("none is four standard errors away", abs(z) < 4)', 'holds("to 9%", abs(x / y - 1) < 0.09)',
+    'holds("at least 15% too small", x < 0.85 * y)', 'holds("a fifth of the last", x[1:] < x[:-1] / 5)',
+    'holds("too large by half", x > 1.5 * y)', 'holds("it starts at log 2", abs(x - math.log(2)) < 1e-5)',
+    'holds(f"{name}: to 1e-12", [abs(x - y) < 1e-12 for x in rows])', 'holds("both fall", np.diff(x) < 0)',
+])
+def test_a_claim_that_names_its_bounds_is_left_alone(claim):
+    assert untold_bounds(claim) == []
+
+
+@pytest.mark.parametrize(("claim", "bound"), [
+    ('holds("none is four standard errors away", abs(z) < 5)', 5),
+    ('holds("within four errors, to 1e-9", abs(x - y) < 1e-8)', 1e-8),
+    ('holds("to 9%", abs(x / y - 1) < 0.1)', 0.1), ('holds("both fall", np.diff(x) < 1)', 1),
+    ('holds("over 0.15, in three of three", [x - y > 0.05 for x, y in rows])', 0.05),
+    ('holds("a fifth of the last", x[1:] < x[:-1] / 2)', 2),
+])
+def test_a_bound_that_its_claim_does_not_tell_is_seen(claim, bound):
+    assert [found for _, found in untold_bounds(f"if true:\n    {claim}")] == [bound]

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -115,3 +116,11 @@ def test_the_right_answers_are_all_worth_the_same():
     assert {world.reward(pair.prompt, pair.chosen) for pair in plain} == {1.6}
     assert (groups["capitals"] > 1).mean() > (groups["currencies"] > 1).mean() + 0.3
     assert min(np.median(each) for name, each in groups.items() if name != "currencies") > 0.8
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../../tests/helpers")
+    from claim_bounds import untold_bounds
+
+    assert [each for source in In for each in untold_bounds(source)] == []
