@@ -1,12 +1,14 @@
 """Whether what `holds` says names the bounds by which it is tested: "four standard errors" beside `< 4 * error`.
 
 A guard of a page calls it with the page's own cells, so that a bound which is looser than its sentence turns the page
-red though the sentence still holds.
+red though the sentence still holds; and it runs a cell again where the claim would be false, to see that it is tested.
 """
 
 import ast
 import math
 import re
+
+import numpy as np
 
 WORDS = {"two": 2, "three": 3, "four": 4, "half": 0.5, "fifth": 0.2, "hundredth": 0.01, "million": 1e6,
          "millionth": 1e-6}
@@ -44,4 +46,11 @@ def untold_bounds(source: str) -> list[tuple[str, float]]:
                 is_told = any(math.isclose(form, number, rel_tol=1e-9) for form in forms for number in told)
                 if not is_told and not (bound < ROOM and all(number >= ROOM for number in told)):
                     found.append((sentence, bound))
+    return found
+
+
+def verdicts(source: str, names: dict) -> dict[str, bool]:
+    """What the claims of a cell come to, by their sentences, where its names mean these things."""
+    found = {}
+    exec(source, names | {"holds": lambda claim, condition: found.update({claim: bool(np.asarray(condition).all())})})
     return found

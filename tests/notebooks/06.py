@@ -262,3 +262,22 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     from claim_bounds import untold_bounds
 
     assert [each for source in In for each in untold_bounds(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"patience": (1, 6, 1)}
+
+
+def test_what_the_exercises_give_has_the_bugs_that_are_looked_for():
+    """A mean of means, a momentum and a rate that begin anew, and the three of exercise 6.3."""
+    assert np.allclose(accumulated_with_a_bug([np.array([[1.0], [2.0]]), np.array([[3.0]])]), 2.25)
+    saved = {"weights": np.ones(3), "momentum": np.full(3, 9.0), "step": 7, "steps": 7}
+    assert np.allclose(continued_with_bugs(saved, [np.ones(3), np.ones(3)]), 1 - 0.1 - 0.05 * 1.9)
+    # one weight, two pieces of one pair to a batch: no gradient is set to zero, each is cut by piece, steps are pieces
+    batch = [np.array([[2.0]]), np.array([[2.0]])]
+    assert np.allclose(trained_with_bugs(np.zeros(1), [batch] * 3, 0.5, 0.75), 0.5 / 3 * 0.75)
+    assert np.allclose(trained_with_bugs(np.zeros(1), [batch] * 5, 0.5, 9.0), 0.3 + 0.1 * (1 + 2 / (1 + np.exp(0.6))))

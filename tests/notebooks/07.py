@@ -340,3 +340,12 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     from claim_bounds import untold_bounds
 
     assert [each for source in In for each in untold_bounds(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"gap, points": (0.5, 8, 0.5), "disagree on, %": (4, 36, 2), "temperature T": (0.25, 4, 0.05),
+                      "rank": (1, 25, 1), "0 all, 1 the model's own": (0, 1, 1)}

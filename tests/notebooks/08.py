@@ -163,3 +163,19 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     from claim_bounds import untold_bounds
 
     assert [each for source in In for each in untold_bounds(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"β": (0.05, 3, 0.05)}
+
+
+def test_his_loss_has_the_two_bugs_that_exercise_8_4_looks_for():
+    """A mask that is one token late, and a baseline with the text's own reward in it."""
+    log_policy = torch.tensor([[[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]]])
+    told = his_loss(log_policy, log_policy + 1, torch.tensor([[[0, 1, 1], [0, 0, 1]]]), torch.tensor([[1.0, 3.0]]), 0.5)
+    log_p, worth = np.array([-1.0 - 3.0, -4.0]), np.array([1 + 0.5 * 2, 3 + 0.5 * 1])
+    assert abs(told.item() + ((worth - worth.mean()) * log_p).mean()) < 1e-6

@@ -92,3 +92,11 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     from claim_bounds import untold_bounds
 
     assert [each for source in In for each in untold_bounds(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"block": (1, 4, 1), "head": (1, 4, 1)}

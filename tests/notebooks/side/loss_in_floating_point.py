@@ -127,3 +127,11 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
 
     in_units_of_the_rate = ("'that is less than 16 whole steps of Adam'", 16e-3)
     assert [each for source in In for each in untold_bounds(source)] == [in_units_of_the_rate]
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"offset": (1, 63, 1), "log10 of the learning rate": (-5, -3, 0.1)}
