@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from statistics import NormalDist
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -349,3 +350,23 @@ def test_the_sliders_reach_these_ends():
 
     assert ends() == {"gap, points": (0.5, 8, 0.5), "disagree on, %": (4, 36, 2), "temperature T": (0.25, 4, 0.05),
                       "rank": (1, 25, 1), "0 all, 1 the model's own": (0, 1, 1)}
+
+
+def own_pairs_judged(keys):
+    """What the cell that runs where RMLIB_PAIRS is set prints of 4,001 pairs with such keys, and the calls it makes."""
+    calls = []
+    names = {name: lambda *given, come=come: calls.append(given) or come for name, come in {
+        "human_pairs": SimpleNamespace(pairs=[*range(4001)]), "split_by_conversation": ("ours", "held"),
+        "null_baselines": {"a rule": np.array([1.0, -1.0, 0.0, 2.0])}, "conversation_keys": keys}.items()}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(next(each for each in In if each.startswith("found = human_pairs")), globals() | names)
+    return out.getvalue(), calls[2:]
+
+
+def test_a_readers_own_pairs_are_judged():
+    """Three conversations are too few; of four and more a fifth is held out."""
+    assert own_pairs_judged([*"aabcc"]) == ("too few conversations (3) to hold any out\n", [])
+    said, calls = own_pairs_judged([*"abcd"])
+    assert calls == [([*range(4000)], 0.2), ("ours", "held"), ("held",)]
+    low, high = evaluation.clustered_bootstrap(np.array([1.0, 0.0, 0.5, 1.0]), [*"abcd"])
+    assert said == f"{'a rule':<24}0.625 ({low:.3f} to {high:.3f})\n"
