@@ -5,6 +5,7 @@ import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -281,3 +282,43 @@ def test_what_the_exercises_give_has_the_bugs_that_are_looked_for():
     batch = [np.array([[2.0]]), np.array([[2.0]])]
     assert np.allclose(trained_with_bugs(np.zeros(1), [batch] * 3, 0.5, 0.75), 0.5 / 3 * 0.75)
     assert np.allclose(trained_with_bugs(np.zeros(1), [batch] * 5, 0.5, 9.0), 0.3 + 0.1 * (1 + 2 / (1 + np.exp(0.6))))
+
+
+def test_a_readers_own_pairs_are_split_and_trained_on():
+    """The cells that run where RMLIB_PAIRS is set: one conversation is refused; a CPU takes 256 pairs, a GPU all."""
+    said, calls = [], []
+
+    def run(cell, keys, kind, **more):
+        pairs_given = SimpleNamespace(pairs=[*range(300)], summary=lambda: "Summary")
+        found = {"human_pairs": lambda _: pairs_given, "conversation_keys": lambda rows: keys[: len(rows)],
+                 "split_by_conversation": lambda *given: calls.append(given) or ([*range(37)], [0, 1]),
+                 "device": SimpleNamespace(type=kind), "print": said.append}
+        again_with(cell, **found, **more)
+
+    run("06-full", "a" * 300, "cpu")
+    assert said == ["Summary; all of one conversation: none can be held out"] and not calls
+    run("06-full", "ab" * 150, "cpu"), run("06-full", "ab" * 150, "cuda")
+    assert said[1:] == ["Summary", "37 to train on, 2 held out"] * 2
+    assert calls == [([*range(256)], 0.1), ([*range(300)], 0.1)]
+
+    @contextmanager
+    def counted(number):
+        calls.append(number)
+        yield "tell"
+
+    def trains(model, pairs, config, **more):
+        calls.append((model, pairs, config.learning_rate, config.batch_size, more))
+        return SimpleNamespace(history=[{"loss": float(number)} for number in range(200)])
+
+    shown, model = [], SimpleNamespace(to=lambda _: "model")
+    run("06-full-train", "ab" * 150, "cpu", human=True, training=[*range(37)], held_out="held", live=counted,
+        RewardModel=lambda _: model, watch_memory=lambda _: None, train=trains,
+        show=lambda figure, alt: shown.append((figure.axes[0].lines[0].get_data(), alt)),
+        measure_speed=lambda *given: given[:2], evaluate=lambda *given: given)
+    rate = learning_rate_for(settings.backbone)
+    size = TrainingConfig().batch_size
+    training_call = ("model", [*range(37)], rate, size, {"on_step": "tell", "progress": False})
+    assert calls[2:] == [math.ceil(37 / size), training_call]
+    assert said[-2:] == [("model", [*range(37)]), ("model", "held")]
+    [((x, y), alt)] = shown
+    assert x[-1] == 200 * 16 and y[-1] == np.mean([*range(136, 200)]) and "the last 1,024 pairs" in alt
