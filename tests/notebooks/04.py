@@ -195,3 +195,13 @@ def test_a_readers_own_pairs_are_told_of():
     assert said == f"Summary.\nconversations: 4\nReport.\n{'a rule':24} 0.500  (0.250 to 0.750)\n"
     assert calls == [(settings, {"limit": 5000}), (given, {"held_out": 0.3}), ("seen", tokenizer, spec, "unseen", {}),
                      ("seen", "unseen", {}), ("margins", "unseen", {})]
+
+
+def test_the_stuck_loss_is_told_in_order():
+    """Against ends that are exchanged, or another step's loss, where the cell has room."""
+    from cells_again import printed
+
+    flat, restless = [math.log(2)] * 11 + [math.log(2) + 6e-7], [0.7, 0.6, 0.8, 0.75]
+    told = printed(In, "stuck, noisy =", globals(),
+                   train_on=lambda batch, dropout=False: restless if dropout else flat)
+    assert told.splitlines()[:2] == ["loss 0.693147 at first, 0.693148 at step 12", "with dropout from 0.60 to 0.80"]

@@ -179,3 +179,21 @@ def test_his_loss_has_the_two_bugs_that_exercise_8_4_looks_for():
     told = his_loss(log_policy, log_policy + 1, torch.tensor([[[0, 1, 1], [0, 0, 1]]]), torch.tensor([[1.0, 3.0]]), 0.5)
     log_p, worth = np.array([-1.0 - 3.0, -4.0]), np.array([1 + 0.5 * 2, 3 + 0.5 * 1])
     assert abs(told.item() + ((worth - worth.mean()) * log_p).mean()) < 1e-6
+
+
+def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
+    """Against another n, step, order or judge than the words say, by numbers that tell them apart."""
+    from cells_again import printed
+
+    asked_for, names = [], ("proxy", "gold", "right", "well_formed")
+    printed(In, "picked = [(chances_of_best", globals(),
+            chances_of_best=lambda judge, n: asked_for.append((id(judge), n)) or chances_of_best(judge, n))
+    assert asked_for == [(id(judge), n) for judge in (gold, proxy, of_weak) for n in (1, 4, 16, 64)] + [(id(proxy), 4)]
+    steps = {step: {name: np.array([step * (k + 1) / 100, 0.0]) * (-1) ** (k == 3) for k, name in enumerate(names)}
+             for step in (0, 20, 60)}
+    told = printed(In, 'live[60][name].mean()', globals(), live=steps)
+    assert re.findall(r"^(\w+) +(\S+)$", told, re.MULTILINE) == [*zip(names, ("+0.30", "+0.60", "+0.90", "-1.20"))]
+    told = printed(In, "first loss {losses[0]", globals(), losses=[math.log(2), *range(1, 20)])
+    assert told.startswith("first loss 0.693, then 17.00\n")
+    told = printed(In, "rows = [at_equal_kl", globals(), at_equal_kl=lambda n: (n, n + 0.01, n + 0.02))
+    assert told.splitlines()[:3] == [f"KL {n}.00: best of n {n}.01, tilt {n}.02" for n in (2, 4, 16)]

@@ -3,6 +3,8 @@
 import math
 import re
 import sys
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -124,3 +126,15 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     from claim_bounds import untold_bounds
 
     assert [each for source in In for each in untold_bounds(source)] == []
+
+
+def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
+    """Against pairs of the other part, or another order, by numbers that tell them apart."""
+    from cells_again import printed
+
+    regression = SimpleNamespace(slope=0.25, correlation=0.5)
+    with patch.object(evaluation, "fit_temperature", len):
+        told = printed(In, "facts, facts_there = (decided", globals(), gold_regression=lambda one, other: regression)
+    parts = [float(number) for number in re.findall(r"\d+\.\d", told.replace("0.25", "").replace("0.50", ""))]
+    assert parts == [facts_there.sum(), facts.sum(), (~facts_there).sum(), (~facts).sum()]
+    assert len(facts_there) == len(validation) != len(facts) == len(test)
