@@ -370,3 +370,17 @@ def test_a_readers_own_pairs_are_judged():
     assert calls == [([*range(4000)], 0.2), ("ours", "held"), ("held",)]
     low, high = evaluation.clustered_bootstrap(np.array([1.0, 0.0, 0.5, 1.0]), [*"abcd"])
     assert said == f"{'a rule':<24}0.625 ({low:.3f} to {high:.3f})\n"
+
+
+def test_the_copies_learned_from_the_labels_that_they_are_called_by():
+    """Against other pairs or a copy of another start, where the cell has room."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import printed
+
+    given = []
+    told = printed(In, "biased, control = (", globals(), copy=SimpleNamespace(deepcopy=lambda each: (each, "copied")),
+                   trained=lambda pairs, start: given.append((pairs, start)) or len(given),
+                   margins_of=lambda copied, pairs: np.array([1.0, -1.0, -1.0, -1.0]) * (1 if copied == 1 else -1))
+    labels = [world.pairs(2000, "train", seed=1, annotator=person) for person in (likes_length, Annotator())]
+    assert given == [(pairs, (model, "copied")) for pairs in labels] and likes_length == Annotator(length_bias=1.5)
+    assert "\nbiased copy accuracy on honest labels 0.25\nhonest copy accuracy on honest labels 0.75\n" in told
