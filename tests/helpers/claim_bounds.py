@@ -49,6 +49,31 @@ def untold_bounds(source: str) -> list[tuple[str, float]]:
     return found
 
 
+def operands(node: ast.AST) -> list[ast.expr]:
+    """What a comparison, a difference or a call holds against each other."""
+    if isinstance(node, ast.Compare):
+        return [node.left, *node.comparators]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub | ast.Div):
+        return [node.left, node.right]
+    return node.args if isinstance(node, ast.Call) else []
+
+
+def compared_with_themselves(source: str) -> set[str]:
+    """Operands of one such node that are the same, inside of `holds`."""
+    found = set()
+    for claim in ast.walk(ast.parse(source)):
+        if isinstance(claim, ast.Call) and getattr(claim.func, "id", "") == "holds":
+            for node in ast.walk(claim):
+                told = [ast.unparse(each) for each in operands(node) if not isinstance(each, ast.Constant)]
+                found |= {each for each in told if told.count(each) > 1}
+    return found
+
+
+def weak_claims(source: str) -> list:
+    """What is compared with itself in the claims of a cell, and the bounds that they do not tell."""
+    return [f"{each} is compared with itself" for each in compared_with_themselves(source)] + untold_bounds(source)
+
+
 def verdicts(source: str, names: dict) -> dict[str, bool]:
     """What the claims of a cell come to, by their sentences, where its names mean these things."""
     found = {}

@@ -214,9 +214,9 @@ def test_the_word_that_is_cut_is_cut_so():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
-    from claim_bounds import untold_bounds
+    from claim_bounds import weak_claims
 
-    assert [each for source in In for each in untold_bounds(source)] == []
+    assert [each for source in In for each in weak_claims(source)] == []
 
 
 def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():

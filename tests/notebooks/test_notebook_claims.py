@@ -1,33 +1,11 @@
 """What `holds` is given on the pages could also be false: nothing is compared with itself."""
 
-import ast
-
 import pytest
-from claim_bounds import untold_bounds
+from claim_bounds import compared_with_themselves, untold_bounds, weak_claims
 from notebook_rules import load
 from places import ROOT
 
 PAGES = sorted((ROOT / "notebooks").rglob("*.ipynb"))
-
-
-def operands(node: ast.AST) -> list[ast.expr]:
-    """What a comparison, a difference or a call holds against each other."""
-    if isinstance(node, ast.Compare):
-        return [node.left, *node.comparators]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub | ast.Div):
-        return [node.left, node.right]
-    return node.args if isinstance(node, ast.Call) else []
-
-
-def compared_with_themselves(source: str) -> set[str]:
-    """Operands of one such node that are the same, inside of `holds`."""
-    found = set()
-    for claim in ast.walk(ast.parse(source)):
-        if isinstance(claim, ast.Call) and getattr(claim.func, "id", "") == "holds":
-            for node in ast.walk(claim):
-                told = [ast.unparse(each) for each in operands(node) if not isinstance(each, ast.Constant)]
-                found |= {each for each in told if told.count(each) > 1}
-    return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -65,3 +43,7 @@ def test_a_claim_that_names_its_bounds_is_left_alone(claim):
 ])
 def test_a_bound_that_its_claim_does_not_tell_is_seen(claim, bound):
     assert [found for _, found in untold_bounds(f"if true:\n    {claim}")] == [bound]
+
+
+def test_both_weaknesses_are_told_of_a_cell():
+    assert weak_claims("holds('to 0.1', abs(x - x) < 0.2)") == ["x is compared with itself", ("'to 0.1'", 0.2)]
