@@ -2,6 +2,7 @@
 
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -197,3 +198,18 @@ def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     assert told.startswith("first loss 0.693, then 17.00\n")
     told = printed(In, "rows = [at_equal_kl", globals(), at_equal_kl=lambda n: (n, n + 0.01, n + 0.02))
     assert told.splitlines()[:3] == [f"KL {n}.00: best of n {n}.01, tilt {n}.02" for n in (2, 4, 16)]
+
+
+def test_a_step_of_four_texts_by_hand():
+    """Against a penalty of the other sign, which is zero where the page tries it, and a gradient that is kept."""
+    log_p, log_q = torch.tensor([-1.0, -2.0, -3.0, -5.0], requires_grad=True), torch.full((4,), -2.0)
+    models = [SimpleNamespace(log_p=each, parameters=lambda: [log_p]) for each in (log_p, log_q)]
+    log_p.grad = torch.full((4,), 100.0)
+    names = globals() | {"log_probs": lambda model, texts: model.log_p * 1}
+    exec(next(each for each in In if each.startswith("def step(")), names)
+    rewards_here = torch.tensor([1.0, 2.0, 3.0, 5.0])
+    told = names["step"](*models, torch.optim.SGD([log_p], lr=1.0), None, rewards_here, k=2, beta=0.5)
+    less_the_other = np.array([-1.5, 1.5, -3.0, 3.0])  # of 0.5 and 2, and of 3.5 and 6.5
+    before = np.array([-1.0, -2.0, -3.0, -5.0])
+    assert abs(told + (less_the_other * before).mean()) < 1e-6
+    assert np.allclose(log_p.detach(), before + less_the_other / np.linalg.norm(less_the_other), atol=1e-5)  # cut at 1
