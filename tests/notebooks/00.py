@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -164,3 +165,40 @@ def test_what_exercise_0_4_s_solution_tells_of_pairs_about_manners():
             told[city].append(evaluate(learned, facts).accuracy)
     assert abs(np.mean(told["Paris"]) - 0.84) < 0.05 and abs(np.mean(told["Rome"]) - 0.56) < 0.08
     assert abs(min(told["Paris"]) - 0.65) < 0.08
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_seeds_pairs_and_columns_are_the_ones_that_are_told():
+    """Against another seed, part or order in cells with room, by models that know how they came about."""
+    given = []
+
+    def judged(model, pairs):
+        kind, seed, lessons_had = model
+        return SimpleNamespace(nll=0.69 + seed / 100, accuracy=seed / 10 + kind / 100 + sum(lessons_had) / 1000)
+
+    def made(kind):
+        return lambda seed: (kind, seed, [])
+
+    def learns(pairs, seed):
+        given.append(([(pair.prompt, pair.chosen) for pair in pairs], seed))
+        return (0, seed, []), [1.0] * 16 + [float(seed)] * 16
+
+    names = {"fresh_model": made(1), "unread_model": made(2), "evaluate": judged, "train_on": learns,
+             "five_epochs": lambda model: model[2].append(5)}
+    assert "heads 0.70 0.71 0.72" in said("00-start", **names)
+    assert said("00-one-pair", **names) == "".join(
+        f"seed {n}: fresh {n / 10 + 0.01:.2f}, trained {n / 10 + 0.015:.2f}, never read {n / 10 + 0.025:.2f}\n"
+        for n in (1, 2, 3))
+    told = said("00-broken", **names).splitlines()
+    assert [line.split("loss")[1] for line in told] == [" 2.00  accuracy 0.10 0.20 0.30"] * 4
+    assert [seed for _, seed in given] == [1, 2, 3] * 4
+    for (rows, seed), spoiled in zip(given, [name for name in faults for _ in range(3)]):
+        pairs = faults[spoiled](world.pairs(500, seed=seed), np.random.default_rng(seed))
+        assert rows == [(pair.prompt, pair.chosen) for pair in pairs], (spoiled, seed)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 
 from matplotlib.colors import to_hex
 
@@ -163,3 +164,19 @@ def test_the_crowds_picture_names_what_it_draws():
 def test_exercise_1_2_knows_the_tables_that_stand_above_it():
     """Against a printed table that counts as a reader's own."""
     assert {"chain": chain.tolist(), "subtle": subtle.tolist()} == PRINTED
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence, and another number of steps than the eight that it names."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == [] and fit.__defaults__ == (8,)
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"gap d": (-5, 5, 0.1)}

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 
 import numpy as np
 
@@ -119,3 +120,44 @@ def test_the_minima_are_where_theory_has_them():
 def test_the_sum_shrinks_by_one_factor():
     steps = np.arange(200)
     assert np.allclose(free.sum(dim=1), 6) and np.allclose(centred.sum(dim=1), 6 * 0.96**steps)
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_the_bounds_are_neither_looser_nor_tighter_than_their_sentences():
+    """Against room to spare, and a grid of other ends: a loss on the bound is within it, one 1e-9 beyond is not."""
+    from claim_bounds import verdicts
+
+    source = next(each for each in In if 'holds("the identity' in each)
+
+    def holds_for(claim, wrong_loss):
+        return verdicts(source, globals() | {"loss": wrong_loss})[claim]
+
+    identity, line, exponential = verdicts(source, globals())
+    assert not holds_for(identity, lambda z: loss(z) + 1e-9 * (z > 0))
+    for claim, bound, beyond in ((line, lambda z: -z, -1e-9), (line, lambda z: -z + z.exp(), 1e-9),
+                                 (exponential, lambda z: (-z).exp(), 1e-9),
+                                 (exponential, lambda z: (-z).exp() - (-2 * z).exp() / 2, -1e-9)):
+        assert holds_for(claim, bound) and not holds_for(claim, lambda z, f=bound, off=beyond: f(z) + off), claim
+    assert torch.equal(grid, torch.tensor([n / 10_000 for n in range(-80_000, 80_001)], dtype=torch.float64))
+    below_it = next(each for each in In if 'nowhere below it"' in each)
+    assert not any(verdicts(below_it, globals() | {"loss": lambda z: loss(z) * (1 - 1e-9)}).values())
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"margin": (-6, 6, 0.1), "flips, %": (0, 49, 1), "truly prefer the first, %": (51, 99, 1)}
+
+
+def test_the_loss_that_exercise_2_4_gives_is_a_mean():
+    told = unguarded_loss(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0])).item()
+    assert abs(told - (math.log(2) + math.log1p(math.exp(-2))) / 2) < 1e-6

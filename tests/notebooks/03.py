@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 
 import numpy as np
 
@@ -134,3 +135,26 @@ def test_at_the_saddle_nothing_moves_and_next_to_it_everything_does():
     away = [train_two_layers(np.random.default_rng(seed).normal(size=(16, 2)), np.zeros(16), chosen, rejected)[-1]
             for seed in range(3)]
     assert max(away) < 0.15 and 0.6 < equal < 0.69
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"halvings of h = 4": (0, 54, 1)}
+
+
+def test_of_the_four_slopes_of_exercise_3_1_one_is_wrong_away_from_zero():
+    for margin in (-3.0, 0.0, 0.5, 2.0):
+        right_there = -1 / (1 + math.exp(margin))
+        assert np.allclose([slope_a(margin), slope_b(margin), slope_d(margin)], right_there, rtol=1e-12)
+        assert math.isclose(slope_c(margin), right_there * math.exp(-margin))

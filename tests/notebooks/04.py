@@ -1,7 +1,11 @@
 """Guards of notebook 04, which run in its kernel after the last cell."""
 
+import contextlib
+import io
 import math
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -154,3 +158,53 @@ def test_what_is_told_of_human_pairs_is_what_was_stored():
     assert 0.065 < min(study.rows_leak) and max(study.rows_leak) < 0.105 and len(study.rows_leak) == 5
     assert list(study.rules) == ["longer", "shorter", "bag of words", "bag of words, no prompt"]
     assert study.rules["shorter"][0] + 0.05 < study.rules["bag of words"][0] < 0.62
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"temperature": (0.2, 4, 0.1), "flip rate": (0, 0.4, 0.05)}
+
+
+def own_pairs_told(size):
+    """What the two cells that run where RMLIB_PAIRS is set print of so many conversations, and the calls they make."""
+    cells = [next(each for each in In if each.startswith(start)) for start in ("human = human_pairs", "if enough:")]
+    calls, found = [], SimpleNamespace(pairs=[*{each.prompt: each for each in pairs}.values()][:size] * 2)
+    found.summary = lambda: "Summary."
+    names = {name: lambda *given, come=come, **more: calls.append((*given, more)) or come for name, come in {
+        "human_pairs": found, "split_by_conversation": ("seen", "unseen"), "preflight_encoded": "Report.",
+        "null_baselines": {"a rule": "margins"}, "with_interval": (0.5, 0.25, 0.75)}.items()}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        for each in cells:
+            exec(each, names := globals() | names)
+    return out.getvalue(), calls, found.pairs
+
+
+def test_a_readers_own_pairs_are_told_of():
+    """Of three conversations none is held out, of four three tenths."""
+    said, calls, _ = own_pairs_told(3)
+    assert said == "Summary.\nconversations: 3, too few to hold some out\n" and calls == [(settings, {"limit": 5000})]
+    said, calls, given = own_pairs_told(4)
+    assert said == f"Summary.\nconversations: 4\nReport.\n{'a rule':24} 0.500  (0.250 to 0.750)\n"
+    assert calls == [(settings, {"limit": 5000}), (given, {"held_out": 0.3}), ("seen", tokenizer, spec, "unseen", {}),
+                     ("seen", "unseen", {}), ("margins", "unseen", {})]
+
+
+def test_the_stuck_loss_is_told_in_order():
+    """Against ends that are exchanged, or another step's loss, where the cell has room."""
+    from cells_again import printed
+
+    flat, restless = [math.log(2)] * 11 + [math.log(2) + 6e-7], [0.7, 0.6, 0.8, 0.75]
+    told = printed(In, "stuck, noisy =", globals(),
+                   train_on=lambda batch, dropout=False: restless if dropout else flat)
+    assert told.splitlines()[:2] == ["loss 0.693147 at first, 0.693148 at step 12", "with dropout from 0.60 to 0.80"]

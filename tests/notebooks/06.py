@@ -2,8 +2,10 @@
 
 import json
 import re
+import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -253,3 +255,94 @@ def test_the_symptom_table_leads_to_sections_that_exist():
         text = "\n".join("".join(cell["source"]) for cell in cells_of(name) if cell["cell_type"] == "markdown")
         headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
         assert anchor in [heading.replace(" ", "-") for heading in headings], (name, anchor)
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"patience": (1, 6, 1)}
+
+
+def test_what_the_exercises_give_has_the_bugs_that_are_looked_for():
+    """A mean of means, a momentum and a rate that begin anew, and the three of exercise 6.3."""
+    assert np.allclose(accumulated_with_a_bug([np.array([[1.0], [2.0]]), np.array([[3.0]])]), 2.25)
+    saved = {"weights": np.ones(3), "momentum": np.full(3, 9.0), "step": 7, "steps": 7}
+    assert np.allclose(continued_with_bugs(saved, [np.ones(3), np.ones(3)]), 1 - 0.1 - 0.05 * 1.9)
+    # one weight, two pieces of one pair to a batch: no gradient is set to zero, each is cut by piece, steps are pieces
+    batch = [np.array([[2.0]]), np.array([[2.0]])]
+    assert np.allclose(trained_with_bugs(np.zeros(1), [batch] * 3, 0.5, 0.75), 0.5 / 3 * 0.75)
+    assert np.allclose(trained_with_bugs(np.zeros(1), [batch] * 5, 0.5, 9.0), 0.3 + 0.1 * (1 + 2 / (1 + np.exp(0.6))))
+
+
+def test_a_readers_own_pairs_are_split_and_trained_on():
+    """The cells that run where RMLIB_PAIRS is set: one conversation is refused; a CPU takes 256 pairs, a GPU all."""
+    said, calls = [], []
+
+    def run(cell, keys, kind, **more):
+        pairs_given = SimpleNamespace(pairs=[*range(300)], summary=lambda: "Summary")
+        found = {"human_pairs": lambda _: pairs_given, "conversation_keys": lambda rows: keys[: len(rows)],
+                 "split_by_conversation": lambda *given: calls.append(given) or ([*range(37)], [0, 1]),
+                 "device": SimpleNamespace(type=kind), "print": said.append}
+        again_with(cell, **found, **more)
+
+    run("06-full", "a" * 300, "cpu")
+    assert said == ["Summary; all of one conversation: none can be held out"] and not calls
+    run("06-full", "ab" * 150, "cpu"), run("06-full", "ab" * 150, "cuda")
+    assert said[1:] == ["Summary", "37 to train on, 2 held out"] * 2
+    assert calls == [([*range(256)], 0.1), ([*range(300)], 0.1)]
+
+    @contextmanager
+    def counted(number):
+        calls.append(number)
+        yield "tell"
+
+    def trains(model, pairs, config, **more):
+        calls.append((model, pairs, config.learning_rate, config.batch_size, more))
+        return SimpleNamespace(history=[{"loss": float(number)} for number in range(200)])
+
+    shown, model = [], SimpleNamespace(to=lambda _: "model")
+    run("06-full-train", "ab" * 150, "cpu", human=True, training=[*range(37)], held_out="held", live=counted,
+        RewardModel=lambda _: model, watch_memory=lambda _: None, train=trains,
+        show=lambda figure, alt: shown.append((figure.axes[0].lines[0].get_data(), alt)),
+        measure_speed=lambda *given: given[:2], evaluate=lambda *given: given)
+    rate = learning_rate_for(settings.backbone)
+    size = TrainingConfig().batch_size
+    training_call = ("model", [*range(37)], rate, size, {"on_step": "tell", "progress": False})
+    assert calls[2:] == [math.ceil(37 / size), training_call]
+    assert said[-2:] == [("model", [*range(37)]), ("model", "held")]
+    [((x, y), alt)] = shown
+    assert x[-1] == 200 * 16 and y[-1] == np.mean([*range(136, 200)]) and "the last 1,024 pairs" in alt
+
+
+def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
+    """Against another end, epoch or model than the words say, by numbers that tell them apart."""
+    from cells_again import printed
+
+    rising, page = [0.9, 5.0, 1.0, 2.0, 3.0, 4.0], globals()
+    told = printed(In, 'for name, each in (("one pair"', page, one=rising, right=rising[1:], other_copy=rising[::-1],
+                   shuffled=rising[1:] * 2)
+    assert re.findall(r"from (\S+) to (\S+)", told) == [
+        ("0.900", "2.500"), ("5.000", "2.500"), ("4.000", "2.225"), ("5.000", "2.500")]
+    scores = {id(sixteen): SimpleNamespace(accuracy=0.1, nll=9), id(validation): SimpleNamespace(accuracy=0.2, nll=0.3)}
+    told = printed(In, "found = evaluate(by_heart", page, evaluate=lambda model, pairs: scores[id(pairs)], realised=0.4,
+                   realised_agreement=lambda gaps: len(gaps) / 100)
+    assert re.findall(r"\d\.\d+", told) == ["0.10", "0.16", "0.20", "0.40", "0.30", "0.69"]
+    noise = {(True, False): 0.1, (True, True): 0.2, (False, True): 0.3}
+    told = printed(In, "noise = [with_itself", page, with_itself=lambda model, *how: noise[how],
+                   score_pairs=lambda model, pairs: np.array([[0.0, len(pairs)], [0.0, 0.0]]))
+    assert re.findall(r"\d+\.\d+", told) == ["0.10", "0.20", "0.30", "60.00"] * 2
+    assert told.startswith("untrained:") and "\ntrained  :" in told
+    told = printed(In, "on_training = [record", page, records=[{"loss": float(step)} for step in range(64)],
+                   nlls=[*range(9)], accuracies=[*range(10, 19)])
+    assert [tuple(map(float, re.findall(r"\d+\.\d+", line))) for line in told.splitlines()] == [
+        (7.5, 2, 12), (23.5, 4, 14), (39.5, 6, 16), (55.5, 8, 18)]

@@ -4,7 +4,9 @@ import contextlib
 import io
 import math
 import re
+import sys
 from statistics import NormalDist
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -331,3 +333,54 @@ def test_the_three_verdicts():
     told = [compare(each, test, rivals)["usable"] for each in trials.values()]
     assert [each["answer"] for each in told] == ["usable", "not usable", "not shown to be usable", "usable"]
     assert list(trials)[-1] == "the biased copy" and "not about length, calibration" in told[-1]["why"]
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"gap, points": (0.5, 8, 0.5), "disagree on, %": (4, 36, 2), "temperature T": (0.25, 4, 0.05),
+                      "rank": (1, 25, 1), "0 all, 1 the model's own": (0, 1, 1)}
+
+
+def own_pairs_judged(keys):
+    """What the cell that runs where RMLIB_PAIRS is set prints of 4,001 pairs with such keys, and the calls it makes."""
+    calls = []
+    names = {name: lambda *given, come=come: calls.append(given) or come for name, come in {
+        "human_pairs": SimpleNamespace(pairs=[*range(4001)]), "split_by_conversation": ("ours", "held"),
+        "null_baselines": {"a rule": np.array([1.0, -1.0, 0.0, 2.0])}, "conversation_keys": keys}.items()}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(next(each for each in In if each.startswith("found = human_pairs")), globals() | names)
+    return out.getvalue(), calls[2:]
+
+
+def test_a_readers_own_pairs_are_judged():
+    """Three conversations are too few; of four and more a fifth is held out."""
+    assert own_pairs_judged([*"aabcc"]) == ("too few conversations (3) to hold any out\n", [])
+    said, calls = own_pairs_judged([*"abcd"])
+    assert calls == [([*range(4000)], 0.2), ("ours", "held"), ("held",)]
+    low, high = evaluation.clustered_bootstrap(np.array([1.0, 0.0, 0.5, 1.0]), [*"abcd"])
+    assert said == f"{'a rule':<24}0.625 ({low:.3f} to {high:.3f})\n"
+
+
+def test_the_copies_learned_from_the_labels_that_they_are_called_by():
+    """Against other pairs or a copy of another start, where the cell has room."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import printed
+
+    given = []
+    told = printed(In, "biased, control = (", globals(), copy=SimpleNamespace(deepcopy=lambda each: (each, "copied")),
+                   trained=lambda pairs, start: given.append((pairs, start)) or len(given),
+                   margins_of=lambda copied, pairs: np.array([1.0, -1.0, -1.0, -1.0]) * (1 if copied == 1 else -1))
+    labels = [world.pairs(2000, "train", seed=1, annotator=person) for person in (likes_length, Annotator())]
+    assert given == [(pairs, (model, "copied")) for pairs in labels] and likes_length == Annotator(length_bias=1.5)
+    assert "\nbiased copy accuracy on honest labels 0.25\nhonest copy accuracy on honest labels 0.75\n" in told

@@ -1,6 +1,8 @@
 """Guards of notebook 08, run in its kernel after the last cell: what no comparison with stored outputs can see."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -154,3 +156,60 @@ def test_clouds_have_the_spread_that_is_told():
 
 def test_dpo_learned_something_in_twenty_steps():
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) and len(losses) == 20
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"β": (0.05, 3, 0.05)}
+
+
+def test_his_loss_has_the_two_bugs_that_exercise_8_4_looks_for():
+    """A mask that is one token late, and a baseline with the text's own reward in it."""
+    log_policy = torch.tensor([[[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]]])
+    told = his_loss(log_policy, log_policy + 1, torch.tensor([[[0, 1, 1], [0, 0, 1]]]), torch.tensor([[1.0, 3.0]]), 0.5)
+    log_p, worth = np.array([-1.0 - 3.0, -4.0]), np.array([1 + 0.5 * 2, 3 + 0.5 * 1])
+    assert abs(told.item() + ((worth - worth.mean()) * log_p).mean()) < 1e-6
+
+
+def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
+    """Against another n, step, order or judge than the words say, by numbers that tell them apart."""
+    from cells_again import printed
+
+    asked_for, names = [], ("proxy", "gold", "right", "well_formed")
+    printed(In, "picked = [(chances_of_best", globals(),
+            chances_of_best=lambda judge, n: asked_for.append((id(judge), n)) or chances_of_best(judge, n))
+    assert asked_for == [(id(judge), n) for judge in (gold, proxy, of_weak) for n in (1, 4, 16, 64)] + [(id(proxy), 4)]
+    steps = {step: {name: np.array([step * (k + 1) / 100, 0.0]) * (-1) ** (k == 3) for k, name in enumerate(names)}
+             for step in (0, 20, 60)}
+    told = printed(In, 'live[60][name].mean()', globals(), live=steps)
+    assert re.findall(r"^(\w+) +(\S+)$", told, re.MULTILINE) == [*zip(names, ("+0.30", "+0.60", "+0.90", "-1.20"))]
+    told = printed(In, "first loss {losses[0]", globals(), losses=[math.log(2), *range(1, 20)])
+    assert told.startswith("first loss 0.693, then 17.00\n")
+    told = printed(In, "rows = [at_equal_kl", globals(), at_equal_kl=lambda n: (n, n + 0.01, n + 0.02))
+    assert told.splitlines()[:3] == [f"KL {n}.00: best of n {n}.01, tilt {n}.02" for n in (2, 4, 16)]
+
+
+def test_a_step_of_four_texts_by_hand():
+    """Against a penalty of the other sign, which is zero where the page tries it, and a gradient that is kept."""
+    log_p, log_q = torch.tensor([-1.0, -2.0, -3.0, -5.0], requires_grad=True), torch.full((4,), -2.0)
+    models = [SimpleNamespace(log_p=each, parameters=lambda: [log_p]) for each in (log_p, log_q)]
+    log_p.grad = torch.full((4,), 100.0)
+    names = globals() | {"log_probs": lambda model, texts: model.log_p * 1}
+    exec(next(each for each in In if each.startswith("def step(")), names)
+    rewards_here = torch.tensor([1.0, 2.0, 3.0, 5.0])
+    told = names["step"](*models, torch.optim.SGD([log_p], lr=1.0), None, rewards_here, k=2, beta=0.5)
+    less_the_other = np.array([-1.5, 1.5, -3.0, 3.0])  # of 0.5 and 2, and of 3.5 and 6.5
+    before = np.array([-1.0, -2.0, -3.0, -5.0])
+    assert abs(told + (less_the_other * before).mean()) < 1e-6
+    assert np.allclose(log_p.detach(), before + less_the_other / np.linalg.norm(less_the_other), atol=1e-5)  # cut at 1

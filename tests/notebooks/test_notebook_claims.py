@@ -1,32 +1,11 @@
 """What `holds` is given on the pages could also be false: nothing is compared with itself."""
 
-import ast
-
 import pytest
+from claim_bounds import compared_with_themselves, untold_bounds, weak_claims
 from notebook_rules import load
 from places import ROOT
 
 PAGES = sorted((ROOT / "notebooks").rglob("*.ipynb"))
-
-
-def operands(node: ast.AST) -> list[ast.expr]:
-    """What a comparison, a difference or a call holds against each other."""
-    if isinstance(node, ast.Compare):
-        return [node.left, *node.comparators]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub | ast.Div):
-        return [node.left, node.right]
-    return node.args if isinstance(node, ast.Call) else []
-
-
-def compared_with_themselves(source: str) -> set[str]:
-    """Operands of one such node that are the same, inside of `holds`."""
-    found = set()
-    for claim in ast.walk(ast.parse(source)):
-        if isinstance(claim, ast.Call) and getattr(claim.func, "id", "") == "holds":
-            for node in ast.walk(claim):
-                told = [ast.unparse(each) for each in operands(node) if not isinstance(each, ast.Constant)]
-                found |= {each for each in told if told.count(each) > 1}
-    return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -43,3 +22,28 @@ def test_a_claim_that_cannot_fail_is_seen(condition):
 @pytest.mark.parametrize("condition", ["scores(a) == scores(b)", "x * x < 1 < y", "f(0, 0) < x"])
 def test_a_claim_that_can_fail_is_left_alone(condition):
     assert not compared_with_themselves(f"holds('both agree', {condition})")
+
+
+@pytest.mark.parametrize("claim", [
+    'holds("none is four standard errors away", abs(z) < 4)', 'holds("to 9%", abs(x / y - 1) < 0.09)',
+    'holds("at least 15% too small", x < 0.85 * y)', 'holds("a fifth of the last", x[1:] < x[:-1] / 5)',
+    'holds("too large by half", x > 1.5 * y)', 'holds("it starts at log 2", abs(x - math.log(2)) < 1e-5)',
+    'holds(f"{name}: to 1e-12", [abs(x - y) < 1e-12 for x in rows])', 'holds("both fall", np.diff(x) < 0)',
+])
+def test_a_claim_that_names_its_bounds_is_left_alone(claim):
+    assert untold_bounds(claim) == []
+
+
+@pytest.mark.parametrize(("claim", "bound"), [
+    ('holds("none is four standard errors away", abs(z) < 5)', 5),
+    ('holds("within four errors, to 1e-9", abs(x - y) < 1e-8)', 1e-8),
+    ('holds("to 9%", abs(x / y - 1) < 0.1)', 0.1), ('holds("both fall", np.diff(x) < 1)', 1),
+    ('holds("over 0.15, in three of three", [x - y > 0.05 for x, y in rows])', 0.05),
+    ('holds("a fifth of the last", x[1:] < x[:-1] / 2)', 2),
+])
+def test_a_bound_that_its_claim_does_not_tell_is_seen(claim, bound):
+    assert [found for _, found in untold_bounds(f"if true:\n    {claim}")] == [bound]
+
+
+def test_both_weaknesses_are_told_of_a_cell():
+    assert weak_claims("holds('to 0.1', abs(x - x) < 0.2)") == ["x is compared with itself", ("'to 0.1'", 0.2)]

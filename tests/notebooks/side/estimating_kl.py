@@ -1,5 +1,7 @@
 """Guards of the side page on estimating KL, run in its kernel after the last cell."""
 
+import sys
+
 import numpy as np
 import torch
 
@@ -38,3 +40,11 @@ def test_what_the_text_says_of_them():
     assert 0.08 < (rows["k1"] < 0).double().mean() < 0.35
     assert sizes["k2, by token"] > 1.5 * sizes["vocabulary"] and spread["vocabulary"] == min(spread.values())
     assert 0.8 < spread["k3, whole"] / spread["k1"] < 1.2
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []

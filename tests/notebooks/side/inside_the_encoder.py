@@ -1,6 +1,7 @@
 """Guards of the side page on the encoder, which run in its kernel after the last cell."""
 
 import re
+import sys
 
 import numpy as np
 import torch
@@ -83,3 +84,19 @@ def test_both_numberings_of_roberta():
 
 def test_orders_move_what_the_text_says():
     assert moved(backbone, 0, nowhere) < 1e-5 < 0.1 < moved(decoder, -1, nowhere) < moved(backbone, 0, places)
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"block": (1, 4, 1), "head": (1, 4, 1)}

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 
 import numpy as np
 
@@ -117,3 +118,20 @@ def test_two_precisions_bear_their_own_names():
         assert np.allclose(drawn[name][off > 0], off[off > 0], atol=0)
     assert two_precisions.axes[0].get_ylabel() == "relative error of the slope"
     assert {str(each.head.weight.dtype)[6:] for each in models.values()} == {*whole}
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../../tests/helpers")
+    from claim_bounds import weak_claims
+
+    in_units_of_the_rate = ("'that is less than 16 whole steps of Adam'", 16e-3)
+    assert [each for source in In for each in weak_claims(source)] == [in_units_of_the_rate]
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"offset": (1, 63, 1), "log10 of the learning rate": (-5, -3, 0.1)}

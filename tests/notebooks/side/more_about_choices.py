@@ -1,5 +1,7 @@
 """Guards of the side page on choices, run in its kernel after its last cell."""
 
+import sys
+
 from rmlib.course.world import Annotator, World
 
 
@@ -117,3 +119,11 @@ def test_no_scores_are_nearer_than_the_fit():
     rng = np.random.default_rng(5)
     for scores in pooled + 0.1 * rng.normal(size=(50, 5)):
         assert divergence(q, shares_by(scores)) > legs[0]
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []

@@ -1,5 +1,7 @@
 """Guards of the side page on data and training, which run in its kernel after the last cell."""
 
+import sys
+
 import numpy as np
 
 
@@ -95,3 +97,11 @@ def test_the_model_has_taken_the_stand_in_s_taste_over():
     if by == "a stand-in":
         assert longer[0] > longer[1] + 0.2 and 0.5 < realised_agreement(taste) < 0.7 and kept.accuracy > 0.55
         assert len(own) == 120 and len(kept_back) == 40
+
+
+def test_the_sliders_reach_these_ends():
+    """Against an end or a step that shows in no stored output."""
+    sys.path.insert(0, "../../tests/helpers")
+    from live_sliders import ends
+
+    assert ends() == {"log2 of the batch size": (0, 7, 1)}

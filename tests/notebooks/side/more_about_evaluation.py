@@ -2,6 +2,9 @@
 
 import math
 import re
+import sys
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -115,3 +118,23 @@ def test_the_right_answers_are_all_worth_the_same():
     assert {world.reward(pair.prompt, pair.chosen) for pair in plain} == {1.6}
     assert (groups["capitals"] > 1).mean() > (groups["currencies"] > 1).mean() + 0.3
     assert min(np.median(each) for name, each in groups.items() if name != "currencies") > 0.8
+
+
+def test_what_holds_is_tested_by_the_bounds_that_it_tells():
+    """Against a bound that is looser than its sentence."""
+    sys.path.insert(0, "../../tests/helpers")
+    from claim_bounds import weak_claims
+
+    assert [each for source in In for each in weak_claims(source)] == []
+
+
+def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
+    """Against pairs of the other part, or another order, by numbers that tell them apart."""
+    from cells_again import printed
+
+    regression = SimpleNamespace(slope=0.25, correlation=0.5)
+    with patch.object(evaluation, "fit_temperature", len):
+        told = printed(In, "facts, facts_there = (decided", globals(), gold_regression=lambda one, other: regression)
+    parts = [float(number) for number in re.findall(r"\d+\.\d", told.replace("0.25", "").replace("0.50", ""))]
+    assert parts == [facts_there.sum(), facts.sum(), (~facts_there).sum(), (~facts).sum()]
+    assert len(facts_there) == len(validation) != len(facts) == len(test)
