@@ -202,8 +202,11 @@ def test_a_speed_is_told_word_for_word_and_memory_is_asked_of_cuda_alone(monkeyp
     assert asked == ["cuda"] and speed.DTYPES == {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def test_every_change_has_its_name():
+def test_every_change_has_its_name(monkeypatch):
     model, pairs = tiny.reward_model("distilbert"), World().pairs(3, seed=1)
+    asked, real = [], what_moves.padded_rewards
+    monkeypatch.setattr(what_moves, "padded_rewards", lambda *given, **more: asked.append((given[2:], more)) or real(
+        *given, **more))
     harmless, moving = what_moves.what_moves(model, tiny.reward_model("gpt2"), pairs)
     assert [(name, len(moved)) for name, moved in harmless.items()] == [
         ("17 columns on the right", 6), ("17 columns on the left", 6), ("a decoder, 17 on the left", 6),
@@ -213,6 +216,8 @@ def test_every_change_has_its_name():
         ("two words more: reward", 6), ("two words more: margin", 3), ("no [SEP] at the end: margin", 3),
         ("bfloat16, batch of 1 or of 3", 6), ("dropout left on", 6), ("the other response, prompt cut", 3)]
     assert (what_moves.HEADS, what_moves.PADS) == (200, 17)
+    assert [each for each in asked if each != ((), {})] == [
+        (("right", 17), {}), (("left", 17), {}), (("left", 17), {}), ((), {"forwards": 2})]
 
 
 def test_what_moves_a_reward_by_one_text_after_the_other():

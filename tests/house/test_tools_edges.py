@@ -218,3 +218,21 @@ def test_the_usual_folders(monkeypatch, tmp_path):
     written.clear()
     assert make_slides.main([]) == 0 and asked == [root / "build/slides"]
     assert written == [(root / f"build/slides/{path.stem[:2]}.html", path.stem) for path in way]
+
+
+@pytest.mark.parametrize("tool, helps", [
+    (run_notebooks, ["Run every notebook; executed copies go to build/notebooks.",
+                     "--refresh also rewrite the outputs stored in the notebooks"]),
+    (make_student, ["Write copies of the notebooks without outputs and solutions."]),
+    (make_slides, ["Build an HTML deck of slides from each notebook."]),
+    (gpu_parts, ["--pairs FILE human comparisons (default: where tests look)",
+                 "--python X.Y of the machine with the GPU (default 3.12)",
+                 "to unpack there; a folder that is made anew"]),
+    (try_colab, ["NN the numbers of the notebooks to run, or all"]),
+])
+def test_what_a_command_says_of_itself(tool, helps, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as done:
+        tool.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert done.value.code == 0 and [each for each in helps if each not in told] == []

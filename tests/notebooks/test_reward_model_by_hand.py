@@ -96,6 +96,8 @@ def test_full_size_is_the_released_models_size(name, blocks, weights):
     backbone, given = of_full_size(name)
     assert backbone.config.num_hidden_layers == blocks and not backbone.training
     assert given["attention_mask"].sum(1).tolist() == [24, 15] and ("token_type_ids" in given) == (name == "bert")
+    assert {each.shape for each in given.values()} == {(2, 24)} and given["input_ids"].max() < 30_000
+    assert name != "bert" or given["token_type_ids"].unique().tolist() == [0, 1]
 
 
 def test_a_fresh_head_is_as_small_as_the_notebook_says():
