@@ -180,3 +180,10 @@ def test_the_sliders_reach_these_ends():
     from live_sliders import ends
 
     assert ends() == {"gap d": (-5, 5, 0.1)}
+
+
+def test_the_check_that_is_too_kind_asks_for_comparisons_alone():
+    """Against one that asks for wins, or that walks too few steps: a line of seven, each beaten by the one before."""
+    line = np.eye(7, k=1)
+    assert all(map(scores_are_finite, (wins, chain, subtle, line, line.T))) and not strongly_connected(line)
+    assert not scores_are_finite(both) and not scores_are_finite(np.kron(np.eye(2), line))

@@ -384,3 +384,9 @@ def test_the_copies_learned_from_the_labels_that_they_are_called_by():
     labels = [world.pairs(2000, "train", seed=1, annotator=person) for person in (likes_length, Annotator())]
     assert given == [(pairs, (model, "copied")) for pairs in labels] and likes_length == Annotator(length_bias=1.5)
     assert "\nbiased copy accuracy on honest labels 0.25\nhonest copy accuracy on honest labels 0.75\n" in told
+
+
+def test_his_error_by_hand():
+    """Against another mistake than the two that exercise 7.3 looks for: shares of the first, edges from 0 to 1."""
+    few, p_of_few = np.array([-2.0, -1.9, 1.0, 50.0]), 1 / (1 + np.exp(-np.array([-2.0, -1.9, 1.0])))
+    assert math.isclose(his_error(few, 4), (p_of_few[:2].sum() + 1 - p_of_few[2]) / 4, rel_tol=1e-9)
