@@ -42,4 +42,6 @@ def test_constants_and_defaults():
                 defaults = [f"{each.name}={spelled(each.default)}" for each in given
                             if isinstance(each.default, str | int | float | None | tuple)]
                 lines += [f"{module.__name__}.{name}({', '.join(defaults)})"] if defaults else []
+                if kind := getattr(value, "__dataclass_params__", None):
+                    lines.append(f"{module.__name__}.{name} is frozen: {kind.frozen}, compared by value: {kind.eq}")
     hold("constants and defaults", "\n".join(lines))

@@ -59,6 +59,7 @@ def room(tmp_path, monkeypatch):
         write_pairs(tmp_path / f"{name}.jsonl", [replace(pair, subset="mail") for pair in pairs])
     for module in (training, evaluating):
         monkeypatch.setattr(module, "score_pairs_distributed", score)
+    monkeypatch.setattr(logging.StreamHandler, "format", lambda _, record: f"{record.levelname}: {record.getMessage()}")
     looks = [{"step": step, "nll": nll} for step, nll in ((5, 0.7), (10, 0.6))]
     result = TrainingResult([], looks, 10, 160, 61.2, "bf16", "cuda:0")
     monkeypatch.setattr(training, "train", lambda *_, **__: result)
@@ -67,7 +68,7 @@ def room(tmp_path, monkeypatch):
 
 @pytest.fixture
 def say(room, capsys):
-    """Run a command: its code and all that it said, without places."""
+    """Run a command: its code and all that it said, without places, and with the levels of messages."""
 
     def call(*arguments):
         capsys.readouterr()
@@ -195,16 +196,25 @@ def test_an_exports_card(of, tmp_path):
     hold(f"card of an export of {of}", page(tmp_path / "README.md"))
 
 
-def test_a_signal_is_noted_once_and_handlers_come_back(monkeypatch):
-    told, ours = [], (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+@pytest.fixture
+def unheard():
+    """The signals that end a training, with their own effects whatever this process was started to ignore."""
+    ours = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    earlier = {each: signal.signal(each, signal.SIG_DFL) for each in ours}
+    yield ours
+    for each, handler in earlier.items():
+        signal.signal(each, handler)
+
+
+def test_a_signal_is_noted_once_and_handlers_come_back(unheard, monkeypatch):
+    told = []
     monkeypatch.setattr(signals, "_log", SimpleNamespace(warning=lambda *given: told.append(given[0] % given[1:])))
-    earlier = [signal.getsignal(each) for each in ours]
-    for first in ours:
+    for first in unheard:
         with signals.stop_on_signals() as stop:
             assert not stop()
             for number in (first, signal.SIGTERM):
                 os.kill(os.getpid(), number)
             assert stop() is True
-        assert [signal.getsignal(each) for each in ours] == earlier
+        assert {signal.getsignal(each) for each in unheard} == {signal.SIG_DFL}
     assert told == [f"{first.name}: stopping after this step; kill -9 would lose what came after the last checkpoint"
-                    for first in ours]
+                    for first in unheard]

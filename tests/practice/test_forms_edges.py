@@ -199,3 +199,25 @@ def test_the_hub_is_asked_with_what_it_will_cost(monkeypatch):
         forms.read("hf:owner/name")
     whole = "owner/name of the Hugging Face Hub: {} to download, once"
     assert told == [whole.format(size) for size in ("2 MB", "its size is not told", "its size is not told")]
+
+
+def test_files_that_can_t_be_read_are_told_from_the_first_word_to_the_library_s_own(tmp_path):
+    table = datasets.Dataset.from_list([Q])
+    datasets.DatasetDict(train=table, test=table).save_to_disk(tmp_path / "both")
+    files = {"a.json": (b"[{", "begins as a JSON array, and can't be read as one: "),
+             "a.csv": (b'prompt,chosen,rejected\np,a,b\n"p', "can't be read after line 2: "),
+             "a.parquet": (b"PAR1 and no more", "can't be read as a table of parquet or arrow: "),
+             "a.arrow": (b"ARROW1 and no more", "can't be read as a table of parquet or arrow: ")}
+    for name, (content, told) in files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError) as error:
+            forms.read(tmp_path / name)
+        assert str(error.value).startswith(f"{tmp_path / name}: {told}")
+    both = tmp_path / "both"
+    with pytest.raises(ValueError) as error:
+        forms.read(both)
+    assert str(error.value) == f"{both} holds several splits: choose one, {both}/train or {both}/test"
+    with pytest.raises(ImportError) as missing:
+        row_sources._library("no_such_library", "hf:a/b")
+    assert str(missing.value) == ("hf:a/b: needs the library `datasets` (pip install datasets); or write the rows as "
+                                  "JSON lines")
