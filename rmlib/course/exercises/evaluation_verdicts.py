@@ -46,6 +46,12 @@ BEST_OF_K = Exercise(
             lambda scores: (_first(scores) * np.where(_sharing(scores) > 1, 0.5, 1.0)).mean(),
         "a tie is worth 1/K here, of all answers; k are those that share the first place":
             lambda scores: (_first(scores) * np.where(_sharing(scores) > 1, 1 / scores.shape[1], 1.0)).mean(),
+        "it is divided by K, tie or no tie; k are those that share the first place":
+            lambda scores: _first(scores).mean() / scores.shape[1],
+        "it is divided by 4, tie or no tie; k are those that share the first place":
+            lambda scores: _first(scores).mean() / 4,
+        "this is the share of all answers that are best of their prompt; whether the right one is best is asked":
+            lambda scores: (scores == scores.max(axis=1, keepdims=True)).mean(),
         "where the right one is not among the best, the prompt counts 0": lambda scores: (1 / _sharing(scores)).mean(),
         "k counts the right one, too: among two that share the first place it is 1/2":
             lambda scores: (_first(scores) / np.maximum(_sharing(scores) - 1, 1)).mean(),

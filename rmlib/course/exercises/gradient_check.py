@@ -179,11 +179,20 @@ def relocated(kind=None, which=-1, ratio=lambda row: row.analytic / row.numeric,
     return function
 
 
+def kinds(checks, change):
+    kind, name, factor = locate(checks)
+    return (kind if name is None else change(kind, [row.name for row in checks].index(name))), name, factor
+
+
 LOCATE = {
     "where the gradient flows from the head to the words, the bug sits at the last tensor that fails, not at the first":
         relocated(which=0),
     "one tensor that fails alone has a bug of its own: what flows back takes all below along": relocated(kind="flow"),
     "where many tensors fail the bug is in what flows back": relocated(kind="own"),
+    'in "flow" rows that are true zeros pass: two that fail are enough': lambda checks: kinds(
+        checks, lambda kind, at: "own" if any(row.ok for row in checks[:at]) else "flow"),
+    '"flow" and "own" are exchanged':
+        lambda checks: kinds(checks, lambda kind, at: "own" if kind == "flow" else "flow"),
     "the factor is analytic over numeric: the difference is what is true":
         relocated(ratio=lambda row: row.numeric / row.analytic if row.analytic else math.inf),
     "the factor is analytic over numeric, and so it may be 0: the difference is what is true":

@@ -87,6 +87,10 @@ def judge_ids(function: Callable, rng: np.random.Generator) -> str | None:
                 "write it behind the announcement of one.")
     if [ids[1:-1] for ids in answers] == right or answers == [ids[1:-1] for ids in right]:
         return "The first and the last token are cut off, or added, whatever they are. " + NONE
+    others = [function(templated(TEMPLATES[tokenizer.chat_template == TEMPLATES[0]]), list(turns), response)
+              for tokenizer, turns, response in cases]
+    if all(np.array_equal(one, other) for one, other in zip(answers, others)):
+        return "The template is not used: with another one the same ids come back."
     wrong = next(at for at, (got, wanted) in enumerate(zip(answers, right)) if got != wanted)
     words = cases[wrong][0].convert_ids_to_tokens
     return (f"Of {cases[wrong][1]} and the response {cases[wrong][2]!r} it makes\n    {' '.join(words(answers[wrong]))}"

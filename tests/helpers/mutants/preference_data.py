@@ -61,6 +61,10 @@ MUTANTS = {
         ("np.isin(keys, different[:wanted])", "~np.isin(keys, different[:wanted])", "the rows that stay"),
         ("np.isin(keys, different[:wanted])", "(np.arange(2), np.arange(3))", "truth values"),
         ("np.isin(keys, different[:wanted])", "np.flatnonzero(np.isin(keys, different[:wanted]))", "truth values"),
+        ("round(share * len(different))), len(different) - 1)", "round(share * len(keys))), len(different) - 1)",
+         "It takes the share of the rows"),
+        ("return np.isin(keys, different[:wanted])",
+         "return np.isin(keys, different[rng.random(len(different)) < share])", "is there a coin for each?"),
     ],
     "4.5": [
         ("return prompt.upper(), chosen.upper(), rejected.upper()", "return prompt, chosen, rejected",

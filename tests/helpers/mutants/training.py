@@ -42,6 +42,8 @@ MUTANTS = {
         ("    for taken, pieces in enumerate(batches):\n        gradient = np.zeros(len(weights))\n",
          "    gradient = np.zeros(len(weights))\n    for taken, pieces in enumerate(batches, start=1):\n",
          "added to the next; the rate falls once a step now, but before"),
+        ("peak * (1 - taken / len(batches))", "peak * max(0, 1 - sum(map(len, batches[:taken])) / len(batches))",
+         "the rate falls with every piece before it"),
     ],
     "6.4": [
         ("return place + 1, best", "return place + 1, place", "wanted are those of the best"),
