@@ -217,12 +217,10 @@ def test_one_wrong_number_is_too_few_for_what_is_made_everywhere():
 
 
 def test_what_is_right_wherever_it_does_not_stop_is_told_so():
-    stops = replace(SQUARE, edges=((np.ones(9),),), mistakes={"halved": lambda x: square(x) / 2})
-    assert told(stops, lambda x: square(x) if len(x) < 9 else {}["key"])[0] == "Wherever it does not stop it is right."
-    halved = told(stops, lambda x: square(x) / 2 if len(x) < 9 else {}["key"])
-    assert halved[:2] == ["The mistake: halved.", "It does not explain what came back at an edge."]
-    often = replace(stops, edges=(), draw=lambda rng: (rng.normal(size=rng.integers(3, 9)),), trials=60)
-    halved = told(often, lambda x: square(x) / 2 if len(x) > 4 else {}["key"])
+    stops = replace(SQUARE, mistakes={"halved": lambda x: square(x) / 2}, trials=60,
+                    draw=lambda rng: (rng.normal(size=rng.integers(3, 9)),))
+    assert told(stops, lambda x: square(x) if len(x) > 4 else {}["key"])[0] == "Wherever it does not stop it is right."
+    halved = told(stops, lambda x: square(x) / 2 if len(x) > 4 else {}["key"])
     assert halved[:2] == ["The mistake: halved.", "That is so wherever it does not stop."]
 
 

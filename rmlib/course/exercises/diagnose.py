@@ -164,23 +164,24 @@ def whole(trials: list[Trial]) -> Iterator[Claim]:
 def arguments(question: Rubric) -> Iterator[Claim]:
     """An argument given back, mixed into the answer, changed on the way, or exchanged with another."""
 
-    def answer_to(changed: Callable[[tuple], dict[int, object]], asked: bool = False) -> Callable[[Trial], object]:
+    def answer_to(changed: Callable[[tuple], dict[int, object]], at: int | None = None) -> Callable[[Trial], object]:
         def mistaken(trial: Trial) -> object:
             given = copy.deepcopy(trial.arguments)
             other = changed(given)
             if any(argument is None for argument in other.values()):
                 return None  # what is said of it makes no sense of this one
-            given = (dict(enumerate(given)) | other).values()
-            result = question.answer(*copy.deepcopy(tuple(given)))
+            changed_given = tuple((dict(enumerate(given)) | other).values())
+            result = question.answer(*copy.deepcopy(changed_given))
             fits = agree(trial.got, result, max(question.rtol, SINGLE), max(question.atol, SINGLE))
-            return result if fits and not contradicted(question, trial, tuple(given), asked) else None
+            return result if fits and not contradicted(question, trial, changed_given, at) else None
         return mistaken
 
     for i, name in enumerate(question.names):
         yield f"`{name}` comes back as it was given.", lambda trial, i=i: trial.arguments[i]
         for sentence, change in explanations.ARGUMENTS.items():
             yield (f"It is the right answer {sentence.format(name)}",
-                   answer_to(lambda given, i=i, change=change: {i: change(given[i])}, "is it used" in sentence))
+                   answer_to(lambda given, i=i, change=change: {i: change(given[i])},
+                             i if "is it used?" in sentence else None))
         for sentence, mixed in explanations.TERMS.items():
             yield (f"It is the right answer {sentence.format(name)}", lambda trial, i=i, mixed=mixed:
                    mixed(as_array(trial.wanted), as_array(trial.arguments[i])))
@@ -189,18 +190,25 @@ def arguments(question: Rubric) -> Iterator[Claim]:
                answer_to(lambda given, i=i, j=j: {i: given[j], j: given[i]}))
 
 
-def contradicted(question: Rubric, trial: Trial, changed: tuple, unused: bool) -> bool:
-    """Whether the reader's function denies what is said of it: that an argument is not used, or only turned round.
+def contradicted(question: Rubric, trial: Trial, changed: tuple, at: int | None) -> bool:
+    """Whether the reader's function denies what is said: that argument `at` is not used, or that some are turned round.
 
-    With an argument that is not used changed, it has to return the same; with one turned round again, what is right.
+    Where an argument is not used it returns the same for any other; where they are turned round again, what is right.
     """
     if question.function is None:
         return False
-    wanted = outcome(question.function, copy.deepcopy(trial.arguments)).result if unused else trial.wanted
-    function = question.function if unused or question.part is None else (
-        lambda *given: question.function(*given)[question.part])
-    got = outcome(function, copy.deepcopy(changed)).result
-    return not agree(got, wanted, max(question.rtol, SINGLE), max(question.atol, SINGLE))
+
+    def differs(arguments: tuple) -> bool:
+        got = outcome(question.function, copy.deepcopy(arguments)).result
+        got = got[question.part] if question.part is not None and isinstance(got, tuple | list) else got
+        wanted = trial.wanted if at is None else trial.got
+        return not agree(got, wanted, max(question.rtol, SINGLE), max(question.atol, SINGLE))
+
+    if at is None:
+        return differs(changed)
+    given = trial.arguments[at]
+    others = changed[at], 0 * given - given, 10 * given
+    return any(differs((*changed[:at], other, *changed[at + 1:])) for other in others)
 
 
 def sizes(question: Rubric, trials: list[Trial]) -> Iterator[Claim]:

@@ -49,6 +49,8 @@ def number_taken(function, keys, share, held):
     asked = round(share * len(keys))  # a reader may leave one conversation
     if set(counts) in ({min(asked, there)}, {min(asked, there - 1)}) and len(set(keys[less])) == round(0.3 * len(keys)):
         return f" It takes the share of the rows, {asked}, for a number of conversations."
+    if set(counts) == {len(set(keys[less]))} == {1}:
+        return " It takes one conversation, whatever the share."
     if len(set(counts)) > 1:
         return (f" From one rng to another it takes {min(counts)} to {max(counts)} of the {there} conversations: is "
                 "there a coin for each?")

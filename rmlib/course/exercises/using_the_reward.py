@@ -138,12 +138,10 @@ def _pairs_of_samples(rng: np.random.Generator) -> tuple:
 
 
 TWO = {
-    "each sample's own reward is in its baseline, which makes the step half as long: take the other's alone":
+    "the step is half as long, as where each sample's own reward is in its baseline: take the other's alone":
         _two(lambda r: r - r.mean(1, keepdims=True)),
     "half is missing: a prompt has two samples, and their mean is taken": lambda r, s: 2 * of_two(r, s),
     "the sign is wrong: this goes down; the better sample is to become more likely": lambda r, s: -of_two(r, s),
-    "this is half as long: the mean over two samples is one half, and here it is one quarter":
-        lambda r, s: of_two(r, s) / 2,
     "there is no baseline": _two(lambda r: r),
     "the scores are added: the other sample's reward is taken off, and its score, too, is to be subtracted":
         lambda r, s: ((r[:, 0] - r[:, 1])[:, None] * s.sum(1)).mean(0) / 2,

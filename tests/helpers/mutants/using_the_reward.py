@@ -31,7 +31,7 @@ MUTANTS = {
         ("low, high = 1e-3, 1e3", "rewards = rewards / rewards.std()\n    low, high = 1e-3, 1e3", "standardised first"),
     ],
     "8.3": [
-        (" / 2", " / 4", "own reward is in its baseline"),
+        (" / 2", " / 4", "the step is half as long"),
         (" / 2", "", "half is missing"),
         ("scores[:, 0] - scores[:, 1]  # (P, V)\n    return (apart[:, None] * moved).mean(0) / 2",
          "scores[:, 0]\n    return (apart[:, None] * moved).mean(0)", "only the first sample's score"),
@@ -42,7 +42,6 @@ MUTANTS = {
          "a mean over all prompts"),
         ("apart = rewards[:, 0] - rewards[:, 1]", "apart = np.sign(rewards[:, 0] - rewards[:, 1])", "not by how much"),
         (".mean(0)", ".sum(0)", "the sum over prompts"),
-        ("/ 2", "/ 4", "here it is one quarter"),
     ],
     "8.4": [
         ("log_p.detach()", "log_p", "The penalty still carries a gradient"),
@@ -86,7 +85,7 @@ MUTANTS = {
         ("np.sign(margin) + 1) / 2", "margin >= 0) * 1.0", "here it is right"),
         ("np.logaddexp(0, -margin).mean()", "np.logaddexp(0, -margin).sum()", "added up over the pairs"),
         ("beta * (", "0.5 * (", "not right yet"),
-        ("policy - reference\n    margin = beta * (", "beta * policy - reference\n    margin = (", "β stands at log π alone"),
+        ("policy - reference\n    margin = beta * (", "beta * policy - reference\n    margin = (", "at log π alone"),
         ("policy - reference\n    margin = beta * (", "policy - beta * reference\n    margin = (", "at log π₀ alone"),
     ],
 }
