@@ -148,6 +148,9 @@ LUCK = {
     "the counts are pooled; the circle is a sum of three log-odds, and each has a variance": lambda *counts: _circle(
         *counts, total=lambda *c: _total(tuple(map(sum, zip(*c))), (1, 1), (1, 1)),
         room=lambda *c: 2 * math.sqrt(_squares(tuple(map(sum, zip(*c))), (1, 1), (1, 1))[0])),
+    "it adds shares less one half; it is log-odds that add up to zero where scores fit": lambda *counts: _circle(
+        *counts, total=lambda *c: sum(w / (w + l) - 0.5 for w, l in c),
+        room=lambda *c: 2 * math.sqrt(sum(w * l / (w + l) ** 3 for w, l in c))),
     "the two answers are exchanged": lambda *counts: _circle(*counts, words=("can't tell", "no scores fit")),
 }
 

@@ -139,8 +139,8 @@ VERDICT = Exercise(
     mistakes={
         "fewer than 20 conversations show nothing, and here they are not counted":
             lambda n, interval, rivals: _verdict(n, interval, rivals, few=0),
-        "it asks for the accuracy's interval alone; it has to be ahead of each rule as well": lambda n, interval, rivals:
-            _verdict(n, interval, rivals, ahead=lambda *rival: True, behind=lambda *rival: False),
+        "it asks for the accuracy's interval alone; it has to be ahead of each rule as well":
+            lambda n, interval, rivals: _verdict(n, interval, rivals, every=lambda each: True, one=lambda each: False),
         "an end that lies exactly on a half or on zero shows nothing, and here it counts": lambda n, interval, rivals:
             _verdict(n, interval, rivals, ahead=lambda p, low, high, k: p < 0.05 and low >= 0,
                      behind=lambda p, low, high, k: p < 0.05 / k and high <= 0, coin=0.5 - 1e-9, below=0.5 + 1e-9),

@@ -55,6 +55,7 @@ def judge_the_wrong_one(function: Callable, rng: np.random.Generator) -> str | N
 
 def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
     scores = 2 * torch.tensor(rng.normal(size=(2, 5)))
+    scores[:, 0], scores[:, 1] = scores[:, 0].sort()[0], scores[:, 1].sort(descending=True)[0]  # margins of both signs
     chosen, rejected = scores
     whole = function(chosen, rejected)
     if not isinstance(whole, torch.Tensor) or whole.shape != ():

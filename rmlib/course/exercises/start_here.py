@@ -23,6 +23,7 @@ def verdict(right, pairs, deviations=2.0, size=np.sqrt, words=("reversed", "can'
 VERDICT = {
     "this allows for one standard deviation; two are √n": lambda r, n: verdict(r, n, 1),
     "√n pairs are two standard deviations already; this allows for four": lambda r, n: verdict(r, n, 4),
+    "this allows for three standard deviations; two are asked": lambda r, n: verdict(r, n, 3),
     "this allows for 1.96 standard deviations; two are asked": lambda r, n: verdict(r, n, 1.96),
     "this is how far a share of p scatters, √(p(1 - p)/n); here it is a coin's luck, whose share is one half":
         lambda r, n: verdict(r, n, size=lambda n: 2 * np.sqrt(r * (n - r) / n)),

@@ -16,6 +16,7 @@ MUTANTS = {
         ("2 * (rejected - chosen)", "rejected - chosen + 1", "A known value finds it"),
         ("2 * (rejected - chosen)).mean()", "2 * (rejected - chosen).sum())", "Additivity finds it"),
         (".mean()", "", "one number, a torch tensor of shape ()"),
+        ("2 * (rejected - chosen)", "-(rejected - chosen) ** 2", "the direction finds it"),
     ],
     "3.3": [
         (" / math.sqrt(weights)", "", "the √N is missing"),

@@ -65,6 +65,7 @@ MUTANTS = {
          "It takes the share of the rows"),
         ("return np.isin(keys, different[:wanted])",
          "return np.isin(keys, different[rng.random(len(different)) < share])", "is there a coin for each?"),
+        ("different[:wanted]", "different[:1]", "It takes one conversation"),
     ],
     "4.5": [
         ("return prompt.upper(), chosen.upper(), rejected.upper()", "return prompt, chosen, rejected",

@@ -18,6 +18,7 @@ MUTANTS = {
         ("can't tell", "cannot tell", "the spelling"),
         ("<= pairs**0.5", "<= 0.1 * pairs", "a share from 40% to 60%"),
         ("<= pairs**0.5", "<= 10", "ten pairs off"),
+        ("<= pairs**0.5", "<= 1.5 * pairs**0.5", "this allows for three"),
     ],
     "0.2": [
         ("np.where(left_chosen, left - right, right - left)", "left - right", "still counts as chosen"),

@@ -23,6 +23,8 @@ MUTANTS = {
         (" / pairs", " / len(pieces)", "divide by the number of pairs"),
         ("gradients.sum(axis=0)", "gradients.mean(axis=0)", "divided by the number of pairs"),
         ("len(gradients)", "gradients.size", "the count of all numbers"),
+        (" / pairs", " / pairs / len(pieces)", "by the number of pieces as well"),
+        (" / pairs", " / len(pieces[-1])", "by the pairs of the last piece"),
     ],
     "6.3": [
         ("        gradient = np.zeros(", "        gradient = gradient if taken else np.zeros(",
