@@ -207,13 +207,16 @@ def test_an_argument_is_not_said_to_be_unused_where_it_is_used():
 
 
 def test_a_sign_is_not_said_to_be_turned_where_turning_it_again_does_not_help():
-    step = Exercise("9.1", answer=lambda x, y: x * y, draw=lambda rng: (rng.normal(), rng.uniform(1, 2)))
-    assert not any("turned" in line and "`y`" in line for line in told(step, lambda x, y: -x * abs(y)))
+    step = Exercise("9.1", answer=lambda x, y: x + y, draw=lambda rng: (rng.normal(), rng.uniform(1, 2)))
+    assert any("sign of `y` turned" in line for line in told(step, lambda x, y: x - y))
+    assert not any("turned" in line for line in told(step, lambda x, y: x - abs(y)))
 
 
 def test_one_wrong_number_is_too_few_for_what_is_made_everywhere():
-    one = replace(CHANCE, answer=lambda x: x / 2, edges=((3.0,),))
-    assert not any("square" in line or "times" in line for line in told(one, lambda x: 3.0 if x == 3 else x / 2))
+    one = Exercise("9.1", answer=lambda x: x / 2, draw=lambda rng: (rng.uniform(0, 2),), edges=((3.0,),))
+    assert not any("clipped" in line for line in told(one, lambda x: min(x / 2, 1.0)))
+    several = replace(one, edges=((3.0,), (4.0,), (5.0,)))
+    assert any("clipped" in line for line in told(several, lambda x: min(x / 2, 1.0)))
 
 
 def test_what_is_right_wherever_it_does_not_stop_is_told_so():

@@ -19,6 +19,9 @@ MUTANTS = {
         ("not a.strip() or not b.strip()", "not a or not b", "a text of white space is empty, too"),
         ("return (a, b) if winner == \"model_a\" else (b, a)", "return (b, a) if winner == \"model_a\" else (a, b)",
          "the rejected response comes first"),
+        (" or a == b:\n        raise", ":\n        raise", "Equal texts have to be a ValueError"),
+        ('"tie (bothbad)"):', '"tie (bothbad)") or a == b:', "Equal texts are left out"),
+        ("        raise ValueError", "        pass  # ValueError", "Nothing is checked"),
     ],
     "4.2": [
         ("if means[lowest] < 0.6 else None", "", "somebody is named at every table"),
