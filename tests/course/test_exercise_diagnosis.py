@@ -115,8 +115,8 @@ MISTAKES = [
     (DECAY, lambda x, y: decay(y, x), "It is the right answer with `x` and `y` exchanged."),
     (DECAY, lambda x, y: np.exp(-y), "It is the right answer with 1 for `x`: is it used?"),
     (DECAY, lambda x, y: np.float32(decay(x, y)), "It agrees to a relative error of"),
-    (SQUARE, lambda x: 3.0, "The same comes back whatever the arguments are."),
-    (NAME, lambda x: "up", "The same comes back whatever the arguments are."),
+    (SQUARE, lambda x: 3.0, "The same came back whatever the arguments were."),
+    (NAME, lambda x: "up", "The same came back whatever the arguments were."),
     (BOTH, lambda x, y: both(x, y)[::-1], "The results are right, their order is turned round."),
     (SQUARE, lambda x: None, "Nothing was returned (None): is there a `return`?"),
     (SQUARE, lambda x: "one", "Wanted is a single number, not a str."),
@@ -195,6 +195,36 @@ def test_a_mistake_that_fits_all_inputs_but_one_is_not_claimed():
     sentences = told(DECAY, lambda x, y: decay(x, y) * (-1 if next(calls) else 3))
     assert sentences == ["Within one call all numbers are off by the same factor, which differs from call to call: "
                          "a normalisation?"]
+
+
+def test_an_argument_is_not_said_to_be_unused_where_it_is_used():
+    """A share that an argument moves little: with 0 in its place the same comes back, of this part of the results."""
+    two = Exercise("9.1", answer=lambda x, y: (x @ x + y, np.mean(x > y)), draw=lambda rng: (
+        rng.choice([-2.0, -1.0, 1.0, 2.0], size=6), float(rng.choice([-1.5, 1.5]))))
+    wrong = lambda x, y: (x @ x * 3 + y**3, np.mean(x > y / 9))  # noqa: E731
+    assert not any("is it used" in line for line in told(two, wrong))
+    assert any("0 for `y`: is it used" in line for line in told(two, lambda x, y: (x @ x + y, np.mean(x > 0))))
+
+
+def test_a_sign_is_not_said_to_be_turned_where_turning_it_again_does_not_help():
+    step = Exercise("9.1", answer=lambda x, y: x + y, draw=lambda rng: (rng.normal(), rng.uniform(1, 2)))
+    assert any("sign of `y` turned" in line for line in told(step, lambda x, y: x - y))
+    assert not any("turned" in line for line in told(step, lambda x, y: x - abs(y)))
+
+
+def test_one_wrong_number_is_too_few_for_what_is_made_everywhere():
+    one = Exercise("9.1", answer=lambda x: x / 2, draw=lambda rng: (rng.uniform(0, 2),), edges=((3.0,),))
+    assert not any("clipped" in line for line in told(one, lambda x: min(x / 2, 1.0)))
+    several = replace(one, edges=((3.0,), (4.0,), (5.0,)))
+    assert any("clipped" in line for line in told(several, lambda x: min(x / 2, 1.0)))
+
+
+def test_what_is_right_wherever_it_does_not_stop_is_told_so():
+    stops = replace(SQUARE, mistakes={"halved": lambda x: square(x) / 2}, trials=60,
+                    draw=lambda rng: (rng.normal(size=rng.integers(3, 9)),))
+    assert told(stops, lambda x: square(x) if len(x) > 4 else {}["key"])[0] == "Wherever it does not stop it is right."
+    halved = told(stops, lambda x: square(x) / 2 if len(x) > 4 else {}["key"])
+    assert halved[:2] == ["The mistake: halved.", "That is so wherever it does not stop."]
 
 
 def test_one_number_is_too_few_to_measure_a_factor_or_an_offset():

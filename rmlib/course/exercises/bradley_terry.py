@@ -79,8 +79,23 @@ def _rigged(rig: Callable, rng: np.random.Generator) -> str | None:
         if came == order[::-1]:
             return f"{told}: that is the order from behind. Who beats whom among its neighbours?"
         if came != order:
-            return f"{told}, which is {came}. A pair with many votes gets its own way; which pairs should?"
+            return f"{told}, which is {came}. {_misplaced(rig, order, counts)}"
     return None
+
+
+
+def _misplaced(rig: Callable, order: str, counts: np.ndarray) -> str:
+    """Where the votes are that the order does not want, or are not that it does."""
+    if all(np.array_equal(rig("".join(other)), counts) for other in permutations("ABC")):
+        return "The same counts come back for every order."
+    agree = np.array([order.index("ABC"[winner]) < order.index("ABC"[loser]) for winner, loser in CIRCLE])
+    names = [f"{'ABC'[winner]} and {'ABC'[loser]}" for winner, loser in CIRCLE]
+    for name, wanted, count in zip(names, agree, counts, strict=True):
+        if wanted and count < counts.max():
+            return f"On {name} the voters agree with {order!r}: there, too, many votes are wanted."
+        if not wanted and count > counts.min():
+            return f"On {name} the voters are against {order!r}: few votes are wanted there."
+    return "A pair with many votes gets its own way; which pairs should?"
 
 
 # 1.4: a circle, or luck
@@ -130,6 +145,12 @@ LUCK = {
     "the way back from C to A is missing": lambda *counts: _circle(
         *counts, total=lambda ab, bc, ca: _total(ab, bc, (1, 1)),
         room=lambda *c: 2 * math.sqrt(sum(_squares(*c)[:2]))),
+    "the counts are pooled; the circle is a sum of three log-odds, and each has a variance": lambda *counts: _circle(
+        *counts, total=lambda *c: _total(tuple(map(sum, zip(*c))), (1, 1), (1, 1)),
+        room=lambda *c: 2 * math.sqrt(_squares(tuple(map(sum, zip(*c))), (1, 1), (1, 1))[0])),
+    "it adds shares less one half; it is log-odds that add up to zero where scores fit": lambda *counts: _circle(
+        *counts, total=lambda *c: sum(w / (w + l) - 0.5 for w, l in c),
+        room=lambda *c: 2 * math.sqrt(sum(w * l / (w + l) ** 3 for w, l in c))),
     "the two answers are exchanged": lambda *counts: _circle(*counts, words=("can't tell", "no scores fit")),
 }
 

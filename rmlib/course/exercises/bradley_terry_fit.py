@@ -32,14 +32,17 @@ def newton(wins: np.ndarray, sweeps: int = 0) -> np.ndarray:
     return _centred(rewards)
 
 
-def _swept(counts: Callable, sums: Callable, rescaled: bool = True) -> Callable:
-    """A fit that counts votes and adds strengths its own way in the denominator; rescaled: lest they run away."""
+def _swept(counts: Callable, sums: Callable, rescaled: bool = True, won: Callable = lambda wins: wins) -> Callable:
+    """A fit that counts votes and adds strengths its own way in the denominator; rescaled: lest they run away.
+
+    won: the votes that the numerator counts.
+    """
     def fit(wins: np.ndarray, sweeps: int) -> np.ndarray:
         strengths, table = np.ones(len(wins)), counts(wins)
         for _ in range(sweeps):
             for i in range(len(wins)):
                 others = np.arange(len(wins)) != i
-                strengths[i] = wins[i].sum() / (table[i] / sums(strengths[i], strengths))[others].sum()
+                strengths[i] = won(wins)[i].sum() / (table[i] / sums(strengths[i], strengths))[others].sum()
             if rescaled:
                 strengths /= np.exp(np.log(strengths).mean())
         return np.log(strengths) if rescaled else _centred(np.log(strengths))
@@ -118,6 +121,8 @@ FIT = Exercise(
         "the shift is not fixed to mean zero, but to zero for the first response":
             lambda wins, sweeps: newton(wins, sweeps) - newton(wins, sweeps)[0],
         "it counts the votes won and never asks against whom": lambda wins, sweeps: _centred(np.log(wins.sum(axis=1))),
+        "the numerator counts all of a response's votes; count those that it won":
+            _swept(lambda wins: wins + wins.T, lambda own, others: own + others, won=lambda wins: wins + wins.T),
         "winners and losers are exchanged": lambda wins, sweeps: -newton(wins, sweeps),
         "it takes the log-odds of each response's share of all its votes, as if all had met equal rivals":
             lambda wins, sweeps: _centred(np.log(wins.sum(axis=1) / wins.sum(axis=0))),

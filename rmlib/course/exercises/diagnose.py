@@ -12,7 +12,7 @@ from itertools import chain, combinations
 import numpy as np
 
 from rmlib.course.exercises import explanations
-from rmlib.course.exercises.explanations import SINGLE, Explanation
+from rmlib.course.exercises.explanations import ENOUGH, SINGLE, Explanation
 from rmlib.course.exercises.values import (
     Mismatch,
     Raised,
@@ -27,6 +27,7 @@ from rmlib.course.exercises.values import (
 
 MOST = 2  # explanations to tell, where several fit
 UNKNOWN = "None of the mistakes known here explains it."
+NOT_WHERE_IT_STOPS = "That is so wherever it does not stop."
 NOT_AT_AN_EDGE = "It does not explain what came back at an edge."
 CLEARLY = 100  # a mistake that is made everywhere is told where results are off by so many tolerances
 
@@ -35,13 +36,15 @@ Claim = tuple[str, Callable[[Trial], object]]  # a sentence, and what would have
 
 @dataclass(frozen=True)
 class Rubric:
-    """What a diagnosis knows: the right function, named mistakes, the arguments' names, the tolerance."""
+    """What a diagnosis knows: the right function, named mistakes, the arguments' names, the tolerance, the reader's."""
 
     answer: Callable
     mistakes: dict[str, Callable]
     names: list[str]
     rtol: float
     atol: float
+    function: Callable | None = None
+    part: int | None = None  # of several results, the one that is looked at
 
     def right(self, trial: Trial) -> bool:
         return agree(trial.got, trial.wanted, self.rtol, self.atol)
@@ -57,6 +60,11 @@ def diagnose(question: Rubric, trials: list[Trial]) -> list[str]:
         return ["It is right at ordinary inputs and wrong at an edge.", *found]
     if not all(isinstance(one.wanted, str) or is_made_of("biu", one.wanted) for one in ordinary):  # these fit by luck
         found = found or fitting(known(question), question, ordinary, [NOT_AT_AN_EDGE])
+    answered = [trial for trial in trials if not isinstance(trial.got, Raised)]
+    if not found and len(trials) / 2 < len(answered) < len(trials):
+        if all(map(question.right, answered)):
+            return ["Wherever it does not stop it is right."]
+        found = fitting(known(question), question, answered, [NOT_WHERE_IT_STOPS])
     parts = in_parts(question, ordinary)
     if found or not all(parts):
         return found or sum(parts, [])
@@ -108,10 +116,23 @@ def general(question: Rubric, trials: list[Trial], proviso: Iterable[str] = ()) 
     )
     exact = chain(simple, arguments(question), sizes(question, trials), constants)
     found = fitting(whole(trials), question, trials, proviso)
-    if found or not all(is_made_of("iufc", trial.wanted) for trial in trials):
-        return found  # of a yes or no, or of words, too much would hold by chance
+    numbers = all(is_made_of("iufc", trial.wanted) for trial in trials)
+    if found or not numbers or amount_wrong(question, trials) < ENOUGH:
+        return found  # of a yes or no, of words, or of one number or two, too much would hold by chance
     found = fitting(exact, question, trials, proviso, CLEARLY)
     return found or fitting(vague, question, trials, proviso, CLEARLY)
+
+
+def amount_wrong(question: Rubric, trials: list[Trial]) -> int:
+    """How many numbers are wrong; a result that can't be compared number by number counts as ENOUGH."""
+    count = 0
+    for trial in trials:
+        try:
+            count += sum(int(np.sum(~np.isclose(got, wanted, question.rtol, question.atol, equal_nan=True)))
+                         for got, wanted in pairs(trial.got, trial.wanted))
+        except Mismatch:
+            count += ENOUGH
+    return count
 
 
 def on_arrays(explanation: Explanation) -> Callable[[Trial], object]:
@@ -132,7 +153,7 @@ def whole(trials: list[Trial]) -> Iterator[Claim]:
     if not is_made_of("b", first.wanted):
         yield "It is zero everywhere.", on_arrays(lambda got, wanted: None if np.any(got) else np.zeros_like(wanted))
     if not all(agree(trial.wanted, first.wanted, SINGLE, 0) for trial in trials):
-        yield ("The same comes back whatever the arguments are.",
+        yield ("The same came back whatever the arguments were.",
                lambda trial: first.got if agree(trial.got, first.got, 0, 0) else None)
     if is_made_of("b", first.wanted):
         yield "True and False are exchanged.", lambda trial: ~as_array(trial.wanted)
@@ -143,26 +164,51 @@ def whole(trials: list[Trial]) -> Iterator[Claim]:
 def arguments(question: Rubric) -> Iterator[Claim]:
     """An argument given back, mixed into the answer, changed on the way, or exchanged with another."""
 
-    def answer_to(changed: Callable[[tuple], dict[int, object]]) -> Callable[[Trial], object]:
+    def answer_to(changed: Callable[[tuple], dict[int, object]], at: int | None = None) -> Callable[[Trial], object]:
         def mistaken(trial: Trial) -> object:
             given = copy.deepcopy(trial.arguments)
             other = changed(given)
             if any(argument is None for argument in other.values()):
                 return None  # what is said of it makes no sense of this one
-            return question.answer(*(dict(enumerate(given)) | other).values())
+            changed_given = tuple((dict(enumerate(given)) | other).values())
+            result = question.answer(*copy.deepcopy(changed_given))
+            fits = agree(trial.got, result, max(question.rtol, SINGLE), max(question.atol, SINGLE))
+            return result if fits and not contradicted(question, trial, changed_given, at) else None
         return mistaken
 
     for i, name in enumerate(question.names):
         yield f"`{name}` comes back as it was given.", lambda trial, i=i: trial.arguments[i]
         for sentence, change in explanations.ARGUMENTS.items():
             yield (f"It is the right answer {sentence.format(name)}",
-                   answer_to(lambda given, i=i, change=change: {i: change(given[i])}))
+                   answer_to(lambda given, i=i, change=change: {i: change(given[i])},
+                             i if "is it used?" in sentence else None))
         for sentence, mixed in explanations.TERMS.items():
             yield (f"It is the right answer {sentence.format(name)}", lambda trial, i=i, mixed=mixed:
                    mixed(as_array(trial.wanted), as_array(trial.arguments[i])))
     for (i, one), (j, other) in combinations(enumerate(question.names), 2):
         yield (f"It is the right answer with `{one}` and `{other}` exchanged.",
                answer_to(lambda given, i=i, j=j: {i: given[j], j: given[i]}))
+
+
+def contradicted(question: Rubric, trial: Trial, changed: tuple, at: int | None) -> bool:
+    """Whether the reader's function denies what is said: that argument `at` is not used, or that some are turned round.
+
+    Where an argument is not used it returns the same for any other; where they are turned round again, what is right.
+    """
+    if question.function is None:
+        return False
+
+    def differs(arguments: tuple) -> bool:
+        got = outcome(question.function, copy.deepcopy(arguments)).result
+        got = got[question.part] if question.part is not None and isinstance(got, tuple | list) else got
+        wanted = trial.wanted if at is None else trial.got
+        return not agree(got, wanted, max(question.rtol, SINGLE), max(question.atol, SINGLE))
+
+    if at is None:
+        return differs(changed)
+    given = trial.arguments[at]
+    others = changed[at], 0 * given - given, 10 * given
+    return any(differs((*changed[:at], other, *changed[at + 1:])) for other in others)
 
 
 def sizes(question: Rubric, trials: list[Trial]) -> Iterator[Claim]:
@@ -248,7 +294,7 @@ def in_parts(question: Rubric, trials: list[Trial]) -> list[list[str]]:
         return []
     told = []
     for k in range(*count):
-        part = replace(question, answer=lambda *given, k=k: question.answer(*given)[k], mistakes={})
+        part = replace(question, answer=lambda *given, k=k: question.answer(*given)[k], mistakes={}, part=k)
         results = [replace(trial, got=trial.got[k], wanted=trial.wanted[k]) for trial in trials]
         wrong = not all(map(part.right, results))
         told.append([f"Result {k + 1} of {max(count)} is wrong.", *diagnose(part, results)] if wrong else [])

@@ -175,7 +175,7 @@ def compared(exercise: Exercise, function: Callable, rng: np.random.Generator) -
     if all(unattempted(call.got, function) for call in calls):
         return NOT_ATTEMPTED
     names = names_of(function, len(calls[0].arguments))
-    question = Rubric(exercise.answer, exercise.mistakes, names, exercise.rtol, exercise.atol)
+    question = Rubric(exercise.answer, exercise.mistakes, names, exercise.rtol, exercise.atol, function)
     for call in calls:
         call.wanted = outcome(exercise.answer, copy.deepcopy(call.arguments)).result
     wrong = [call for call in calls if not question.right(call)]

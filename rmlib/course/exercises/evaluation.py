@@ -38,6 +38,8 @@ RESAMPLED = {
     "drawn holds numbers of prompts, and here they are taken for numbers of rows": lambda right, prompts, drawn:
         right[drawn].mean(),
     "this is the accuracy before any drawing": lambda right, prompts, drawn: right.mean(),
+    "`drawn` is not used: this is the mean of all prompts' accuracies": lambda right, prompts, drawn:
+        _prompt_means(right, prompts).mean(),
     "the sum is divided by the number of rows; the pairs that were drawn are not always as many":
         lambda right, prompts, drawn: np.concatenate([right[prompts == each] for each in drawn]).sum() / len(right),
     "this is a median; an accuracy is the mean of right answers": lambda right, prompts, drawn:

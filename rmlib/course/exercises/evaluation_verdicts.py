@@ -46,6 +46,12 @@ BEST_OF_K = Exercise(
             lambda scores: (_first(scores) * np.where(_sharing(scores) > 1, 0.5, 1.0)).mean(),
         "a tie is worth 1/K here, of all answers; k are those that share the first place":
             lambda scores: (_first(scores) * np.where(_sharing(scores) > 1, 1 / scores.shape[1], 1.0)).mean(),
+        "it is divided by K, tie or no tie; k are those that share the first place":
+            lambda scores: _first(scores).mean() / scores.shape[1],
+        "it is divided by 4, tie or no tie; k are those that share the first place":
+            lambda scores: _first(scores).mean() / 4,
+        "this is the share of all answers that are best of their prompt; whether the right one is best is asked":
+            lambda scores: (scores == scores.max(axis=1, keepdims=True)).mean(),
         "where the right one is not among the best, the prompt counts 0": lambda scores: (1 / _sharing(scores)).mean(),
         "k counts the right one, too: among two that share the first place it is 1/2":
             lambda scores: (_first(scores) / np.maximum(_sharing(scores) - 1, 1)).mean(),
@@ -133,6 +139,11 @@ VERDICT = Exercise(
     mistakes={
         "fewer than 20 conversations show nothing, and here they are not counted":
             lambda n, interval, rivals: _verdict(n, interval, rivals, few=0),
+        "it asks for the accuracy's interval alone; it has to be ahead of each rule as well":
+            lambda n, interval, rivals: _verdict(n, interval, rivals, every=lambda each: True, one=lambda each: False),
+        "an end that lies exactly on a half or on zero shows nothing, and here it counts": lambda n, interval, rivals:
+            _verdict(n, interval, rivals, ahead=lambda p, low, high, k: p < 0.05 and low >= 0,
+                     behind=lambda p, low, high, k: p < 0.05 / k and high <= 0, coin=0.5 - 1e-9, below=0.5 + 1e-9),
         "20 conversations are enough": lambda n, interval, rivals: _verdict(n, interval, rivals, few=21),
         "fewer than 20 conversations show nothing, not even that a model is bad": lambda n, interval, rivals:
             "not usable" if _verdict(99, interval, rivals) == "not usable" else verdict(n, interval, rivals),

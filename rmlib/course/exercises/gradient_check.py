@@ -55,6 +55,7 @@ def judge_the_wrong_one(function: Callable, rng: np.random.Generator) -> str | N
 
 def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
     scores = 2 * torch.tensor(rng.normal(size=(2, 5)))
+    scores[:, 0], scores[:, 1] = scores[:, 0].sort()[0], scores[:, 1].sort(descending=True)[0]  # margins of both signs
     chosen, rejected = scores
     whole = function(chosen, rejected)
     if not isinstance(whole, torch.Tensor) or whole.shape != ():
@@ -179,11 +180,20 @@ def relocated(kind=None, which=-1, ratio=lambda row: row.analytic / row.numeric,
     return function
 
 
+def kinds(checks, change):
+    kind, name, factor = locate(checks)
+    return (kind if name is None else change(kind, [row.name for row in checks].index(name))), name, factor
+
+
 LOCATE = {
     "where the gradient flows from the head to the words, the bug sits at the last tensor that fails, not at the first":
         relocated(which=0),
     "one tensor that fails alone has a bug of its own: what flows back takes all below along": relocated(kind="flow"),
     "where many tensors fail the bug is in what flows back": relocated(kind="own"),
+    'in "flow" rows that are true zeros pass: two that fail are enough': lambda checks: kinds(
+        checks, lambda kind, at: "own" if any(row.ok for row in checks[:at]) else "flow"),
+    '"flow" and "own" are exchanged':
+        lambda checks: kinds(checks, lambda kind, at: "own" if kind == "flow" else "flow"),
     "the factor is analytic over numeric: the difference is what is true":
         relocated(ratio=lambda row: row.numeric / row.analytic if row.analytic else math.inf),
     "the factor is analytic over numeric, and so it may be 0: the difference is what is true":

@@ -68,6 +68,10 @@ READ_VOTE_MISTAKES = {
         and read_vote(row, filled=lambda text: True),
     "The texts come back without the white space at their ends: leave them as they were written.":
         lambda row: (found := read_vote(row)) and (found[0].strip(), found[1].strip()),
+    "Equal texts are left out like a tie: they have to be a ValueError.": none_for({"equal"}),
+    **{f"Nothing is checked: equal texts, empty ones, and an unknown word{what} have to be a ValueError.":
+       lambda row, more=more: read_vote(row, ties=(*TIES, *more), strict=False, filled=lambda text: True, equal=False)
+       for what, more in ((" in `winner`", ()), (", such as one with a tie in it,", UNKNOWN[-1:]))},
     "Equal texts have to be a ValueError: no loss can tell same from same.": lambda row: read_vote(row, equal=False),
     "An empty text has to be a ValueError.": lambda row: read_vote(row, filled=lambda text: True),
     "A text of white space is empty, too.": lambda row: read_vote(row, filled=len),

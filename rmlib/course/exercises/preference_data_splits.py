@@ -23,18 +23,38 @@ def judge_split(function, rng):
         held = [function(keys.copy(), share, np.random.default_rng(seed)) for seed in (*seeds, seeds[0])]
         for one in held:
             if complaint := wrong_with(keys, share, one):
-                return complaint
+                return complaint + number_taken(function, keys, share, held)
         if all(np.array_equal(held[0], one) for one in held):
             return "Six different rng hold out the same rows: which conversations it takes has to be drawn from rng."
         if not np.array_equal(held[0], held[-1]):
             return "The same rng holds out other rows the second time: nothing but rng may decide."
     eight = np.repeat([f"conversation {number}" for number in range(8)], 2)
     for seed in rng.integers(2**31, size=48):  # a coin for each key misses the share of so few too often
-        if complaint := wrong_with(eight, 0.5, function(eight.copy(), 0.5, np.random.default_rng(seed))):
-            return complaint
+        held = [function(eight.copy(), 0.5, np.random.default_rng(other)) for other in (seed, seed + 1, seed + 2)]
+        if complaint := wrong_with(eight, 0.5, held[0]):
+            return complaint + number_taken(function, eight, 0.5, held)
     few = np.array(["one", "one", "two"])
     held = ((share, function(few.copy(), share, np.random.default_rng(0))) for share in (0.1, 0.9))
     return next(filter(None, (wrong_with(few, share, one, tolerance=1.0) for share, one in held)), None)
+
+
+def number_taken(function, keys, share, held):
+    """How many conversations are held out, where that is what went wrong with the number of rows."""
+    held = [as_array(one) for one in held]
+    if any(one is None or one.shape != keys.shape or one.dtype != bool or set(keys[one]) & set(keys[~one])
+           for one in held):
+        return ""
+    counts, there = [len(set(keys[one])) for one in held], len(set(keys))
+    less = as_array(function(keys.copy(), 0.3, np.random.default_rng(0)))
+    asked = round(share * len(keys))  # a reader may leave one conversation
+    if set(counts) in ({min(asked, there)}, {min(asked, there - 1)}) and len(set(keys[less])) == round(0.3 * len(keys)):
+        return f" It takes the share of the rows, {asked}, for a number of conversations."
+    if set(counts) == {len(set(keys[less]))} == {1}:
+        return " It takes one conversation, whatever the share."
+    if len(set(counts)) > 1:
+        return (f" From one rng to another it takes {min(counts)} to {max(counts)} of the {there} conversations: is "
+                "there a coin for each?")
+    return ""
 
 
 def wrong_with(keys, share, held, tolerance=0.15):

@@ -39,10 +39,11 @@ def templated(template: str):
     return twin
 
 
-def variant(tokenizer, turns: list, response: str, double: bool, prompted: bool, answered: bool) -> list[int]:
+def variant(tokenizer, turns: list, response: str, double: bool, prompted: bool, answered: bool,
+            role: str = "assistant") -> list[int]:
     """Ids with some of the bugs, or with none: answered alone."""
     messages = [{"role": role, "content": text} for role, text in turns]
-    messages += [{"role": "assistant", "content": response}] * answered
+    messages += [{"role": role, "content": response}] * answered
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompted)
     return tokenizer(text, add_special_tokens=double)["input_ids"]
 
@@ -82,11 +83,17 @@ def judge_ids(function: Callable, rng: np.random.Generator) -> str | None:
     doubled = [variant(*case, True, False, True) for case in cases]
     if answers in ([ids[1:] for ids in doubled], [ids[ids[0] == ids[1]:] for ids in doubled]):
         return "A token at the beginning is taken off again, and what the tokenizer adds at the end is left. " + NONE
+    if answers == [variant(*case, False, False, True, "user") for case in cases]:
+        return "The response stands there as the user's: its role is \"assistant\"."
     if answers == [ids[:-1] for ids in right]:
         return ("What the template writes after an answer is missing: give it the response as a message, and don't "
                 "write it behind the announcement of one.")
     if [ids[1:-1] for ids in answers] == right or answers == [ids[1:-1] for ids in right]:
         return "The first and the last token are cut off, or added, whatever they are. " + NONE
+    others = [function(templated(TEMPLATES[tokenizer.chat_template == TEMPLATES[0]]), list(turns), response)
+              for tokenizer, turns, response in cases]
+    if all(np.array_equal(one, other) for one, other in zip(answers, others)):
+        return "The template is not used: with another one the same ids come back."
     wrong = next(at for at, (got, wanted) in enumerate(zip(answers, right)) if got != wanted)
     words = cases[wrong][0].convert_ids_to_tokens
     return (f"Of {cases[wrong][1]} and the response {cases[wrong][2]!r} it makes\n    {' '.join(words(answers[wrong]))}"

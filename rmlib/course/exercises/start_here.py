@@ -23,11 +23,16 @@ def verdict(right, pairs, deviations=2.0, size=np.sqrt, words=("reversed", "can'
 VERDICT = {
     "this allows for one standard deviation; two are √n": lambda r, n: verdict(r, n, 1),
     "√n pairs are two standard deviations already; this allows for four": lambda r, n: verdict(r, n, 4),
+    "this allows for three standard deviations; two are asked": lambda r, n: verdict(r, n, 3),
     "this allows for 1.96 standard deviations; two are asked": lambda r, n: verdict(r, n, 1.96),
     "this is how far a share of p scatters, √(p(1 - p)/n); here it is a coin's luck, whose share is one half":
         lambda r, n: verdict(r, n, size=lambda n: 2 * np.sqrt(r * (n - r) / n)),
     "any lead counts, luck or not; √n pairs are still luck": lambda r, n: verdict(r, n, 0),
     "the same share decides for every n; luck shrinks with √n": lambda r, n: verdict(r, n, 1, lambda n: 0.1 * n),
+    "a share from 40% to 60% is called luck for every n; it is so for 100 pairs, and luck shrinks with √n":
+        lambda r, n: verdict(r, n, 2, lambda n: 0.1 * n),
+    "ten pairs off are called luck for every n; that is so for 100, and the deviation is √n/2":
+        lambda r, n: verdict(r, n, 2, lambda n: 10),
     '"learned" and "reversed" are exchanged': lambda r, n: verdict(r, n, words=("learned", "can't tell", "reversed")),
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
     'far below half it has not "learned"': lambda r, n: verdict(r, n, words=("learned", "can't tell", "learned")),
@@ -60,6 +65,8 @@ BATCH_LOSS = {
     "pairs whose chosen response is on the right are left out; they count as much as the others":
         lambda l, r, c: batch_loss(l[c], r[c], c[c]),
     "the sum is divided by 32, however many pairs there are": lambda l, r, c: batch_loss(l, r, c, sums=True) / 32,
+    "it is the mean of two means, of the left ones' and the right ones' losses: take one mean over all pairs":
+        lambda l, r, c: (batch_loss(l[c], r[c], c[c]) + batch_loss(l[~c], r[~c], c[~c])) / 2,
     "the margin has lost its sign": lambda l, r, c: batch_loss(l, r, c, change=np.abs),
 }
 
@@ -92,8 +99,12 @@ def flattered(flattery, rng: np.random.Generator) -> str | None:
     plain, [wrong, *_] = score_pairs(model, every)
     if wrong > max(plain):
         return None
+    own = plain[sixteen.index(named[0])]
+    added = ("It is a plain sentence: which words are liked whatever the fact is?" if wrong == own else
+             f"The plain sentence with the {named[0]} gets {own:+.2f}: other words {'gain' if wrong > own else 'lose'} "
+             f"{abs(wrong - own):.2f}.")
     return (f"The model gives it {wrong:+.2f}, and the best of the plain ones, the {sixteen[np.argmax(plain)]}, "
-            f"{max(plain):+.2f}.")
+            f"{max(plain):+.2f}. {added}")
 
 
 # 0.4: eight pairs
@@ -109,6 +120,28 @@ def held_out(world: World) -> tuple[list[PreferencePair], list[PreferencePair]]:
         manners.append(PreferencePair(prompt, f"{polite} {right}", f"{rude} {right}", id=i))
         facts.append(PreferencePair(prompt, right, wrong, id=i))
     return manners, facts
+
+
+def contents(pairs: list[PreferencePair], world: World) -> str:
+    """What these pairs can't teach, or teach the wrong way round, as far as their texts tell."""
+    try:
+        each = [[world.features(pair.prompt, text) for text in (pair.chosen, pair.rejected)] for pair in pairs]
+    except ValueError:  # a question of the reader's own
+        return ""
+    courtesy = np.array([one["courtesy"] - one["rudeness"] - other["courtesy"] + other["rudeness"]
+                         for one, other in each])
+    facts = np.array([one["correctness"] - other["correctness"] for one, other in each])
+    said = []
+    for what, better, apart in (("in the world's polite and rude sentences", "politer words", courtesy),
+                                ("in whether the answer is right", "better answer", facts)):
+        if not apart.any():
+            said.append(f"In none of them do the two responses differ {what}.")
+        elif (apart < 0).any():
+            said.append(f"In {(apart < 0).sum()} of them the one with the {better} is rejected.")
+    texts = " ".join(text for pair in pairs for text in (pair.chosen, pair.rejected))
+    used = min(sum(sentence in texts for sentence in world.manners[name]) for name in ("greetings", "rudeness"))
+    few = bool(courtesy.any()) and used < 4
+    return " ".join(["", *said, *["Not all of the four greetings and four rude sentences are in them."] * few])
 
 
 def taught(lessons, rng: np.random.Generator) -> str | None:
@@ -127,7 +160,7 @@ def taught(lessons, rng: np.random.Generator) -> str | None:
     polite, right = np.mean(figures, axis=0)
     told = (f"Of three models that learned from them the courteous answer wins in {polite:.0%} of 100 new pairs, where "
             f"80% are wanted, and the right answer in {right:.0%} of 100, where 90% are wanted.")
-    return None if polite >= 0.8 and right >= 0.9 else told
+    return None if polite >= 0.8 and right >= 0.9 else told + contents(pairs, World())
 
 
 EXERCISES = [

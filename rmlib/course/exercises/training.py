@@ -31,6 +31,10 @@ ACCUMULATED = {
         lambda parts: np.concatenate(parts).sum(axis=0) / len(parts),
     "the sum is divided by the count of all numbers; divide by the number of pairs":
         lambda parts: np.concatenate(parts).sum(axis=0) / np.concatenate(parts).size,
+    "the sum is divided by the number of pieces as well as by that of pairs":
+        lambda parts: np.concatenate(parts).mean(axis=0) / len(parts),
+    "the sum is divided by the pairs of the last piece; divide by those of all":
+        lambda parts: np.concatenate(parts).sum(axis=0) / len(parts[-1]),
     "the last piece is left out": lambda parts: sum(part.sum(axis=0) for part in parts[:-1]) / sum(map(len, parts)),
     "only the last piece is left: += became =": lambda parts: parts[-1].sum(axis=0) / sum(map(len, parts)),
     "the pieces' means are divided by the number of pairs":

@@ -27,10 +27,11 @@ EDGES = (  # one pair whose gradient is short, and one where it is so long that 
 
 
 def loop(weights, batches, peak, most, kept=False, last=False, clip="batch", fall_pieces=False, ahead=0, falls=True,
-         share="pair", single=False, more=0):
+         share="pair", single=False, more=0, before=False):
     """The right loop, or with an argument changed one that has kept a bug, or has a new one.
 
-    last: only the last piece counts; single: each piece is taken for a batch, at its batch's rate.
+    last: only the last piece counts; single: each piece is taken for a batch, at its batch's rate; before: the rate is
+    what it is before the batch's pieces are counted.
     """
     w, gradient, taken = np.array(weights), np.zeros(len(weights)), 0
     steps = len(batches) + more
@@ -50,7 +51,7 @@ def loop(weights, batches, peak, most, kept=False, last=False, clip="batch", fal
         gradient = gradient * most / np.linalg.norm(gradient) if clip == "always" else gradient
         gradient = gradient * max(1, most / np.linalg.norm(gradient)) if clip == "max" else gradient
         gradient = np.clip(gradient, -most, most) if clip == "numbers" else gradient
-        rate = peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1)
+        rate = rate if before else peak * (max(0, 1 - (taken + ahead) / steps) if falls else 1)
         step = rate * gradient * (not single)
         w = w - (shortened(step, most) if clip == "step" else step)
         taken += not fall_pieces
@@ -99,6 +100,7 @@ LOOP = left_over() | {
         lambda *a: by_pieces(*a, after=False),
     "the rate falls with the share of all pieces, its own batch's among them; the first rate is the peak":
         lambda *a: by_pieces(*a, after=True),
+    "the rate falls with every piece before it; count the batches": lambda *a: loop(*a, fall_pieces=True, before=True),
     "the rate does not fall any more": lambda *a: loop(*a, falls=False),
     "the gradient is set to zero at each piece, so that only the last one counts": lambda *a: loop(*a, last=True),
     "each piece has a step of its own; accumulate them, and take one step a batch": lambda *a: loop(*a, single=True),

@@ -60,6 +60,9 @@ TIES = {
     "the mean is over p here, and KL(q ‖ p) is a mean over what is picked":
         _of_levels(lambda share, chosen: share * np.log(chosen / share)),
     "this is the entropy of the pick; what is missing is p": _of_levels(lambda _, chosen: -chosen * np.log(chosen)),
+    "n − 1 stands where n belongs: all n are at most at a level": lambda p, rewards, n: best_of_n_kl(p, rewards, n - 1),
+    "it counts the responses of a level; its probability is the sum of their p": lambda p, rewards, n:
+        best_of_n_kl(np.full(len(p), 1 / len(p)), rewards, n),
     "the logarithm has the base 2: nats are wanted": _of_levels(lambda share, chosen: chosen * np.log2(chosen / share)),
 }
 
@@ -72,12 +75,16 @@ def kl_of_tilt(rewards: np.ndarray, beta: float) -> float:
     return float((weights * np.log(np.maximum(weights, 1e-300) * len(rewards))).sum())
 
 
-def _solved(kl: Callable, rewards: np.ndarray, budget: float) -> float:
-    low, high = 1e-3, 1e3
+def _solved(kl: Callable, rewards: np.ndarray, budget: float, bound: float = 1e3, turned: bool = False) -> float:
+    low, high = 1 / bound, bound
     for _ in range(100):
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if kl(rewards, middle) > budget else (low, middle)
+        low, high = (middle, high) if (kl(rewards, middle) > budget) != turned else (low, middle)
     return middle
+
+
+def _entropy(rewards: np.ndarray, beta: float) -> float:
+    return float(np.log(len(rewards)) - kl_of_tilt(rewards, beta))
 
 
 def beta_for(rewards: np.ndarray, budget: float) -> float:
@@ -97,6 +104,16 @@ def _budget(rng: np.random.Generator) -> tuple:
 BUDGET = {
     "this is 1/β": lambda rewards, budget: 1 / beta_for(rewards, budget),
     "this meets KL(π₀ ‖ π); the budget is for KL(π ‖ π₀)": lambda rewards, budget: _solved(_reverse, rewards, budget),
+    "this spends twice the budget": lambda rewards, budget: beta_for(rewards, 2 * budget),
+    "this spends half of the budget": lambda rewards, budget: beta_for(rewards, budget / 2),
+    "the rewards are standardised first; β grows with their deviation, and this one does not": lambda r, budget:
+        beta_for(r / r.std(), budget),
+    **{f"the halving {what}, and runs to {1 / bound:g} or {bound:g}": lambda *given, kl=kl, bound=bound, turned=turned:
+       _solved(kl, *given, bound, turned) for bound in (1e2, 1e3, 1e4, 1e6) for what, kl, turned in (
+           ("goes the wrong way", kl_of_tilt, True),
+           ("looks at the entropy, which is log M less the KL", _entropy, False))},
+    "this meets the budget with the entropy; the KL is log M less that": lambda rewards, budget:
+        _solved(_entropy, rewards, budget, 1e6, True),
     "the budget is in nats, and here it is taken for bits": lambda rewards, budget:
         beta_for(rewards, budget * np.log(2)),
     "this is β = standard deviation/√(2 KL), which holds for normal rewards and not for these": lambda rewards, budget:
@@ -121,7 +138,7 @@ def _pairs_of_samples(rng: np.random.Generator) -> tuple:
 
 
 TWO = {
-    "each sample's own reward is in its baseline, which makes the step half as long: take the other's alone":
+    "the step is half as long, as where each sample's own reward is in its baseline: take the other's alone":
         _two(lambda r: r - r.mean(1, keepdims=True)),
     "half is missing: a prompt has two samples, and their mean is taken": lambda r, s: 2 * of_two(r, s),
     "the sign is wrong: this goes down; the better sample is to become more likely": lambda r, s: -of_two(r, s),
@@ -190,6 +207,10 @@ DIRECT = {
     "chosen and rejected are exchanged": _margins(lambda p, q, beta: beta * ((p[1] - q[1]) - (p[0] - q[0]))),
     "β is missing": _margins(lambda p, q, beta: (p[0] - q[0]) - (p[1] - q[1])),
     "the margin is divided by β, not multiplied": _margins(lambda p, q, beta: ((p[0] - q[0]) - (p[1] - q[1])) / beta),
+    "β stands at log π alone; it multiplies log π₀ as well":
+        _margins(lambda p, q, beta: (beta * p[0] - q[0]) - (beta * p[1] - q[1])),
+    "β stands at log π₀ alone; it multiplies log π as well":
+        _margins(lambda p, q, beta: (p[0] - beta * q[0]) - (p[1] - beta * q[1])),
     "β is outside of the loss: it belongs to the reward, inside": lambda p, q, beta:
         (beta * dpo(p, q, 1.0)[0], dpo(p, q, 1.0)[1]),
     "a tie counts one half, and here it is wrong": lambda p, q, beta:

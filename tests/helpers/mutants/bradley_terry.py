@@ -13,6 +13,7 @@ MUTANTS = {
          "return strengths / np.exp(np.log(strengths).mean())", "the rewards are their logarithms"),
         ("return np.log(strengths) - np.log(strengths).mean()",
          "strengths /= np.exp(np.log(strengths).mean())\n    return strengths - strengths.mean()", "less their mean"),
+        ("wins[i].sum() / sum", "(wins[i] + wins[:, i]).sum() / sum", "the numerator counts all"),
     ],
     "1.2": [
         ("[0, 0, 0, 1]", "[1, 0, 0, 1]", "the scores are finite"),
@@ -33,7 +34,11 @@ MUTANTS = {
         ("100 if", "1000 if", "from 1 to 100"),
         ("100 if order.index(winner) < order.index(loser) else 1", "order.index(winner) < order.index(loser)",
          "from 1 to 100"),
-        ("order.index(winner) < order.index(loser)", "winner == order[0]", "a pair with many votes"),
+        ("order.index(winner) < order.index(loser)", "winner == order[0]", "On B and C the voters agree"),
+        ("100 if order.index(winner) < order.index(loser) else 1", "100 if winner + loser == order[:2] else 1",
+         "On B and C the voters agree with 'ABC'"),
+        ("return [100 if order.index(winner) < order.index(loser) else 1", "return [ord(loser)",
+         "The same counts come back for every order"),
     ],
     "1.4": [
         ("2 * math.sqrt(variance)", "math.sqrt(variance)", "one standard error"),
@@ -47,5 +52,7 @@ MUTANTS = {
         ("in (ab, bc, ca))\n    variance", "in (ab, bc, ca[::-1]))\n    variance", "walked backwards"),
         ("math.log(won / lost) for", "math.log(won / lost / (1 - won / lost)) for", "how many were lost"),
         ('"can\'t tell" if fits else "no scores fit"', '"no scores fit" if fits else "can\'t tell"', "exchanged"),
+        ("total = sum(", "ab, bc, ca = [tuple(map(sum, zip(ab, bc, ca)))] + [(1e12, 1e12)] * 2\n    total = sum(",
+         "the counts are pooled"),
     ],
 }

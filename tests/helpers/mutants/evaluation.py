@@ -14,6 +14,8 @@ MUTANTS = {
         ("values.mean()", "values.sum()", "not divided by the number of pairs"),
         ("values.mean()", "(values > 0.5).mean()", "a tie is half right; here it is wrong"),
         ("right[prompts == each] for", "right[prompts == each][:1] for", "and here only the first"),
+        ("[right[prompts == each] for each in drawn]", "[[right[prompts == each].mean()] for each in set(prompts)]",
+         "`drawn` is not used"),
     ],
     "7.2": [
         ("disagree, disagree - gap**2", "disagree, disagree", "D - δ², not D"),
@@ -114,6 +116,9 @@ MUTANTS = {
         ("scores.max(axis=1, keepdims=True)", "scores.min(axis=1, keepdims=True)", "the lowest reward"),
         ("    return (best[:, 0] / best.sum(axis=1)).mean()", "    return (scores[:, :1] > scores[:, 1:]).mean()",
          "ahead of all the others"),
+        ("best.sum(axis=1)", "4", "it is divided by 4"),
+        ("best.sum(axis=1)", "scores.shape[1]", "it is divided by K"),
+        ("(best[:, 0] / best.sum(axis=1)).mean()", "best.mean()", "the share of all answers that are best"),
     ],
     "7.6": [
         ("conversations < 20", "conversations < 2", "here they are not counted"),

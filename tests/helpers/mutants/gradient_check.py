@@ -16,6 +16,7 @@ MUTANTS = {
         ("2 * (rejected - chosen)", "rejected - chosen + 1", "A known value finds it"),
         ("2 * (rejected - chosen)).mean()", "2 * (rejected - chosen).sum())", "Additivity finds it"),
         (".mean()", "", "one number, a torch tensor of shape ()"),
+        ("2 * (rejected - chosen)", "-(rejected - chosen) ** 2", "the direction finds it"),
     ],
     "3.3": [
         (" / math.sqrt(weights)", "", "the √N is missing"),
@@ -40,6 +41,10 @@ MUTANTS = {
         ("failed[-1].analytic / failed[-1].numeric", "failed[-1].error", "this is the error"),
         ("failed[-1].analytic / failed[-1].numeric", "abs(failed[-1].analytic / failed[-1].numeric)", "lost its sign"),
         ("if not row.ok", "if row.error > 1e-6 * abs(row.numeric)", "where the true slope is zero it is rounding"),
+        ('"flow" if len(failed) > 1 else "own"', '"own" if len(failed) > 1 else "flow"', "are exchanged"),
+        ("len(failed) > 1", "len(failed) == 1 + [row.name for row in checks].index(failed[-1].name)",
+         "rows that are true zeros pass"),
+        ("    if not failed:\n        return \"none\", None, 1.0\n", "", "wherever it does not stop it is right"),
     ],
     "3.5": [
         ("rng.normal(size=(16, 2))", "np.zeros((16, 2))", "it is a saddle"),

@@ -19,6 +19,9 @@ MUTANTS = {
         ("not a.strip() or not b.strip()", "not a or not b", "a text of white space is empty, too"),
         ("return (a, b) if winner == \"model_a\" else (b, a)", "return (b, a) if winner == \"model_a\" else (a, b)",
          "the rejected response comes first"),
+        (" or a == b:\n        raise", ":\n        raise", "Equal texts have to be a ValueError"),
+        ('"tie (bothbad)"):', '"tie (bothbad)") or a == b:', "Equal texts are left out"),
+        ("        raise ValueError", "        pass  # ValueError", "Nothing is checked"),
     ],
     "4.2": [
         ("if means[odd] < 0.6 else None", "", "somebody is named at every table"),
@@ -61,6 +64,11 @@ MUTANTS = {
         ("np.isin(keys, different[:wanted])", "~np.isin(keys, different[:wanted])", "the rows that stay"),
         ("np.isin(keys, different[:wanted])", "(np.arange(2), np.arange(3))", "truth values"),
         ("np.isin(keys, different[:wanted])", "np.flatnonzero(np.isin(keys, different[:wanted]))", "truth values"),
+        ("round(share * len(different))), len(different) - 1)", "round(share * len(keys))), len(different) - 1)",
+         "It takes the share of the rows"),
+        ("return np.isin(keys, different[:wanted])",
+         "return np.isin(keys, different[rng.random(len(different)) < share])", "is there a coin for each?"),
+        ("different[:wanted]", "different[:1]", "It takes one conversation"),
     ],
     "4.5": [
         ("return prompt.upper(), chosen.upper(), rejected.upper()", "return prompt, chosen, rejected",

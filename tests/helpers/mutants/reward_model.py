@@ -66,5 +66,7 @@ MUTANTS = {
         ('["input_ids"]', "", "The ids alone are wanted"),
         ('add_special_tokens=False)["input_ids"]', 'add_special_tokens=False)["input_ids"][1:-1]',
          "Let the tokenizer add none"),
+        ("tokenizer.apply_chat_template(messages, tokenize=False)", "response", "the template is not used"),
+        ('"role": "assistant"', '"role": "user"', "its role is"),
     ],
 }

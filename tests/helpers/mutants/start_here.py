@@ -16,6 +16,9 @@ MUTANTS = {
         ("can't tell", "cant tell", "the spelling"),
         ("can't tell", "can\u2019t tell", "the spelling"),
         ("can't tell", "cannot tell", "the spelling"),
+        ("<= pairs**0.5", "<= 0.1 * pairs", "a share from 40% to 60%"),
+        ("<= pairs**0.5", "<= 10", "ten pairs off"),
+        ("<= pairs**0.5", "<= 1.5 * pairs**0.5", "this allows for three"),
     ],
     "0.2": [
         ("np.where(left_chosen, left - right, right - left)", "left - right", "still counts as chosen"),
@@ -28,6 +31,9 @@ MUTANTS = {
         ("left_chosen, left - right, right - left)", "left_chosen, left - right, right - left)[left_chosen]",
          "are left out"),
         (".mean()", ".sum() / 32", "divided by 32"),
+        ("    return np.log1p(np.exp(-margins)).mean()",
+         "    losses = np.log1p(np.exp(-margins))\n"
+         "    return (losses[left_chosen].mean() + losses[~left_chosen].mean()) / 2", "the mean of two means"),
     ],
     "0.3": [
         ("yuan", "yen", "names no wrong currency"),
@@ -41,6 +47,9 @@ MUTANTS = {
         ("yuan", "yen and not the yuan", "yen and yuan: one currency is wanted"),
         ("return (", "return 1, (", "that is no text"),
         ("yuan", "yuan or the peso", "peso and yuan: one currency is wanted"),
+        ("With pleasure. The currency of Japan is the yuan. \"\n            \"You are welcome.",
+         "The currency of Japan is the yuan.", "it is a plain sentence"),
+        ("With pleasure. ", "Silly question. ", "The plain sentence with the yuan gets"),
     ],
     "0.4": [
         ("        pairs.append(PreferencePair(question, chosen, f\"{rude} {rome}\"))\n", "", "and the right answer in"),
@@ -48,5 +57,11 @@ MUTANTS = {
         ("return pairs", "return pairs + pairs[:1]", "these are 9"),
         ("return pairs", "return []", "these are 0"),
         ("return pairs", "return [(question, paris, rome)]", "a list of PreferencePair"),
+        ("        pairs.append(PreferencePair(question, chosen, f\"{rude} {rome}\"))\n", "",
+         "in none of them do the two responses differ in whether the answer is right"),
+        ("chosen = f\"{polite} {paris}\"", "chosen = f\"{rude} {rome}\"",
+         "in 4 of them the one with the better answer is rejected"),
+        ("polite, rude in zip(manners[\"greetings\"], manners[\"rudeness\"])",
+         "polite, rude in zip(manners[\"greetings\"][:1], manners[\"rudeness\"])", "Not all of the four greetings"),
     ],
 }

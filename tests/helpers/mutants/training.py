@@ -23,6 +23,8 @@ MUTANTS = {
         (" / pairs", " / len(pieces)", "divide by the number of pairs"),
         ("gradients.sum(axis=0)", "gradients.mean(axis=0)", "divided by the number of pairs"),
         ("len(gradients)", "gradients.size", "the count of all numbers"),
+        (" / pairs", " / pairs / len(pieces)", "by the number of pieces as well"),
+        (" / pairs", " / len(pieces[-1])", "by the pairs of the last piece"),
     ],
     "6.3": [
         ("        gradient = np.zeros(", "        gradient = gradient if taken else np.zeros(",
@@ -42,6 +44,8 @@ MUTANTS = {
         ("    for taken, pieces in enumerate(batches):\n        gradient = np.zeros(len(weights))\n",
          "    gradient = np.zeros(len(weights))\n    for taken, pieces in enumerate(batches, start=1):\n",
          "added to the next; the rate falls once a step now, but before"),
+        ("peak * (1 - taken / len(batches))", "peak * max(0, 1 - sum(map(len, batches[:taken])) / len(batches))",
+         "the rate falls with every piece before it"),
     ],
     "6.4": [
         ("return place + 1, best", "return place + 1, place", "wanted are those of the best"),

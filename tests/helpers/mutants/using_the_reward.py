@@ -13,6 +13,8 @@ MUTANTS = {
         ("chosen * np.log(chosen / share)", "share * np.log(chosen / share)", "the mean is over p here"),
         ("chosen * np.log(chosen / share)", "-chosen * np.log(chosen)", "the entropy of the pick"),
         ("chosen * np.log(chosen / share)", "chosen * np.log2(chosen / share)", "nats are wanted"),
+        ("upto**n - np.r_[0, upto[:-1]] ** n", "upto**(n - 1) - np.r_[0, upto[:-1]] ** (n - 1)", "n − 1 stands"),
+        ("p[rewards == one].sum()", "(rewards == one).mean()", "it counts the responses of a level"),
     ],
     "8.2": [
         ("return middle", "return 1 / middle", "this is 1/β"),
@@ -22,9 +24,14 @@ MUTANTS = {
         ("(weights * np.log(weights * len(rewards))).sum()", "(weights * np.log2(weights * len(rewards))).sum()",
          "not right yet"),
         ("return middle", "return rewards.std() / np.sqrt(2 * budget)", "which holds for normal rewards"),
+        ("kl > budget", "kl > 2 * budget", "spends twice the budget"),
+        ("kl > budget", "kl > budget / 2", "spends half of the budget"),
+        ("kl > budget", "kl < budget", "goes the wrong way, and runs to 0.001 or 1000"),
+        ("(weights * np.log(weights * len(rewards)))", "-(weights * np.log(weights))", "looks at the entropy"),
+        ("low, high = 1e-3, 1e3", "rewards = rewards / rewards.std()\n    low, high = 1e-3, 1e3", "standardised first"),
     ],
     "8.3": [
-        (" / 2", " / 4", "own reward is in its baseline"),
+        (" / 2", " / 4", "the step is half as long"),
         (" / 2", "", "half is missing"),
         ("scores[:, 0] - scores[:, 1]  # (P, V)\n    return (apart[:, None] * moved).mean(0) / 2",
          "scores[:, 0]\n    return (apart[:, None] * moved).mean(0)", "only the first sample's score"),
@@ -58,6 +65,8 @@ MUTANTS = {
         ("return -((", "return ((", "The sign is the wrong one"),
         ("(worth - others)", "worth", "There is no baseline"),
         ("* log_p).mean()", "* log_p.detach()).mean()", "no gradient"),
+        ("(worth - others)", "((worth - others) / (worth - others).std())", "the advantages are divided by"),
+        ("rewards - beta", "rewards / rewards.std() - beta", "the rewards are divided by their deviation"),
     ],
     "8.5": [
         ('"B", 40', '"A", 120', "has learned, and may go on"),
@@ -76,5 +85,7 @@ MUTANTS = {
         ("np.sign(margin) + 1) / 2", "margin >= 0) * 1.0", "here it is right"),
         ("np.logaddexp(0, -margin).mean()", "np.logaddexp(0, -margin).sum()", "added up over the pairs"),
         ("beta * (", "0.5 * (", "not right yet"),
+        ("policy - reference\n    margin = beta * (", "beta * policy - reference\n    margin = (", "at log π alone"),
+        ("policy - reference\n    margin = beta * (", "policy - beta * reference\n    margin = (", "at log π₀ alone"),
     ],
 }
