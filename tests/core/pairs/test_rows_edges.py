@@ -112,7 +112,8 @@ def test_what_is_said_of_the_rest():
     [left] = iter_rows([GOOD | {"label": "skip"}])
     assert left.message == "labelled skip: neither response was chosen" and left.reason == "skip"
     for turns, roles in (([], "[]"), ([("user", "Q"), ("wizard", "x")], "['user', 'wizard']")):
-        assert told(PreferencePair, turns, "a", "b") == f"turns are of user, assistant, system, one at least, not {roles}"
+        assert told(PreferencePair, turns, "a", "b") == (
+            f"turns are of user, assistant, system, one at least, not {roles}")
     pair = PreferencePair("Q", "a", "b")
     assert (pair.target_margin, pair.id, pair.line, pair.subset) == (None,) * 4
     assert BadRow(1, "null", "m").responses is None
@@ -180,7 +181,7 @@ def test_a_text_is_turns_where_it_both_begins_and_ends_as_a_transcript(text, exp
 
 
 def test_keys_do_not_depend_on_the_order_and_pass_over_system_turns():
-    """The second goes on from the first, which is its beginning, whichever comes first; a system turn is no question."""
+    """The second goes on from the first, which is its beginning, whichever is given first."""
     first = PreferencePair([("system", "S"), ("user", "Q> Hi")], "Hello", "Hey")
     later = {"chosen": "Q> Hi\nHello\nQ> Bye", "rejected": "Q> Hi\nHey\nQ> Bye", "neither": "Q> Hi there"}
     for side, text in later.items():
