@@ -33,10 +33,11 @@ def test_each_token_goes_to_the_piece_it_is_of(pieces, offsets, expected):
 ])  # fmt: skip
 def test_the_parts_of_a_pair_in_a_template(turns, before, asked):
     context = [[number] for number in range(1, 2 * len(turns) + 1)]
-    chosen = [*context, [30, 31], [40, 41], [50]]  # the mark before the response, the response, the mark after it
+    # The mark before the response, the response, the mark after it.
+    chosen = [*context, [30, 31], [40, 41], [50, 52, 53]]
     rejected = [*context, [30, 32, 33], [42], [50, 51]]
     assert _parts(turns, chosen, rejected) == Parts(
-        before, asked, [30], [31, 40, 41, 50], [32, 33, 42, 50, 51], ends=(1, 2))
+        before, asked, [30], [31, 40, 41, 50, 52, 53], [32, 33, 42, 50, 51], ends=(3, 2))
     assert _parts(turns, chosen, [*context, [30, 31], [42], [50]]).after == [30, 31]
 
 
@@ -46,7 +47,7 @@ def test_lengths_of_parts():
 
 
 class Alike:
-    """A tokenizer to which all letters are one token; a pair gets five, of two segments."""
+    """A tokenizer to which "b" begins as "a" does, and is two tokens; a pair gets six, of two segments."""
 
     chat_template = None
 
@@ -55,12 +56,12 @@ class Alike:
 
     def __call__(self, text, second=None, add_special_tokens=True):
         if not add_special_tokens:
-            return {"input_ids": [7]}
-        return {"input_ids": [1, 7] if second is None else [1, 7, 2, 7, 3],
-                "token_type_ids": [0, 0] if second is None else [0, 0, 0, 1, 1]}
+            return {"input_ids": {"a": [7], "b": [7, 8]}[text]}
+        return {"input_ids": [1, 7] if second is None else [1, 7, 2, 7, 8, 3],
+                "token_type_ids": [0, 0] if second is None else [0, 0, 0, 1, 1, 1]}
 
 
-def test_a_template_is_read_off_where_two_letters_are_one_token():
+def test_a_template_is_read_off_where_one_letter_begins_as_the_other():
     assert read_spec(Alike(3), 9, causal=False) == EncodingSpec("prompt", (1,), (2,), (3,), "", 1, 9)
     assert read_spec(Alike(3), 9, causal=True) == EncodingSpec("transcript", (1,), (), (3,), " ", 0, 9)
     assert read_spec(Alike(None), 9, causal=True) == EncodingSpec("transcript", (1,), (), (), " ", 0, 9)
@@ -74,7 +75,8 @@ def test_where_tokens_occur(ids, part, start, at):
 
 @pytest.mark.parametrize("part, start", [([], 0), ([9], 0), ([1], 1)])
 def test_tokens_that_do_not_occur(part, start):
-    assert told(_find, [1, 2], part, start) == f"can't recognise the tokenizer's template: {part} does not occur in [1, 2]"
+    assert told(_find, [1, 2], part, start) == (
+        f"can't recognise the tokenizer's template: {part} does not occur in [1, 2]")
 
 
 @pytest.mark.parametrize("name, causal, needed", [("bert", False, 3), ("roberta", False, 4), ("llama", True, 2)])

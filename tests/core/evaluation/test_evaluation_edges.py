@@ -1,25 +1,28 @@
-"""Figures of a few pairs by hand, what kind of number each is, and losses at sizes where rounding shows."""
+"""Figures of a few pairs by hand, and what kind of number each is."""
 
 import math
 
 import numpy as np
 import pytest
-import torch
+from told import told
 
 from rmlib.evaluation import (
     Bin,
+    Evaluation,
+    brier,
+    confidences,
     ece_floor,
     extra_characters,
     fit_temperature,
     length_baselines,
     mcnemar,
+    nll,
     perfect_model_errors,
     reliability,
     summarise,
     wilson_interval,
 )
 from rmlib.evaluation.accuracy import groups, numbers
-from rmlib.losses import bradley_terry_loss
 from rmlib.pairs import PreferencePair
 
 PAIRS = [PreferencePair("Q?", "a" * one, "b" * other) for one, other in ((3, 1), (1, 3), (2, 2), (5, 1))]
@@ -69,9 +72,20 @@ def test_ties_and_one_conversation():
     assert figures.baselines == length_baselines(PAIRS)
 
 
-@pytest.mark.parametrize("gap", [20.5, 25.0, 30.0])
-def test_a_loss_far_out_in_float64(gap):
-    """softplus(z) = z + log(1 + e^-z), and the second term is above the rounding of the first until z is 36."""
-    zero, far = torch.zeros(1, dtype=torch.float64), torch.tensor([gap], dtype=torch.float64)
-    assert bradley_terry_loss(zero, far).item() == pytest.approx(gap + math.exp(-gap), rel=3e-16, abs=0)
-    assert bradley_terry_loss(far, zero).item() == pytest.approx(math.exp(-gap), rel=1e-9)
+def test_pairs_of_margin_zero_change_no_temperature():
+    assert fit_temperature(np.array([2.0, 2.0, -2.0, 0.0])) == pytest.approx(2 / math.log(2), rel=1e-12)
+
+
+@pytest.mark.parametrize("figure", [nll, brier, confidences, reliability, perfect_model_errors, fit_temperature])
+def test_margins_that_are_no_numbers(figure):
+    assert told(figure, np.array([1.0, math.nan, -1.0])) == "1 of 3 margins are not finite numbers"
+
+
+def test_the_account_of_an_evaluation():
+    figures = Evaluation(7, 3, 0.51, 0.42, 0.63, 0.14, 0.95, 2, 0.76, 0.27, 0.08, 0.09, {"longer": 0.6, "shorter": 0.4})
+    assert str(figures) == (
+        "7 pairs: accuracy 0.510 (95% interval 0.420 to 0.630), 2 ties\n"
+        "3 conversations, drawn whole: 95% interval 0.140 to 0.950\n"
+        "negative log-likelihood 0.760 (a coin: 0.693), Brier score 0.270 (a coin: 0.250)\n"
+        "calibration error 0.080 (by luck alone: 0.090)\n"
+        "baselines: the longer response 0.600, the shorter 0.400")

@@ -7,7 +7,7 @@ from told import told
 
 from rmlib.pairs import BadRow, PreferencePair, Turn, conversation_keys, iter_rows, read_pairs, split_by_conversation
 from rmlib.pairs.pair import shown
-from rmlib.pairs.turns import spoken
+from rmlib.pairs.turns import MARKED, split_turns, spoken, turns_between
 
 GOOD = {"prompt": "Q?", "chosen": "Yes.", "rejected": "No."}
 HI, HELLO, BYE = ({"role": role, "content": text} for role, text in
@@ -48,6 +48,8 @@ def asking(*messages) -> dict:
     ({"prompt": [HI, HELLO, BYE], "chosen": [HI, HELLO, BYE, YES], "rejected": [HI, NO]},
      "the row's prompt, 'Hello', is not in the conversation of rejected"),
     ({"prompt": [BYE, HELLO, HI], "chosen": [HI, HELLO, BYE, YES], "rejected": [HI, HELLO, BYE, NO]},
+     "the row's prompt, 'in this order', is not in the conversation of chosen"),
+    ({"prompt": [BYE, HI], "chosen": [HI, HELLO, BYE, YES], "rejected": [HI, HELLO, BYE, NO]},
      "the row's prompt, 'in this order', is not in the conversation of chosen"),
     ({"chosen": ASKED + " a", "rejected": ASKED.replace("Hi", "Ho") + " b"}, "chosen and rejected answer different "
      "prompts: they part after 10 equal characters, with 'i there\\n\\nAssistant:' and 'o there\\n\\nAssistant:'"),
@@ -160,6 +162,9 @@ def test_a_prompt_beside_messages(prompt, chat, expected):
     # It begins as a transcript would, and is none: an answer.
     ({"prompt": "Q", "chosen": "\n\nHuman: a\n\nHuman: b", "rejected": "No."},
      [("user", "Q"), ("\n\nHuman: a\n\nHuman: b".strip(), "No.")]),
+    # Neither a bracket nor a role makes a list of messages.
+    (GOOD | {"chosen": "[1] Yes.", "rejected": "Use {'role': 'user'}."},
+     [("user", "Q?"), ("[1] Yes.", "Use {'role': 'user'}.")]),
     (GOOD | {"responses": ["a", "b"]}, [("user", "Q?"), ("Yes.", "No.")]),
 ])  # fmt: skip
 def test_texts_beside_a_prompt(row, expected):
@@ -191,3 +196,28 @@ def test_keys_do_not_depend_on_the_order_and_pass_over_system_turns():
         assert conversation_keys([first, second]) == ["Q> Hi", wanted]
         assert conversation_keys([second, first]) == [wanted, "Q> Hi"]
         assert conversation_keys([second]) == [own] and conversation_keys([second], [first]) == [wanted]
+
+
+def test_a_response_that_is_repeated_is_the_next_turn():
+    first = PreferencePair([("system", "S"), ("user", "Tell me")], "sure thing", "no way")
+    texts = {"Tell me sure thing. And then?": True, "Tell me no way! And then?": True, "Tell me surething. So": False,
+             "Tell me sure thing and then": False, "Tell me something. And then?": False}
+    for text, goes_on in texts.items():
+        assert conversation_keys([PreferencePair(text, "a", "b")], [first]) == ["Tell me" if goes_on else text]
+
+
+@pytest.mark.parametrize("text, in_prompt, in_response", [
+    ("\n\nSystem: S\n\nHuman: Q", 2, 2), ("\n\nHuman: a\n\nHuman: b", 0, 0), ("\n\nHuman: a\n\nAssistant: b", 2, 2),
+    ("Sum up:\n\nHuman: a\n\nAssistant: b", 0, 3), ("Sum up:\n\nHuman: a\n\nAssistant:", 3, 3),
+    ("Be brief.\n\nHuman: a\n\nAssistant: b\n\nHuman: c", 4, 4), ("\n\nAssistant: a", 0, 0), ("a", 0, 0),
+])  # fmt: skip
+def test_how_many_turns_a_text_has(text, in_prompt, in_response):
+    assert len(split_turns(text, is_prompt=True)) == in_prompt
+    assert len(split_turns(text, is_prompt=False)) == in_response
+
+
+def test_turns_are_stripped_and_an_opening_one_says_something():
+    text = " Be brief. \n\nHuman:  Hi \n\nAssistant: \n\nHuman: Bye \n"
+    assert list(turns_between(MARKED, text)) == [
+        ("system", "Be brief."), ("user", "Hi"), ("assistant", ""), ("user", "Bye")]
+    assert list(turns_between(MARKED, "\n\nHuman: Hi")) == [("user", "Hi")]
