@@ -86,3 +86,17 @@ def test_the_gradient_is_minus_the_probability_given_to_the_wrong_answer():
     torch.testing.assert_close(chosen.grad, -wrong, rtol=1e-12, atol=0)
     torch.testing.assert_close(rejected.grad, wrong, rtol=1e-12, atol=0)
     torch.autograd.gradcheck(lambda c, r: bradley_terry_loss(c, r, doubles(0.5, 0, 1)), (chosen, rejected))
+
+
+@pytest.mark.parametrize("gap", [20.5, 25.0, 30.0])
+def test_a_loss_far_out_in_float64(gap):
+    """softplus(z) = z + log(1 + e^-z), and the second term is above the rounding of the first until z is 36."""
+    zero, far = torch.zeros(1, dtype=torch.float64), torch.tensor([gap], dtype=torch.float64)
+    assert bradley_terry_loss(zero, far).item() == pytest.approx(gap + math.exp(-gap), rel=3e-16, abs=0)
+    assert bradley_terry_loss(far, zero).item() == pytest.approx(math.exp(-gap), rel=1e-9)
+
+
+def test_an_empty_batch_has_a_sum():
+    nothing = torch.zeros(0)
+    assert bradley_terry_loss(nothing, nothing, reduction="sum").item() == 0
+    assert bradley_terry_loss(nothing, nothing, reduction="none").shape == (0,)

@@ -5,7 +5,14 @@ import os
 import pytest
 import torch
 
-from rmlib.settings import EMBEDDED_BACKBONE, Settings, is_embedded, learning_rate_for, read_settings
+from rmlib.settings import (
+    EMBEDDED_BACKBONE,
+    EMBEDDED_REWARD_MODEL,
+    Settings,
+    is_embedded,
+    learning_rate_for,
+    read_settings,
+)
 
 
 def test_the_embedded_backbone_by_any_path(tmp_path, monkeypatch):
@@ -43,3 +50,7 @@ def test_an_argument_goes_before_the_environment_and_that_before_what_is_usual(m
     monkeypatch.setenv("RMLIB_PROFILE", "fast")
     with pytest.raises(ValueError, match="must be \"quick\" or \"full\", got 'fast'"):
         read_settings()
+
+
+def test_what_comes_with_the_course_is_there():
+    assert (EMBEDDED_BACKBONE / "config.json").is_file() and (EMBEDDED_REWARD_MODEL / "reward_model.json").is_file()

@@ -6,10 +6,18 @@ To change one on purpose, delete its file: the test that misses it writes it ane
 import html
 import re
 
+import pytest
 from places import ROOT
 
 KEPT = ROOT / "tests" / "practice" / "told"
 HASH = re.compile(r"(?<![\w.])(?:[0-9a-f]{64}|[0-9a-f]{16})\b")
+
+
+def told(call, *arguments, kind: type[Exception] = ValueError, **options) -> str:
+    """The message of the error that a call raises."""
+    with pytest.raises(kind) as error:
+        call(*arguments, **options)
+    return str(error.value)
 
 
 def hold(name: str, text: str) -> None:

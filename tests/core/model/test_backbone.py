@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -10,11 +11,12 @@ import torch
 from huggingface_hub.hf_api import ModelInfo
 from safetensors.torch import load_file, save_file
 from tiny import configured, garbage, without
+from told import told
 from transformers import BertConfig, BertModel, T5Config, T5Model
 
 from rmlib.model import RewardModel
 from rmlib.model import backbone as backbone_module
-from rmlib.model.backbone import announce_download
+from rmlib.model.backbone import announce_download, load_from_hub
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +177,24 @@ def test_a_hub_that_says_no_is_left_to_the_loader_to_explain(monkeypatch, capsys
     monkeypatch.setattr(huggingface_hub, "model_info", refuse)
     announce_download("someone/private")
     assert capsys.readouterr().err == ""
+
+
+def test_the_hub_is_asked_once_for_ten_seconds(monkeypatch, capsys):
+    asked = []
+    sizes = {"a.safetensors": 1_600_000, "b.json": None, "c.txt": 2_000_000, "d.model": 900_000, "e.bin": 10**9}
+    files = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
+    monkeypatch.setattr(backbone_module.huggingface_hub, "model_info",
+                        lambda *names, **options: asked.append((names, options)) or SimpleNamespace(siblings=files))
+    announce_download("some/model")
+    assert asked == [(("some/model",), {"files_metadata": True, "timeout": 10})]
+    assert capsys.readouterr().err == "downloading some/model from the Hugging Face Hub, once: about 4 MB\n"
+
+
+def test_a_tokenizer_that_needs_another_library(monkeypatch):
+    def fail(*_, **__):
+        raise ImportError("needs tiktoken")
+
+    monkeypatch.setattr(backbone_module.AutoConfig, "from_pretrained", fail)
+    assert told(load_from_hub, "m", None, None) == (
+        "m: can't be loaded: its tokenizer is a sentencepiece file alone: `pip install sentencepiece protobuf`, or "
+        "save it once where these are, which writes the tokenizer.json that is missing")
