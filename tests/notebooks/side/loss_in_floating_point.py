@@ -126,7 +126,7 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     from claim_bounds import weak_claims
 
     in_units_of_the_rate = ("'that is less than 16 whole steps of Adam'", 16e-3)
-    assert [each for source in In for each in weak_claims(source)] == [in_units_of_the_rate]
+    assert {each for source in In for each in weak_claims(source)} == {in_units_of_the_rate}
 
 
 def test_the_sliders_reach_these_ends():
