@@ -6,7 +6,8 @@ import pytest
 from told import told
 
 from rmlib.pairs import BadRow, PreferencePair, Turn, conversation_keys, iter_rows, read_pairs, split_by_conversation
-from rmlib.pairs.pair import shown
+from rmlib.pairs.messages import messages
+from rmlib.pairs.pair import RowError, shown
 from rmlib.pairs.turns import MARKED, split_turns, spoken, turns_between
 
 GOOD = {"prompt": "Q?", "chosen": "Yes.", "rejected": "No."}
@@ -125,6 +126,11 @@ def test_what_is_said_of_the_rest():
     assert told(split_by_conversation, [pair], 1) == "held_out is a share between 0 and 1, got 1"
 
 
+def test_a_fault_in_place_of_a_message_is_told_as_it_is():
+    fault = RowError("null", "the third column is null")
+    assert told(messages, [HI, fault], "prompt", kind=RowError) == "the third column is null"
+
+
 @pytest.mark.parametrize("value, words", [
     ("a" * 40, repr("a" * 40)), ("a" * 41, repr("a" * 40) + "..."), (True, "True"), (2.5, "2.5"), (3, "a number"),
     (None, "null"), ({}, "an object"), ([], "a list"), ((), "tuple"),
@@ -207,6 +213,7 @@ def test_a_response_that_is_repeated_is_the_next_turn():
 
 
 @pytest.mark.parametrize("text, in_prompt, in_response", [
+    ("\n\nSystem: S\n\nHuman: Q\nBob: b", 0, 0), ("\n\nSystem: S\nBob: b\n\nHuman: Q", 2, 2),
     ("\n\nSystem: S\n\nHuman: Q", 2, 2), ("\n\nHuman: a\n\nHuman: b", 0, 0), ("\n\nHuman: a\n\nAssistant: b", 2, 2),
     ("Sum up:\n\nHuman: a\n\nAssistant: b", 0, 3), ("Sum up:\n\nHuman: a\n\nAssistant:", 3, 3),
     ("Be brief.\n\nHuman: a\n\nAssistant: b\n\nHuman: c", 4, 4), ("\n\nAssistant: a", 0, 0), ("a", 0, 0),
