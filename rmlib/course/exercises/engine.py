@@ -20,10 +20,12 @@ from types import FrameType
 
 import numpy as np
 
-from rmlib.course.exercises.diagnose import UNKNOWN, Rubric, diagnose
+from rmlib.course.exercises.diagnose import diagnose
+from rmlib.course.exercises.observed import UNKNOWN
 from rmlib.course.exercises.values import (
     NOTHING,
     Raised,
+    Rubric,
     Trial,
     agree,
     is_made_of,

@@ -227,3 +227,19 @@ def is_made_of(kinds: str, value: object) -> bool:
     """Whether a value, or each part of it, is of these numpy kinds: "iufc" for numbers, "b" for truth values."""
     arrays = [as_array(part) for part, _ in pairs(value, value)]
     return all(array is not None and array.dtype.kind in kinds for array in arrays)
+
+
+@dataclass(frozen=True)
+class Rubric:
+    """What a diagnosis knows: the right function, named mistakes, the arguments' names, the tolerance, the reader's."""
+
+    answer: Callable
+    mistakes: dict[str, Callable]
+    names: list[str]
+    rtol: float
+    atol: float
+    function: Callable | None = None
+    part: int | None = None  # of several results, the one that is looked at
+
+    def right(self, trial: Trial) -> bool:
+        return agree(trial.got, trial.wanted, self.rtol, self.atol)
