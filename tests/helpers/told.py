@@ -5,6 +5,7 @@ To change one on purpose, delete its file: the test that misses it writes it ane
 
 import html
 import re
+from difflib import unified_diff
 
 import pytest
 from places import ROOT
@@ -27,7 +28,8 @@ def hold(name: str, text: str) -> None:
     if not path.exists():
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         raise AssertionError(f"{path.name} was missing and is written: read all of it, and run the test again")
-    assert lines == path.read_text(encoding="utf-8").splitlines()
+    changed = list(unified_diff(path.read_text(encoding="utf-8").splitlines(), lines, "kept", "told", n=0, lineterm=""))
+    assert not changed, "\n".join([path.name, *changed])
 
 
 def read_aloud(page: str) -> str:

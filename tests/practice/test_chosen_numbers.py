@@ -19,9 +19,9 @@ def modules():
 
 
 def spelled(value):
-    """The value as it would be written, texts in repr, patterns by their pattern."""
+    """The value as it would be written, patterns by their pattern; what a mapping holds, whatever its order."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{spelled(key)}: {spelled(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(sorted(f"{spelled(key)}: {spelled(each)}" for key, each in value.items())) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(spelled, value)) + "]"
     return repr(getattr(value, "pattern", value) if not callable(value) else value.__name__)

@@ -176,16 +176,18 @@ def test_sources_that_are_none():
 def test_what_is_written_is_text_where_text_will_do(tmp_path):
     marked = PreferencePair("Hi", "User: a", "b", subset="s")
     pairs = [PreferencePair("Hi", "a", "b", 0.0, 0), PreferencePair(tuple(Turn(*each) for each in zip(
-        ("user", "assistant", "user"), "abc")), "é", "y"), marked, PreferencePair("[INST] Hi", "a", "b", id="x")]
+        ("user", "assistant", "user"), "abc")), "é", "y"), marked, PreferencePair("[INST] Hi", "a", "b", id="x"),
+             PreferencePair("Hi", "[{'role': 'user'}]", "b")]
     write_pairs(tmp_path / "a.jsonl", pairs)
     user = [{"role": "user", "content": "[INST] Hi"}]
-    said = [[{"role": "assistant", "content": text}] for text in ("User: a", "b")]
+    said = [[{"role": "assistant", "content": text}] for text in ("User: a", "b", "[{'role': 'user'}]")]
     lines = (tmp_path / "a.jsonl").read_text("utf-8").splitlines()
     assert list(map(json.loads, lines)) == [
         {"prompt": "Hi", "chosen": "a", "rejected": "b", "margin": 0.0, "id": 0},
         {"prompt": chat("a", "b", "c"), "chosen": "é", "rejected": "y"},
         {"prompt": "Hi", "chosen": said[0], "rejected": said[1], "subset": "s"},
-        {"prompt": user, "chosen": "a", "rejected": "b", "id": "x"}]
+        {"prompt": user, "chosen": "a", "rejected": "b", "id": "x"},
+        {"prompt": [{"role": "user", "content": "Hi"}], "chosen": said[2], "rejected": said[1]}]
     assert "é" in lines[1] and (tmp_path / "a.jsonl").read_text("utf-8").endswith("\n")
 
 

@@ -14,6 +14,7 @@ from rmlib.practice.bias import FEW, Slice, length_bias, longer_expected, slices
 from rmlib.practice.lengths import bin_edges, count_tokens, summarise_lengths
 from rmlib.practice.preflight import earlier_turns, preflight, tabulate
 from rmlib.practice.regression import gold_regression
+from rmlib.practice.report import mistakes
 from rmlib.practice.usable import NO, OPEN, USABLE, pairs_needed
 
 
@@ -200,3 +201,10 @@ def test_the_facts_of_a_model():
     weights = sum(parameter.numel() for parameter in model.parameters())
     assert made.model_name == directory.name and made.model_facts[:3] == [
         ("Backbone", f"distilbert, {weights:,} weights with the head"), ("Pooling", "cls"), ("Window", "128 tokens")]
+
+
+def test_a_text_that_just_fits_is_shown_whole():
+    assert f">{'x' * 1500}<" in mistakes._text("Chosen", " " + "x" * 1500 + "  ")
+    assert "Chosen (its first 1,500 of 1,501 characters)" in (cut := mistakes._text("Chosen", "x" * 1500 + "y "))
+    assert "x …" in cut and "y" not in cut
+    assert ">… " + "x" * 1499 + "y<" in mistakes._text("Prompt", "x" * 1500 + "y", keep_end=True)
