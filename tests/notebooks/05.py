@@ -240,7 +240,8 @@ def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     assert asked_for == [(500, 0, False), (500, 0, True)] and len(held_out) == 100
     assert told == "right: 0.25 by column, 0.50 by the mask; off by 1.5 standard deviations\n"
     told = printed(code, "before = margins(alone)", globals(), margins=lambda x: x,
-                   alone=np.array([2.0, -2.0, 2.0, 2.0]), padded_rewards=lambda model, pairs: np.array([5.0, 5.0, 5.0, 7.0]))
+                   alone=np.array([2.0, -2.0, 2.0, 2.0]),
+                   padded_rewards=lambda model, pairs: np.array([5.0, 5.0, 5.0, 7.0]))
     assert "the median margin is 2.0 in size, the median move 4.0\nanother order: 0.25 of the pairs\n" in told
     with patch.object(torch, "sigmoid", lambda x: asked_for.append(x.tolist()) or x):
         printed(code, "rewards 18 and 25 become", globals(), pipe=lambda texts: [{"score": 0.5}])
