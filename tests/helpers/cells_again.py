@@ -5,6 +5,14 @@ A cell whose numbers differ between machines is compared with room; with values 
 
 import contextlib
 import io
+import json
+from pathlib import Path
+
+
+def code_of(page: str) -> list[str]:
+    """The code of each cell of the page that lies in the kernel's folder."""
+    cells = json.loads(Path(page).read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 def printed(cells: list[str], part: str, names: dict, **instead: object) -> str:

@@ -5,6 +5,8 @@ red though the sentence still holds; and it runs a cell again where the claim wo
 """
 
 import ast
+import contextlib
+import io
 import math
 import re
 
@@ -77,5 +79,7 @@ def weak_claims(source: str) -> list:
 def verdicts(source: str, names: dict) -> dict[str, bool]:
     """What the claims of a cell come to, by their sentences, where its names mean these things."""
     found = {}
-    exec(source, names | {"holds": lambda claim, condition: found.update({claim: bool(np.asarray(condition).all())})})
+    claims = {"holds": lambda claim, condition: found.update({claim: bool(np.asarray(condition).all())})}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(source, names | claims)
     return found

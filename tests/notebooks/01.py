@@ -169,9 +169,11 @@ def test_exercise_1_2_knows_the_tables_that_stand_above_it():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence, and another number of steps than the eight that it names."""
     sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == [] and fit.__defaults__ == (8,)
+    code = code_of("01_bradley_terry.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == [] and fit.__defaults__ == (8,)
 
 
 def test_the_sliders_reach_these_ends():

@@ -125,16 +125,21 @@ def test_the_sum_shrinks_by_one_factor():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == []
+    code = code_of("02_pairwise_loss.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == []
 
 
 def test_the_bounds_are_neither_looser_nor_tighter_than_their_sentences():
     """Against room to spare, and a grid of other ends: a loss on the bound is within it, one 1e-9 beyond is not."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import verdicts
 
-    source = next(each for each in In if 'holds("the identity' in each)
+    code = code_of("02_pairwise_loss.ipynb")
+    source = next(each for each in code if 'holds("the identity' in each)
 
     def holds_for(claim, wrong_loss):
         return verdicts(source, globals() | {"loss": wrong_loss})[claim]
@@ -146,7 +151,7 @@ def test_the_bounds_are_neither_looser_nor_tighter_than_their_sentences():
                                  (exponential, lambda z: (-z).exp() - (-2 * z).exp() / 2, -1e-9)):
         assert holds_for(claim, bound) and not holds_for(claim, lambda z, f=bound, off=beyond: f(z) + off), claim
     assert torch.equal(grid, torch.tensor([n / 10_000 for n in range(-80_000, 80_001)], dtype=torch.float64))
-    below_it = next(each for each in In if 'nowhere below it"' in each)
+    below_it = next(each for each in code if 'nowhere below it"' in each)
     assert not any(verdicts(below_it, globals() | {"loss": lambda z: loss(z) * (1 - 1e-9)}).values())
 
 

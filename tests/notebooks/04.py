@@ -163,9 +163,11 @@ def test_what_is_told_of_human_pairs_is_what_was_stored():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == []
+    code = code_of("04_preference_data.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == []
 
 
 def test_the_sliders_reach_these_ends():
@@ -178,7 +180,11 @@ def test_the_sliders_reach_these_ends():
 
 def own_pairs_told(size):
     """What the two cells that run where RMLIB_PAIRS is set print of so many conversations, and the calls they make."""
-    cells = [next(each for each in In if each.startswith(start)) for start in ("human = human_pairs", "if enough:")]
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
+
+    code = code_of("04_preference_data.ipynb")
+    cells = [next(each for each in code if each.startswith(start)) for start in ("human = human_pairs", "if enough:")]
     calls, found = [], SimpleNamespace(pairs=[*{each.prompt: each for each in pairs}.values()][:size] * 2)
     found.summary = lambda: "Summary."
     names = {name: lambda *given, come=come, **more: calls.append((*given, more)) or come for name, come in {
@@ -202,9 +208,11 @@ def test_a_readers_own_pairs_are_told_of():
 
 def test_the_stuck_loss_is_told_in_order():
     """Against ends that are exchanged, or another step's loss, where the cell has room."""
-    from cells_again import printed
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of, printed
 
+    code = code_of("04_preference_data.ipynb")
     flat, restless = [math.log(2)] * 11 + [math.log(2) + 6e-7], [0.7, 0.6, 0.8, 0.75]
-    told = printed(In, "stuck, noisy =", globals(),
+    told = printed(code, "stuck, noisy =", globals(),
                    train_on=lambda batch, dropout=False: restless if dropout else flat)
     assert told.splitlines()[:2] == ["loss 0.693147 at first, 0.693148 at step 12", "with dropout from 0.60 to 0.80"]

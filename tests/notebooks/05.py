@@ -214,16 +214,21 @@ def test_the_word_that_is_cut_is_cut_so():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == []
+    code = code_of("05_reward_model.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == []
 
 
 def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     """Against another side, a column more and other arguments, by numbers that tell them apart."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of, printed
+
+    code = code_of("05_reward_model.ipynb")
     from unittest.mock import patch
 
-    from cells_again import printed
 
     asked_for = []
 
@@ -231,12 +236,13 @@ def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
         asked_for.append((len(pairs), extra, counted))
         return np.array(([3.0, 1.0, 1.0, 5.0] if counted else [1.0] * 4) + [0.0, 2.0, 3.0, 4.0])
 
-    told = printed(In, "column, counted = (rewards_at", globals(), rewards_at=told_apart, spread=0.5)
+    told = printed(code, "column, counted = (rewards_at", globals(), rewards_at=told_apart, spread=0.5)
     assert asked_for == [(500, 0, False), (500, 0, True)] and len(held_out) == 100
     assert told == "right: 0.25 by column, 0.50 by the mask; off by 1.5 standard deviations\n"
-    told = printed(In, "before = margins(alone)", globals(), alone=np.array([2.0, -2.0, 2.0, 2.0]), margins=lambda x: x,
+    told = printed(code, "before = margins(alone)", globals(), margins=lambda x: x,
+                   alone=np.array([2.0, -2.0, 2.0, 2.0]),
                    padded_rewards=lambda model, pairs: np.array([5.0, 5.0, 5.0, 7.0]))
     assert "the median margin is 2.0 in size, the median move 4.0\nanother order: 0.25 of the pairs\n" in told
     with patch.object(torch, "sigmoid", lambda x: asked_for.append(x.tolist()) or x):
-        printed(In, "rewards 18 and 25 become", globals(), pipe=lambda texts: [{"score": 0.5}])
+        printed(code, "rewards 18 and 25 become", globals(), pipe=lambda texts: [{"score": 0.5}])
     assert asked_for[-1] == [18, 25]

@@ -260,9 +260,11 @@ def test_the_symptom_table_leads_to_sections_that_exist():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == []
+    code = code_of("06_training.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == []
 
 
 def test_the_sliders_reach_these_ends():
@@ -326,23 +328,25 @@ def test_a_readers_own_pairs_are_split_and_trained_on():
 
 def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     """Against another end, epoch or model than the words say, by numbers that tell them apart."""
-    from cells_again import printed
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of, printed
 
+    code = code_of("06_training.ipynb")
     rising, page = [0.9, 5.0, 1.0, 2.0, 3.0, 4.0], globals()
-    told = printed(In, 'for name, each in (("one pair"', page, one=rising, right=rising[1:], other_copy=rising[::-1],
+    told = printed(code, 'for name, each in (("one pair"', page, one=rising, right=rising[1:], other_copy=rising[::-1],
                    shuffled=rising[1:] * 2)
     assert re.findall(r"from (\S+) to (\S+)", told) == [
         ("0.900", "2.500"), ("5.000", "2.500"), ("4.000", "2.225"), ("5.000", "2.500")]
     scores = {id(sixteen): SimpleNamespace(accuracy=0.1, nll=9), id(validation): SimpleNamespace(accuracy=0.2, nll=0.3)}
-    told = printed(In, "found = evaluate(by_heart", page, evaluate=lambda model, pairs: scores[id(pairs)], realised=0.4,
-                   realised_agreement=lambda gaps: len(gaps) / 100)
+    told = printed(code, "found = evaluate(by_heart", page, realised=0.4,
+                   evaluate=lambda model, pairs: scores[id(pairs)], realised_agreement=lambda gaps: len(gaps) / 100)
     assert re.findall(r"\d\.\d+", told) == ["0.10", "0.16", "0.20", "0.40", "0.30", "0.69"]
     noise = {(True, False): 0.1, (True, True): 0.2, (False, True): 0.3}
-    told = printed(In, "noise = [with_itself", page, with_itself=lambda model, *how: noise[how],
+    told = printed(code, "noise = [with_itself", page, with_itself=lambda model, *how: noise[how],
                    score_pairs=lambda model, pairs: np.array([[0.0, len(pairs)], [0.0, 0.0]]))
     assert re.findall(r"\d+\.\d+", told) == ["0.10", "0.20", "0.30", "60.00"] * 2
     assert told.startswith("untrained:") and "\ntrained  :" in told
-    told = printed(In, "on_training = [record", page, records=[{"loss": float(step)} for step in range(64)],
+    told = printed(code, "on_training = [record", page, records=[{"loss": float(step)} for step in range(64)],
                    nlls=[*range(9)], accuracies=[*range(10, 19)])
     assert [tuple(map(float, re.findall(r"\d+\.\d+", line))) for line in told.splitlines()] == [
         (7.5, 2, 12), (23.5, 4, 14), (39.5, 6, 16), (55.5, 8, 18)]

@@ -338,9 +338,11 @@ def test_the_three_verdicts():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == []
+    code = code_of("07_evaluation.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == []
 
 
 def test_the_sliders_reach_these_ends():
@@ -354,12 +356,16 @@ def test_the_sliders_reach_these_ends():
 
 def own_pairs_judged(keys):
     """What the cell that runs where RMLIB_PAIRS is set prints of 4,001 pairs with such keys, and the calls it makes."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
+
+    code = code_of("07_evaluation.ipynb")
     calls = []
     names = {name: lambda *given, come=come: calls.append(given) or come for name, come in {
         "human_pairs": SimpleNamespace(pairs=[*range(4001)]), "split_by_conversation": ("ours", "held"),
         "null_baselines": {"a rule": np.array([1.0, -1.0, 0.0, 2.0])}, "conversation_keys": keys}.items()}
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(next(each for each in In if each.startswith("found = human_pairs")), globals() | names)
+        exec(next(each for each in code if each.startswith("found = human_pairs")), globals() | names)
     return out.getvalue(), calls[2:]
 
 
@@ -375,10 +381,11 @@ def test_a_readers_own_pairs_are_judged():
 def test_the_copies_learned_from_the_labels_that_they_are_called_by():
     """Against other pairs or a copy of another start, where the cell has room."""
     sys.path.insert(0, "../tests/helpers")
-    from cells_again import printed
+    from cells_again import code_of, printed
 
+    code = code_of("07_evaluation.ipynb")
     given = []
-    told = printed(In, "biased, control = (", globals(), copy=SimpleNamespace(deepcopy=lambda each: (each, "copied")),
+    told = printed(code, "biased, control = (", globals(), copy=SimpleNamespace(deepcopy=lambda each: (each, "copied")),
                    trained=lambda pairs, start: given.append((pairs, start)) or len(given),
                    margins_of=lambda copied, pairs: np.array([1.0, -1.0, -1.0, -1.0]) * (1 if copied == 1 else -1))
     labels = [world.pairs(2000, "train", seed=1, annotator=person) for person in (likes_length, Annotator())]

@@ -161,9 +161,11 @@ def test_dpo_learned_something_in_twenty_steps():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == []
+    code = code_of("08_using_the_reward.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == []
 
 
 def test_the_sliders_reach_these_ends():
@@ -184,29 +186,35 @@ def test_his_loss_has_the_two_bugs_that_exercise_8_4_looks_for():
 
 def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     """Against another n, step, order or judge than the words say, by numbers that tell them apart."""
-    from cells_again import printed
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of, printed
 
+    code = code_of("08_using_the_reward.ipynb")
     asked_for, names = [], ("proxy", "gold", "right", "well_formed")
-    printed(In, "picked = [(chances_of_best", globals(),
+    printed(code, "picked = [(chances_of_best", globals(),
             chances_of_best=lambda judge, n: asked_for.append((id(judge), n)) or chances_of_best(judge, n))
     assert asked_for == [(id(judge), n) for judge in (gold, proxy, of_weak) for n in (1, 4, 16, 64)] + [(id(proxy), 4)]
     steps = {step: {name: np.array([step * (k + 1) / 100, 0.0]) * (-1) ** (k == 3) for k, name in enumerate(names)}
              for step in (0, 20, 60)}
-    told = printed(In, 'live[60][name].mean()', globals(), live=steps)
+    told = printed(code, 'live[60][name].mean()', globals(), live=steps)
     assert re.findall(r"^(\w+) +(\S+)$", told, re.MULTILINE) == [*zip(names, ("+0.30", "+0.60", "+0.90", "-1.20"))]
-    told = printed(In, "first loss {losses[0]", globals(), losses=[math.log(2), *range(1, 20)])
+    told = printed(code, "first loss {losses[0]", globals(), losses=[math.log(2), *range(1, 20)])
     assert told.startswith("first loss 0.693, then 17.00\n")
-    told = printed(In, "rows = [at_equal_kl", globals(), at_equal_kl=lambda n: (n, n + 0.01, n + 0.02))
+    told = printed(code, "rows = [at_equal_kl", globals(), at_equal_kl=lambda n: (n, n + 0.01, n + 0.02))
     assert told.splitlines()[:3] == [f"KL {n}.00: best of n {n}.01, tilt {n}.02" for n in (2, 4, 16)]
 
 
 def test_a_step_of_four_texts_by_hand():
     """Against a penalty of the other sign, which is zero where the page tries it, and a gradient that is kept."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
+
+    code = code_of("08_using_the_reward.ipynb")
     log_p, log_q = torch.tensor([-1.0, -2.0, -3.0, -5.0], requires_grad=True), torch.full((4,), -2.0)
     models = [SimpleNamespace(log_p=each, parameters=lambda: [log_p]) for each in (log_p, log_q)]
     log_p.grad = torch.full((4,), 100.0)
     names = globals() | {"log_probs": lambda model, texts: model.log_p * 1}
-    exec(next(each for each in In if each.startswith("def step(")), names)
+    exec(next(each for each in code if each.startswith("def step(")), names)
     rewards_here = torch.tensor([1.0, 2.0, 3.0, 5.0])
     told = names["step"](*models, torch.optim.SGD([log_p], lr=1.0), None, rewards_here, k=2, beta=0.5)
     less_the_other = np.array([-1.5, 1.5, -3.0, 3.0])  # of 0.5 and 2, and of 3.5 and 6.5

@@ -123,10 +123,12 @@ def test_two_precisions_bear_their_own_names():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
+    code = code_of("loss_in_floating_point.ipynb")
     in_units_of_the_rate = ("'that is less than 16 whole steps of Adam'", 16e-3)
-    assert {each for source in In for each in weak_claims(source)} == {in_units_of_the_rate}
+    assert {each for source in code for each in weak_claims(source)} == {in_units_of_the_rate}
 
 
 def test_the_sliders_reach_these_ends():

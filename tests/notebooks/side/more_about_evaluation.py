@@ -123,18 +123,22 @@ def test_the_right_answers_are_all_worth_the_same():
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../../tests/helpers")
+    from cells_again import code_of
     from claim_bounds import weak_claims
 
-    assert [each for source in In for each in weak_claims(source)] == []
+    code = code_of("more_about_evaluation.ipynb")
+    assert [each for source in code for each in weak_claims(source)] == []
 
 
 def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     """Against pairs of the other part, or another order, by numbers that tell them apart."""
-    from cells_again import printed
+    sys.path.insert(0, "../../tests/helpers")
+    from cells_again import code_of, printed
 
+    code = code_of("more_about_evaluation.ipynb")
     regression = SimpleNamespace(slope=0.25, correlation=0.5)
     with patch.object(evaluation, "fit_temperature", len):
-        told = printed(In, "facts, facts_there = (decided", globals(), gold_regression=lambda one, other: regression)
+        told = printed(code, "facts, facts_there = (decided", globals(), gold_regression=lambda one, other: regression)
     parts = [float(number) for number in re.findall(r"\d+\.\d", told.replace("0.25", "").replace("0.50", ""))]
     assert parts == [facts_there.sum(), facts.sum(), (~facts_there).sum(), (~facts).sum()]
     assert len(facts_there) == len(validation) != len(facts) == len(test)
