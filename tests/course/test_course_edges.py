@@ -93,11 +93,11 @@ def test_a_forward_difference_is_off_by_half_the_curvature_and_a_complex_step_by
         assert refused(lambda: call(abs, point, 0.0))  # noqa: B023
 
 
-def test_without_real_comparisons_one_line_says_how_to_get_them(capsys):
+def test_without_real_comparisons_one_sentence_says_how_to_get_them(capsys):
     assert human.human_pairs(Settings("quick", "any", None)) is None
     assert capsys.readouterr().out == (
-        "no human comparisons here: set RMLIB_PAIRS to a file of them before Jupyter starts, or "
-        'read_settings("full") above, which downloads those of HH-RLHF\n')
+        "no human comparisons here: set RMLIB_PAIRS to a file of them before Jupyter starts,\n"
+        'or read_settings("full") above, which downloads those of HH-RLHF\n')
 
 
 def test_the_human_study_is_the_stored_counts_under_their_names():

@@ -160,7 +160,7 @@ def test_the_sliders_reach_these_ends():
     sys.path.insert(0, "../tests/helpers")
     from live_sliders import ends
 
-    assert ends() == {"margin": (-6, 6, 0.1), "flips, %": (0, 49, 1), "truly prefer the first, %": (51, 99, 1)}
+    assert ends() == {"margin": (-6, 6, 0.1), "flips (%)": (0, 49, 1), "truly prefer the first (%)": (51, 99, 1)}
 
 
 def test_the_loss_that_exercise_2_4_gives_is_a_mean():

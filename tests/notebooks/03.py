@@ -152,7 +152,7 @@ def test_the_sliders_reach_these_ends():
     sys.path.insert(0, "../tests/helpers")
     from live_sliders import ends
 
-    assert ends() == {"halvings of h = 4": (0, 54, 1)}
+    assert ends() == {"halvings": (0, 54, 1)}
 
 
 def test_of_the_four_slopes_of_exercise_3_1_one_is_wrong_away_from_zero():

@@ -350,8 +350,8 @@ def test_the_sliders_reach_these_ends():
     sys.path.insert(0, "../tests/helpers")
     from live_sliders import ends
 
-    assert ends() == {"gap, points": (0.5, 8, 0.5), "disagree on, %": (4, 36, 2), "temperature T": (0.25, 4, 0.05),
-                      "rank": (1, 25, 1), "0 all, 1 the model's own": (0, 1, 1)}
+    assert ends() == {"gap (points)": (0.5, 8, 0.5), "disagree on (%)": (4, 36, 2), "temperature T": (0.25, 4, 0.05),
+                      "rank": (1, 25, 1), "whose (0 all, 1 the model's own)": (0, 1, 1)}
 
 
 def own_pairs_judged(keys):

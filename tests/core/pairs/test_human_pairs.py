@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 def test_the_quick_profile_has_none_and_says_how_to_get_them(capsys):
     assert human.human_pairs(settings()) is None
     told = capsys.readouterr().out
-    assert told.count("\n") == 1 and "RMLIB_PAIRS" in told and 'read_settings("full")' in told
+    assert told.count("\n") == 2 and "RMLIB_PAIRS" in told and 'read_settings("full")' in told
 
 
 def test_a_file_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path, monkeypatch):
