@@ -15,6 +15,7 @@ from rmlib.model import RewardModel
 from rmlib.pairs import PairSet, PreferencePair
 from rmlib.practice.full_evaluation import full_evaluation
 from rmlib.practice.report import Findings
+from rmlib.practice.rivals import BAGS
 
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</div></details></main><h1>mine</h1>",
@@ -85,3 +86,18 @@ class Parts(HTMLParser):
 
     def text(self) -> str:
         return re.sub(r"\s+", " ", "".join(self.texts))
+
+
+class Bags:
+    """Rivals that are right on the pairs for which `right`, (N,), says so."""
+
+    pairs = 240
+
+    def __init__(self, *right, seen=0):
+        self.right, self.known = right, seen
+
+    def seen(self, pairs):
+        return self.known
+
+    def margins(self, pairs):
+        return {name: np.where(right, 1.0, -1.0) for name, right in zip(BAGS, self.right)}

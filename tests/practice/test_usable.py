@@ -5,27 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_pages import Parts, findings, pairs_of_lengths
+from report_pages import Bags, Parts, findings, pairs_of_lengths
 
 from rmlib.practice.conservative_interval import conservative_interval
 from rmlib.practice.report import report_page
-from rmlib.practice.rivals import BAGS
 from rmlib.practice.usable import LEAST_LEAD, NO, NO_BAGS, OPEN, USABLE, compare, pairs_needed, told
-
-
-class Bags:
-    """Rivals that are right on the pairs for which `right`, (N,), says so."""
-
-    pairs = 240
-
-    def __init__(self, *right, seen=0):
-        self.right, self.known = right, seen
-
-    def seen(self, pairs):
-        return self.known
-
-    def margins(self, pairs):
-        return {name: np.where(right, 1.0, -1.0) for name, right in zip(BAGS, self.right)}
 
 
 def even(n):
