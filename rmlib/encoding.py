@@ -144,10 +144,12 @@ def encode(
 
     Of a chat template whole turns go, as few as need be, before tokens of the last question do.
     same_cut: for pairs of one prompt, all of which then see the cut that the longest response of all needs.
-    Raises ValueError also where a chat template refuses a conversation.
+    Raises ValueError also where a chat template refuses a conversation, or `pairs` is no list of them.
     """
     if overlong not in OVERLONG:
         raise ValueError(f"overlong must be one of {OVERLONG}, got {overlong!r}")
+    if not (isinstance(pairs, Sequence) and all(isinstance(pair, PreferencePair) for pair in pairs)):
+        raise ValueError(f"pairs should be a list of PreferencePair, as read_pairs(...).pairs is: {repr(pairs)[:60]}")
     encoded, uncut = [], part_tokens(tokenizer, pairs, spec)
     longest = max((parts.length for parts in uncut), default=0)
     for index, (pair, parts) in enumerate(zip(pairs, uncut)):

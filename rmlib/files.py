@@ -68,7 +68,8 @@ def sync(path: Path) -> None:
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
-    """The lines of a file, which is gunzipped if its content is gzip, whatever its name; a BOM is left out.
+    """The lines of a file, which is gunzipped if its content is gzip, whatever its name; a BOM is left out. They end in
+    line feeds; only where there is none, in carriage returns.
 
     Raises FileNotFoundError, or ValueError for a file that is empty or can't be read to its end.
     """
@@ -80,7 +81,9 @@ def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
                 raise ValueError(f"{path}: no lines of text, but {kind}")
             lines = gzip.open(file) if start[:2] == GZIP_MAGIC else file
             for number, line in enumerate(lines, start=1):
-                yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                lines_of_old_macs = line.splitlines(keepends=True) if number == 1 and not line.endswith(b"\n") else []
+                yield from lines_of_old_macs or [line]
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such file") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

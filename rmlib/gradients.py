@@ -1,6 +1,6 @@
 """Derivatives by differences, to hold a gradient in code against the function that it should belong to.
 
-Such a check proves that the gradient is the derivative of the code, not that the code is the function that was meant.
+Such a check tests that the gradient is the derivative of the code, where it looks; not that the code is what was meant.
 """
 
 import math
@@ -105,6 +105,8 @@ def require_positive(step: float) -> None:
 def _named_doubles(parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     try:
         named = dict(parameters)
+        if any(isinstance(name, Tensor) for name in named):  # a tensor of two rows, which dict takes for one item
+            raise TypeError
     except (TypeError, ValueError) as error:
         raise ValueError("parameters must come with names: give model.named_parameters() or a dict") from error
     if not named:

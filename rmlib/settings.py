@@ -13,7 +13,7 @@ HUB_BACKBONE = "distilbert-base-uncased"
 
 @dataclass(frozen=True)
 class Settings:
-    """profile: "quick" or "full"; backbone: hub id or directory; pairs: path of the reader's own pairs, or None."""
+    """profile: "quick" or "full"; backbone: hub id or directory; pairs: the reader's own, a path or hf:..., or None."""
 
     profile: str
     backbone: str

@@ -32,10 +32,10 @@ class Evaluation:
 
     def __str__(self) -> str:
         return (
-            f"{self.pairs} pairs: accuracy {self.accuracy:.3f} (95% interval {self.accuracy_low:.3f} to "
-            f"{self.accuracy_high:.3f}), {self.ties} ties\n"
-            f"{self.conversations} conversations, drawn whole: 95% interval {self.clustered_low:.3f} to "
-            f"{self.clustered_high:.3f}\n"
+            f"{self.pairs} {'pair' if self.pairs == 1 else 'pairs'}: accuracy {self.accuracy:.3f} (95% interval "
+            f"{self.accuracy_low:.3f} to {self.accuracy_high:.3f}), {self.ties} {'tie' if self.ties == 1 else 'ties'}\n"
+            f"{self.conversations} {'conversation' if self.conversations == 1 else 'conversations'}, drawn whole: 95% "
+            f"interval {self.clustered_low:.3f} to {self.clustered_high:.3f}\n"
             f"negative log-likelihood {self.nll:.3f} (a coin: {math.log(2):.3f}), Brier score {self.brier:.3f} "
             f"(a coin: 0.250)\n"
             f"calibration error {self.ece:.3f} (by luck alone: {self.ece_floor:.3f})\n"

@@ -74,13 +74,13 @@ def _load(name: str, kind: Any, check: Callable[[Any], None], local_files_only: 
         raise
     except Exception as error:  # damaged files come as errors of many libraries, some of them bare
         if "tiktoken" in str(error):
-            error = ValueError("its tokenizer is a sentencepiece file alone: `pip install sentencepiece protobuf`, or "
-                               "save it once where these are, which writes the tokenizer.json that is missing")
+            error = ValueError("its tokenizer.json is missing. Where a sentencepiece file stands for it, `pip install "
+                               "sentencepiece protobuf`, or save it once where these are, which writes one")
         raise ValueError(f"{name}: can't be loaded: {error}") from error
     # The library would draw what is missing at random, and go on.
     if missing := sorted(weight for weight in report["missing_keys"] if not weight.startswith("pooler.")):
         raise ValueError(f"{name}: no whole {type(net).__name__}: {len(missing)} of its weights are missing "
-                         f"({missing[0]}, ...); a saved reward model can't be a backbone")
+                         f"({missing[0]}, ...); a saved reward model loads by from_pretrained or --start-from")
     return net, tokenizer
 
 
@@ -92,7 +92,7 @@ def check_kind(config, name: str, classes: Sequence[str] | None = None) -> None:
     if config.is_encoder_decoder:
         raise ValueError(f"{name} is an encoder-decoder; a reward model needs an encoder or a decoder")
     if not isinstance(getattr(config, "hidden_size", None), int):
-        raise ValueError(f"{name} is a {config.model_type} model of no single hidden size; a reward model needs an "
+        raise ValueError(f"{name}, of type {config.model_type}, has no single hidden size; a reward model needs an "
                          "encoder or a decoder of text")
 
 

@@ -10,7 +10,7 @@ from rmlib.pairs.turns import MARKERS, ROLE_OF, Turn
 # What these hold is part of the question, so a row that has one can't be read without it.
 UNUSABLE = ("tools", "functions", "tool_calls", "function_call", "reasoning_content", "images", "image", "audio",
             "audios", "video", "videos", "documents", "context")  # fmt: skip
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+LONE_SURROGATE, LINE_END = re.compile("[\ud800-\udfff]"), re.compile("\r\n?")
 IN_MESSAGES = (*UNUSABLE, "reasoning", "thinking", "image_url", "input_audio")
 WHO = re.compile(rf"""['"](?:role|from)['"\\]+\s*:\s*['"\\]+(?:{"|".join(ROLE_OF)})['"\\]""")
 
@@ -67,7 +67,7 @@ def text_of(value: Any, where: str) -> str:
     is_whole = not LONE_SURROGATE.search(value)
     demand(is_whole, "lone surrogate", f"{where} has half a surrogate pair, which is no character: {shown(value)}")
     demand("\0" not in value, "NUL character", f"{where} has a NUL character: {shown(value)}")
-    return value.removeprefix("\ufeff").replace("\r\n", "\n")
+    return LINE_END.sub("\n", value.removeprefix("\ufeff"))
 
 
 def check_context(holder: Mapping, where: str, unusable: tuple[str, ...] = UNUSABLE) -> None:
@@ -78,9 +78,9 @@ def check_context(holder: Mapping, where: str, unusable: tuple[str, ...] = UNUSA
 
 
 def plain_value(value: Any) -> Any:
-    """A value of numpy or pandas as Python's own; what is missing there, NaN among it, as None."""
+    """A value of numpy or pandas as Python's own, lines ended by line feeds; what is missing, NaN among it, as None."""
     if hasattr(value, "tolist"):
         value = value.tolist()
         value = list(map(plain_value, value)) if isinstance(value, list) else value
     is_missing = isinstance(value, float) and value != value or type(value).__name__ in ("NAType", "NaTType")
-    return None if is_missing else value
+    return None if is_missing else LINE_END.sub("\n", value) if isinstance(value, str) else value

@@ -20,7 +20,7 @@ class PreferencePair:
     """One comparison: of two responses to a conversation, a person preferred `chosen` to `rejected`.
 
     turns: the conversation before the response; a text is a single human turn, or what `prompt` gives for several.
-    Their texts are stripped. Raises ValueError for no turn, or for one of another role.
+    Their texts are stripped. Raises ValueError for no turn, one of another role, or a response that is no text.
     """
 
     turns: tuple[Turn, ...]
@@ -37,7 +37,9 @@ class PreferencePair:
         whole = spoken(turns) if isinstance(turns, str) else turns
         made = tuple(Turn(role, text.strip()) for role, text in whole)
         if not made or not {role for role, _ in made} <= set(MARKERS):
-            raise ValueError(f"turns are of {', '.join(MARKERS)}, one at least, not {[role for role, _ in made]}")
+            raise ValueError(f"turns, (role, text) each, are of {', '.join(MARKERS)}, not {[role for role, _ in made]}")
+        if not (isinstance(chosen, str) and isinstance(rejected, str)):
+            raise ValueError(f"chosen and rejected should be texts, not {shown(chosen)} and {shown(rejected)}")
         self.__dict__.update(  # frozen: nothing can be set by its name
             turns=made, chosen=chosen, rejected=rejected, target_margin=target_margin, id=id, line=line, subset=subset)
 

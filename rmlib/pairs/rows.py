@@ -173,8 +173,8 @@ def _from_text(row: Mapping, asked: Asked, side: str) -> list[Turn]:
     text = prose(row[side], side)
     whole = split_turns(text, is_prompt=False)
     if not asked.turns:
-        demand(whole, "not a transcript", f"the row has no 'prompt', only {', '.join(map(repr, row))}, and {side} "
-               f"is no transcript that starts with {HUMAN!r}: {shown(text)}")
+        demand(whole, "not a transcript", f"the row has no 'prompt', only {', '.join(map(repr, filter(row.get, row)))}"
+               f", and {side} is no transcript that starts with {HUMAN!r}: {shown(text)}")
         return whole
     if whole and (text.startswith((HUMAN, MARKERS["system"])) or _holds(whole, asked.turns)):
         return whole

@@ -20,7 +20,7 @@ _LABEL = r"[^\w\s.,!?;'\"“‘¿¡(-]|\(?\w{1,20}(?: \w{1,20}){0,2}(?:[:>\])}|=
 _END = r"[:>\])}|#*=：‹«»-]"
 OPENS = re.compile(rf"[^\S\n]*(?:\n\s*\S[^\n]*\n\s*\S|{TOKEN})")  # one line more may belong to the question
 OPENS_LABEL = re.compile(rf"\s+(?:{_LABEL})|\w{{1,12}}：")
-IS_LABELLED = re.compile(rf"(?:{_LABEL}|\w{{1,12}}：)\S*\s*[^\s{_END[1:-1]}]")  # a label, and words
+IS_LABELLED = re.compile(rf"(?:{_LABEL})\S*\s*[^\s{_END[1:-1]}]")  # a label, and words
 IS_CLOSED = re.compile(rf"(?:{TOKEN}|\n[^\n]{{1,30}}{_END})\Z")  # a token ends it, or a line that is a label
 CLOSED_LABEL = re.compile(rf"{_END}\Z")
 ANOTHER = re.compile(r"\s*(?:\Z|[^\w\s]|[A-Z])|\n")  # what follows a response, if the conversation goes on after it

@@ -141,8 +141,8 @@ class Slice(NamedTuple):
 
     def __str__(self) -> str:
         warning = "  (too few pairs to tell)" if self.pairs < FEW else ""
-        return (f"{str(self.name):<24} {self.pairs:>6} pairs  {self.accuracy:.3f}  ({self.low:.3f} to {self.high:.3f})"
-                f"{warning}")
+        return (f"{str(self.name):<24} {self.pairs:>6} pair{' ' if self.pairs == 1 else 's'}  {self.accuracy:.3f}  "
+                f"({self.low:.3f} to {self.high:.3f}){warning}")
 
 
 def slices(right: np.ndarray, names: Sequence[Hashable], clusters: Sequence[Hashable] | None = None) -> list[Slice]:

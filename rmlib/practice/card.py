@@ -86,9 +86,8 @@ def _filled(asset: str, **values: Any) -> str:
 
 
 def _rendering(model: RewardModel) -> str:
-    encoding = model.encoding
-    return (f"Conversations are rendered as {encoding}, in at most {encoding.max_length} tokens; the vector that is "
-            f"scored is pooled by `{model.pooling}`.")
+    return (f"Conversations are rendered as {model.encoding}, in at most {model.encoding.max_length} tokens; the "
+            f"vector that is scored is pooled by `{model.pooling}`.")
 
 
 def _table(values: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ CLEANED = """\
 {%- set cleaned = namespace(turns=[]) -%}
 {%- for message in messages -%}
 {%- if message.content is string -%}
-{%- set message = dict(message, content=message.content.replace("\\r\\n", "\\n").strip()) -%}
+{%- set message = dict(message, content=message.content.replace("\\r\\n", "\\n").replace("\\r", "\\n").strip()) -%}
 {%- endif -%}
 {%- if message.role != "system" or message.content -%}{%- set cleaned.turns = cleaned.turns + [message] -%}{%- endif -%}
 {%- endfor -%}
@@ -62,7 +62,7 @@ def scored_texts(model: RewardModel) -> list[ScoredText]:
     rewards = score_encoded(model, encoded).T.tolist()
     texts = [
         ScoredText(pair.turns, *text)
-        for pair, ids, both in zip(pairs, encoded, rewards) if not ids.prompt_cut and not ids.response_cut
+        for pair, ids, both in zip(pairs, encoded, rewards) if not ids.prompt_cut
         for text in ((pair.chosen, ids.chosen.tolist(), both[0]), (pair.rejected, ids.rejected.tolist(), both[1]))
     ]
     if not texts:
@@ -92,7 +92,7 @@ def templated_tokenizer(model: RewardModel, texts: list[ScoredText], segments: b
     made = PreTrainedTokenizerFast(
         tokenizer_object=copy.deepcopy(old.backend_tokenizer), model_max_length=spec.max_length, padding_side="right",
         truncation_side="left", model_input_names=["input_ids", *["token_type_ids"] * segments, "attention_mask"],
-        **{name: token for name, token in old.special_tokens_map.items() if isinstance(token, str)},
+        **old.special_tokens_map,
     )
     prefix, between, suffix = ([(token, old.convert_ids_to_tokens(token)) for token in part]
                                for part in (spec.prefix, spec.between, spec.suffix))

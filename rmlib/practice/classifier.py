@@ -57,7 +57,7 @@ def _linear_head(classifier: Any, name: str) -> tuple[Tensor, Tensor]:
     backbone = set(classifier.base_model.modules())
     above = [module for module in classifier.modules() if module not in backbone and list(module.parameters(False))]
     if len(above) != 1 or not isinstance(above[0], nn.Linear):
-        told = " and ".join(type(module).__name__ for module in above)
+        told = " and ".join(type(module).__name__ for module in above) or "without weights"
         raise ValueError(f"{name}: the head of {type(classifier).__name__} is {told}; {_LINEAR_ONLY}")
     return above[0].weight, torch.zeros(1) if above[0].bias is None else above[0].bias
 

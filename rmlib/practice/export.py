@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
@@ -68,6 +69,10 @@ def export(source: str | os.PathLike, out: str | os.PathLike) -> str:
             sync(file)
         staging.rename(out)
         sync(out.parent)
+    except Exception as error:
+        if isinstance(error, OSError | SafetensorError) or type(error) is Exception:  # a bare one from the tokenizer
+            raise OSError(f"{out}: can't be written, and is not there: {error}") from error
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     told = f"{type(classifier).__name__} in {out}; rewards differ by at most {worst:.1g}"

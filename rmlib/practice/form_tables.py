@@ -13,7 +13,8 @@ def is_number(value: Any) -> bool:
 
 def by_number(value: Any) -> int:
     """0: the first is better, 1: the second."""
-    demand(value in (0, 1) and not isinstance(value, bool), "unknown label", f"should be 0 or 1, not {shown(value)}")
+    other = "another number" if type(value) is int else shown(value)
+    demand(value in (0, 1) and not isinstance(value, bool), "unknown label", f"should be 0 or 1, not {other}")
     return 1 - 2 * int(value)
 
 

@@ -119,7 +119,7 @@ def _ranked(row: Row, key: str, texts: tuple[str, ...], ranks: tuple[str, ...], 
         demand(is_number(value), "unknown label", f"{where} should have a number as {by or ' or '.join(signs)}")
         rated.append((signs[by] * value, text))
         others |= {f"{name} of {key}": given for name, given in entry.items() if name not in {*texts, *signs}}
-    demand(len(rated) > 1, "missing key", f"{key} has {len(rated)} responses, and a comparison needs two")
+    demand(len(rated) > 1, "missing key", f"a comparison needs two responses, and {key} has {len(rated)}")
     best = max(range(len(rated)), key=lambda at: rated[at][0])
     most, text = rated[best]
     return [_compared(row | others, {key}, text, other, int(most > value))
@@ -162,8 +162,8 @@ def _with_context(system: list[Turn], history: list[Turn], turns: list[Turn]) ->
     """The conversation with the turns that stood in columns of their own, once each."""
     said, earlier = (turns[bool(turns and turns[0].role == "system") :] for turns in (turns, history))
     heads = [*system, *history[: len(history) - len(earlier)], *turns[: len(turns) - len(said)]]
-    if earlier[-1:] == said[:1] and earlier[-1:] and earlier[-1].role == "user":
-        earlier = earlier[:-1]  # the history has the question, too
+    if earlier and earlier[-1:] == said[:1]:
+        earlier = earlier[:-1]  # the history has the question, too, or the answer before it
     return list(dict.fromkeys(heads)) + (said if said[: len(earlier)] == earlier else earlier + said)
 
 

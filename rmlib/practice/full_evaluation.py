@@ -25,8 +25,7 @@ Part = tuple[int, str]  # of some pairs: its place in its group, and its name
 
 def full_evaluation(
     model: RewardModel, pairs: Sequence[PreferencePair], margins: np.ndarray, gold: np.ndarray | None = None,
-    groups: Mapping[str, list[Part]] | None = None, rivals: Rivals | None = None,
-    by: str = "subset",
+    groups: Mapping[str, list[Part]] | None = None, rivals: Rivals | None = None, by: str = "subset",
 ) -> dict:
     """The fields of `summarise`, and all that is told of N pairs beside them, for json; margins, gold margins: (N,).
 

@@ -79,11 +79,12 @@ def object_or_fault(items: list[tuple[str, Any]]) -> dict[str, Any] | RowError:
 
 def _csv(name: str, delimiter: str) -> Iterator[tuple[int, dict | RowError]]:
     csv.field_size_limit(LONGEST_CELL)
-    reader = csv.DictReader((line.decode() for line in read_lines(name)), delimiter=delimiter, strict=True)
+    lines = (line.decode() for lines in read_lines(name) for line in lines.splitlines(keepends=True))
+    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
     try:
         reader.fieldnames = header = [column.strip() for column in reader.fieldnames or []]
-        if len(set(header)) < len(header):
-            raise ValueError(f"{name}: columns of one name: {', '.join(header)}")
+        if len(set(header)) < max(2, len(header)):
+            raise ValueError(f"{name}: line 1 should name columns, once each, parted by {delimiter!r}: {header}")
         for row in reader:
             if None in row or None in row.values():
                 number = "more" if None in row else "fewer"
@@ -93,7 +94,7 @@ def _csv(name: str, delimiter: str) -> Iterator[tuple[int, dict | RowError]]:
             numbers = {key: _number(row[key]) for key in NUMBERS if key in row}
             yield reader.line_num, {key: cell for key, cell in row.items() if cell or key in NEVER_ABSENT} | numbers
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: can't be read after line {reader.line_num}: {error}") from error
+        raise ValueError(f"{name}: can't be read, as UTF-8, after line {reader.line_num}: {error}") from error
 
 
 def _number(cell: str) -> float | str | None:

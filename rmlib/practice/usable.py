@@ -76,8 +76,8 @@ def pairs_needed(pairs: int, lead: float, lead_low: float) -> tuple[int, float]:
 
 def told(compared: dict) -> str:
     """Lines for a terminal: how often each bag of words is right, the model's lead, and whether it can be used."""
-    bags = [f"{NAMES[name]}: {rule['accuracy']:.3f}, and the model's lead over it {rule['lead']:.3f} (95% interval "
-            f"{rule['lead_low']:.3f} to {rule['lead_high']:.3f})"
+    bags = [f"{NAMES[name]}: {rule['accuracy']:.3f}, and the model's lead over it {rule['lead']:z.3f} (95% "
+            f"interval {rule['lead_low']:z.3f} to {rule['lead_high']:z.3f})"
             for name, rule in compared["rules"].items() if name not in RULES]
     return "\n".join([*bags, "{answer}: {why}".format(**compared["usable"])])
 
@@ -154,7 +154,7 @@ def _interval(figures: dict, name: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("-", "\N{MINUS SIGN}")
+    return f"{share:z.1%}".replace("-", "\N{MINUS SIGN}")
 
 
 def _about(count: int) -> str:

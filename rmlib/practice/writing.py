@@ -18,7 +18,7 @@ MARKS = re.compile(rf"<\||<start_of_turn>|<extra_id|\[INST\]|(?i:{'|'.join(ROLE_
 
 
 def write_pairs(path: str | os.PathLike, pairs: Iterable[PreferencePair]) -> None:
-    """Write JSON lines that `read_pairs` reads back as the same pairs, their responses stripped.
+    """Write JSON lines that `read_pairs` reads back as the same pairs, texts stripped, lines ended by line feeds.
 
     The file is whole or untouched.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -42,9 +42,12 @@ def read_state(path: Path) -> tuple[dict, list[dict]]:
     """What was written as `state` and `history`. Raises ValueError when it can't be read."""
     with explained(path), safe_open(path, "pt") as file:
         written = json.loads(file.metadata()["state"])
-        state = {name: written[name] for name in ("identity", "environment", "result", "random_states")}
+        state = {name: dict(written[name].items()) for name in ("identity", "environment", "result")}
+        state["random_states"] = written["random_states"]
         rows = file.get_tensor("history").tolist()
         history = [dict(zip(RECORD, (int(step), int(epoch), *rest), strict=True)) for step, epoch, *rest in rows]
+        if (steps := state["result"]["steps"]) != len(history):
+            raise ValueError(f"it says that {steps} steps were made, and tells of {len(history)}")
     return state, history
 
 
@@ -53,27 +56,26 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 
     Raises ValueError where they are not those of all weights and of all trained parameters, and nothing is touched.
     """
-    weights: dict[str, Tensor] = {}
-    best: dict[str, Tensor] = {}
+    parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
     moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
     with safe_open(path, "pt") as file:
         for key in file.keys():
             kind, _, name = key.partition(".")
-            if kind in ("model", "best"):
-                (weights if kind == "model" else best)[name] = file.get_tensor(key)
-            elif kind == "optimizer":
-                number, quantity = name.split(".")
-                moments[int(number)][quantity] = file.get_tensor(key)
+            parts[kind][name] = file.get_tensor(key)
+    for name, tensor in parts["optimizer"].items():
+        number, quantity = name.split(".")
+        moments[int(number)][quantity] = tensor
     ours = optimizer.state_dict()
     trained = {number for group in ours["param_groups"] for number in group["params"]}
     if set(moments) != trained:  # AdamW would start anew, and in silence, for a parameter without its moments
         raise ValueError(f"it has the moments of {len(moments)} parameters, and {len(trained)} are trained")
-    theirs, mine = ({name: tensor.shape for name, tensor in each.items()} for each in (weights, _weights(model)))
-    if different := {name for name, _ in theirs.items() ^ mine.items()}:
+    shapes = [{(name, tensor.shape) for name, tensor in each.items()} for each in (
+        parts["model"], _weights(model), parts["best"], model.state_dict() if parts["best"] else {})]
+    if different := {name for name, _ in shapes[0] ^ shapes[1] | shapes[2] ^ shapes[3]}:
         raise ValueError(f"its weights are another model's: {min(different)} is in one of the two alone, or differs")
-    model.load_state_dict(weights, strict=False)  # not strict: tied weights were written under one of their names
+    model.load_state_dict(parts["model"], strict=False)  # not strict: tied weights were written under one name
     optimizer.load_state_dict({**ours, "state": moments})
-    return best
+    return parts["best"]
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
@@ -89,9 +91,9 @@ def explained(path: Path) -> Iterator[None]:
     """Turns what a missing, damaged or strange file raises into a ValueError that names the checkpoint."""
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         raise
-    except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError, SafetensorError) as error:
+    except Exception as error:  # a strange file fails in many ways
         raise ValueError(f"{path}: can't resume from this checkpoint: {error}; delete it to start again") from error
 
 

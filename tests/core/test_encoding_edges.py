@@ -1,12 +1,17 @@
 """Encoding and rendering in their parts, by hand: which token belongs to which piece, and how much room is left."""
 
+import logging
+
 import pytest
 import tiny
 from told import told
 
-from rmlib.encoding import EncodingSpec, _find, encode, read_spec
-from rmlib.pairs import PreferencePair, Turn
-from rmlib.rendering import Parts, _by_piece, _parts
+from rmlib.encoding import EncodingSpec, _find, encode, micro_batches, read_spec, tell_cuts
+from rmlib.evaluation import evaluate
+from rmlib.model import score_pairs
+from rmlib.pairs import PairSet, PreferencePair, Turn
+from rmlib.rendering import Parts, _by_piece, _parts, template_parts, without_oldest_turns
+from rmlib.training import train
 
 USER, ASSISTANT = Turn("user", "u"), Turn("assistant", "a")
 
@@ -51,13 +56,13 @@ class Alike:
 
     chat_template = None
 
-    def __init__(self, eos_token_id):
-        self.eos_token_id = eos_token_id
+    def __init__(self, eos_token_id, own_end=()):
+        self.eos_token_id, self.own_end = eos_token_id, own_end
 
     def __call__(self, text, second=None, add_special_tokens=True):
         if not add_special_tokens:
             return {"input_ids": {"a": [7], "b": [7, 8]}[text]}
-        return {"input_ids": [1, 7] if second is None else [1, 7, 2, 7, 8, 3],
+        return {"input_ids": [1, 7, *self.own_end] if second is None else [1, 7, 2, 7, 8, 3],
                 "token_type_ids": [0, 0] if second is None else [0, 0, 0, 1, 1, 1]}
 
 
@@ -65,6 +70,18 @@ def test_a_template_is_read_off_where_one_letter_begins_as_the_other():
     assert read_spec(Alike(3), 9, causal=False) == EncodingSpec("prompt", (1,), (2,), (3,), "", 1, 9)
     assert read_spec(Alike(3), 9, causal=True) == EncodingSpec("transcript", (1,), (), (3,), " ", 0, 9)
     assert read_spec(Alike(None), 9, causal=True) == EncodingSpec("transcript", (1,), (), (), " ", 0, 9)
+    # A tokenizer that ends a text by itself, though not in EOS, has said how texts end.
+    assert read_spec(Alike(3, own_end=[4]), 9, causal=True) == EncodingSpec("transcript", (1,), (), (4,), " ", 0, 9)
+
+
+def test_a_template_is_read_off_where_both_letters_are_the_unknown_token():
+    class Unknown:
+        chat_template, eos_token_id = None, 3
+
+        def __call__(self, text, second=None, add_special_tokens=True):
+            return {"input_ids": [1, 7, 2, 7, 3] if add_special_tokens else [7], "token_type_ids": [0, 0, 0, 1, 1]}
+
+    assert read_spec(Unknown(), 9, causal=False) == EncodingSpec("prompt", (1,), (2,), (3,), "", 1, 9)
 
 
 @pytest.mark.parametrize("ids, part, start, at", [
@@ -111,3 +128,125 @@ def test_the_edges_of_the_window(words, room, cut, response_cut):
     assert len(encoded.rejected) == len(encoded.chosen) - min(words, room) + 1
     assert len(encode(tokenizer, [pair], spec, "drop")) == (cut == 0)
     assert encoded == encoded and len({encoded}) == 1  # known by what it is, not by its arrays
+
+
+@pytest.mark.parametrize("window, cut, start, response_cut", [
+    (9, 0, 5, False), (8, 1, 4, False), (7, 2, 3, False), (6, 2, 3, True), (5, 2, 3, True), (4, 2, 3, True)])
+def test_a_template_s_marks_take_room_from_the_response(window, cut, start, response_cut):
+    """Two tokens among three marks, then three and a mark: the response loses some where it alone would still fit."""
+    tokenizer = tiny.TOKENIZERS["llama"]()
+    tokenizer.chat_template = "{% for m in messages %}<s>{{ m['content'] }}</s>{% endfor %}"
+    spec = EncodingSpec("template", (), (), (), "", 0, window)
+    [encoded] = encode(tokenizer, [PreferencePair("ye", "yes", "no")], spec)
+    assert (encoded.prompt_cut, encoded.response_start, encoded.response_cut) == (cut, start, response_cut)
+    marks = [token for token in encoded.chosen.tolist() if token in tokenizer.all_special_ids]
+    assert len(encoded.chosen) == window and marks == [tokenizer.bos_token_id, tokenizer.eos_token_id] * 2
+
+
+def test_a_response_that_fits_keeps_its_end_beside_one_that_does_not():
+    tokenizer = tiny.TOKENIZERS["bert"]()
+    pairs = [PreferencePair("is", "yes " * words, "no") for words in (30, 3)]
+    long, short = encode(tokenizer, pairs, read_spec(tokenizer, 12, causal=False), same_cut=True)
+    assert (long.response_cut, short.response_cut) == (True, False) and long.prompt_cut == short.prompt_cut == 1
+    assert (len(long.chosen), len(short.chosen), len(short.rejected)) == (12, 3 + 3, 3 + 1)
+
+
+def test_pairs_of_one_length_stand_in_the_order_of_their_places():
+    tokenizer = tiny.TOKENIZERS["bert"]()
+    encoded = encode(tokenizer, [PreferencePair("is", "yes", "no")] * 3, read_spec(tokenizer, 16, causal=False))
+    [batch] = micro_batches([encoded[2], encoded[0], encoded[1]], 1000)
+    assert [pair.index for pair in batch] == [0, 1, 2]
+
+
+def test_a_response_that_is_cut_is_told_where_no_token_of_a_prompt_could_be(caplog):
+    tokenizer = tiny.TOKENIZERS["bert"]()
+    pair = PreferencePair("\x01", "yes " * 30, "no")
+    encoded = encode(tokenizer, [pair], read_spec(tokenizer, 16, causal=False))
+    tell_cuts(encoded, 1)
+    assert encoded[0].prompt_cut == 0 and "0 with the prompt's oldest tokens cut, 1 with a response cut" in caplog.text
+
+
+@pytest.mark.parametrize("fields, kind", [
+    ({"prefix": ["x"]}, ValueError), ({"between": [None]}, TypeError), ({"suffix": 3}, TypeError),
+    ({"max_length": "x"}, ValueError), ({"segment": None}, TypeError), ({"rendering": "auto"}, ValueError),
+    ({"more": 1}, TypeError),
+])  # fmt: skip
+def test_what_is_no_encoding(fields, kind):
+    whole = {"rendering": "prompt", "prefix": [1], "between": [2], "suffix": [3], "lead": "", "segment": 1,
+             "max_length": 9}
+    assert EncodingSpec.from_dict(whole) == EncodingSpec("prompt", (1,), (2,), (3,), "", 1, 9)
+    with pytest.raises(kind):
+        EncodingSpec.from_dict(whole | fields)
+    for name in whole:
+        with pytest.raises((KeyError, TypeError)):
+            EncodingSpec.from_dict({key: value for key, value in whole.items() if key != name})
+
+
+# --- chat templates --------------------------------------------------------------------------------------------------
+
+MARKS = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }} </s>{% endfor %}"
+THOUGHTLESS = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'].split('</think>')[-1] }} </s>{% endfor %}"
+QUESTION = Turn("user", "How do I boil an egg?")
+
+
+def llama(template: str = MARKS):
+    tokenizer = tiny.TOKENIZERS["llama"]()
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def chosen_in_template(tokenizer, pair: PreferencePair) -> list[int]:
+    turns = [*pair.turns, Turn("assistant", pair.chosen)]
+    return tokenizer.apply_chat_template([{"role": role, "content": text} for role, text in turns])["input_ids"]
+
+
+@pytest.mark.parametrize("template, turns, response", [
+    (MARKS, [QUESTION, Turn("assistant", "Yes?")] * 7 + [QUESTION], "In water."),  # more turns than one digit counts
+    (THOUGHTLESS, [QUESTION], "<think>So.</think>In water,\nnot in oil."),
+])  # fmt: skip
+def test_many_turns_and_many_lines_are_written_as_the_template_writes_them(template, turns, response):
+    tokenizer, pair = llama(template), PreferencePair(turns, response, "No.")
+    [parts] = template_parts(tokenizer, [pair])
+    assert parts.prompt + parts.chosen == chosen_in_template(tokenizer, pair)
+
+
+def test_a_token_that_was_added_and_is_not_special_is_an_ordinary_word():
+    tokenizer, pair = llama(), PreferencePair([QUESTION], "An egg? In water.", "No egg.")
+    tokenizer.add_tokens(["egg"])
+    [parts] = template_parts(tokenizer, [pair])
+    assert parts.prompt + parts.chosen == chosen_in_template(tokenizer, pair)
+
+
+def test_where_nobody_asks_the_last_turn_stays_and_the_others_go_whole():
+    said = [Turn("assistant", "Is it hot? " * 8), Turn("assistant", "Grass is green.")]
+    pair = PreferencePair(said, "Yes.", "No.")
+    [last] = template_parts(llama(), [PreferencePair(said[1:], "Yes.", "No.")])
+    assert without_oldest_turns(llama(), pair, last.length) == last
+
+
+@pytest.mark.parametrize("response", ["is " * 30, "</s> " + "is " * 30], ids=["whole", "piece by piece"])
+def test_what_is_longer_than_the_tokenizer_expects_is_no_warning_of_its_library(caplog, monkeypatch, response):
+    """What is too long is cut, and told, by `encode`; the library's words are of an indexing error to come."""
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    tokenizer = llama()
+    tokenizer.model_max_length = 2
+    template_parts(tokenizer, [PreferencePair([QUESTION], response, "No.")])
+    assert not caplog.messages
+    tokenizer("is " * 30)
+    assert "longer than the specified maximum" in caplog.text  # this is how it would have been seen
+
+
+PAIR = PreferencePair("q", "a", "b")
+SET = PairSet([PAIR], [], [], "pairs.jsonl")
+
+
+@pytest.mark.parametrize("pairs, shown", [
+    (SET, "PairSet(pairs=[PreferencePair("), ("pairs.jsonl", "'pairs.jsonl'"), ([{"prompt": "q"}], "[{'prompt': 'q'}]"),
+    (iter([PAIR]), "<list_iterator object"), (None, "None"),
+], ids=["a PairSet", "a path", "rows", "an iterator", "nothing"])  # fmt: skip
+def test_what_is_no_list_of_pairs_is_refused_wherever_it_is_given(pairs, shown):
+    model = tiny.reward_model("distilbert")
+    for call in (train, evaluate, score_pairs):
+        assert told(call, model, pairs).startswith(
+            f"pairs should be a list of PreferencePair, as read_pairs(...).pairs is: {shown}")
+    assert told(train, model, [PAIR], validation=pairs or SET).startswith("pairs should be a list of PreferencePair")

@@ -1,3 +1,4 @@
+import gzip
 import os
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-from rmlib.files import atomic_file, atomic_write_text, sha256
+from rmlib.files import atomic_file, atomic_write_text, read_lines, sha256
 
 # Writes version 2 over version 1 and is killed at the k-th thing it asks of the file system in the directory.
 KILLED_WRITER = """
@@ -131,3 +132,13 @@ def test_a_directory_is_not_replaced_by_a_file(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("content, lines", [
+    (b"\xef\xbb\xbfa\rb\r", [b"a\r", b"b\r"]), (b"a\rb", [b"a\r", b"b"]), (b"a\r\n", [b"a\r\n"]), (b"a", [b"a"]),
+    (b"a\rb\nc\rd\n", [b"a\rb\n", b"c\rd\n"]), (b"a\nb\rc", [b"a\n", b"b\rc"]), (b"\xef\xbb\xbf", [b""]),
+])  # fmt: skip
+def test_lines_end_in_carriage_returns_where_nothing_else_ends_them(tmp_path, pack, content, lines):
+    (tmp_path / "lines").write_bytes(pack(content))
+    assert [*read_lines(tmp_path / "lines")] == lines

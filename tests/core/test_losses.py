@@ -96,6 +96,13 @@ def test_a_loss_far_out_in_float64(gap):
     assert bradley_terry_loss(far, zero).item() == pytest.approx(math.exp(-gap), rel=1e-9)
 
 
+def test_a_gradient_far_out_in_float64():
+    """It is σ(z) = 1 - e^-z nearly, which is not 1 to a float64 until z is 36: e^-35.5 = 3.8e-16."""
+    zero, far = doubles(0.0).requires_grad_(), doubles(35.5)
+    bradley_terry_loss(zero, far).backward()
+    assert 0 < 1 + zero.grad.item() < 1e-15
+
+
 def test_an_empty_batch_has_a_sum():
     nothing = torch.zeros(0)
     assert bradley_terry_loss(nothing, nothing, reduction="sum").item() == 0

@@ -50,6 +50,9 @@ WEIGHTS = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     (WEIGHTS.sum, {"w": WEIGHTS}, {"step": 0.0}, "the step must be positive and finite, got 0.0"),
     (WEIGHTS.sum, {"w": WEIGHTS}, {"atol": -1.0}, "tolerances must be at least 0, got atol=-1.0, rtol=1e-06"),
     (WEIGHTS.sum, [WEIGHTS], {}, "parameters must come with names: give model.named_parameters() or a dict"),
+    (WEIGHTS.sum, [WEIGHTS.sum()], {}, "parameters must come with names: give model.named_parameters() or a dict"),
+    (WEIGHTS.sum, [WEIGHTS.expand(2, 3)], {},  # two rows, which a dict would take for a name and its tensor
+     "parameters must come with names: give model.named_parameters() or a dict"),
     (WEIGHTS.sum, {}, {}, "there are no parameters to check; an iterator such as model.named_parameters() gives them "
      "once only: call it again"),
     (WEIGHTS.sum, {"w": WEIGHTS.float()}, {}, "w is float32, whose rounding is far above the tolerance: turn the "
@@ -58,6 +61,8 @@ WEIGHTS = torch.zeros(3, dtype=torch.float64, requires_grad=True)
      "with requires_grad_()"),
     (lambda: 1.5, {"w": WEIGHTS}, {}, "the loss must be a tensor, with its path back to the parameters, got 1.5: give "
      "it back as it is, without .item() or float()"),
+    (lambda: "x" * 100, {"w": WEIGHTS}, {}, "the loss must be a tensor, with its path back to the parameters, got "
+     f"'{'x' * 79}: give it back as it is, without .item() or float()"),
     (WEIGHTS.sin, {"w": WEIGHTS}, {}, "the loss must be one float64 number, got shape (3,) in float64: reduce it over "
      "the batch, and convert to float32 nowhere on its way"),
     (WEIGHTS.sum().float, {"w": WEIGHTS}, {}, "the loss must be one float64 number, got shape () in float32: reduce "
@@ -105,6 +110,18 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
         "end-of-stream marker was reached")
     (tmp_path / "none").write_bytes(b"")
     assert told(lambda: list(read_lines(tmp_path / "none"))) == f"{tmp_path / 'none'}: the file is empty"
+
+
+@pytest.mark.parametrize("lines, place", [([], "at all"), ([b"a\n"], "after line 1"), ([b"a\n"] * 2, "after line 2")])
+def test_a_disk_that_fails_on_the_way(tmp_path, monkeypatch, lines, place):
+    def failing(file):
+        yield from lines
+        raise OSError(5, "Input/output error")
+
+    path = tmp_path / "packed"
+    path.write_bytes(gzip.compress(b""))
+    monkeypatch.setattr(gzip, "open", failing)
+    assert told(lambda: list(read_lines(path))) == f"{path}: can't be read {place}: Input/output error"
 
 
 def test_settings_from_the_environment(tmp_path, monkeypatch):

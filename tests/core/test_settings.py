@@ -37,6 +37,14 @@ def test_what_is_told_of_the_settings(monkeypatch, profile, gpu, told):
     assert str(Settings(profile, *given)) == told
 
 
+@pytest.mark.parametrize("cuda, mps, device", [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_the_device_is_a_gpu_of_either_make(monkeypatch, cuda, mps, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    found = Settings("quick", str(EMBEDDED_BACKBONE), None)
+    assert found.device == torch.device(device) and ("a GPU is here" in str(found)) == (device != "cpu")
+
+
 def test_an_argument_goes_before_the_environment_and_that_before_what_is_usual(monkeypatch):
     for name in ("RMLIB_PROFILE", "RMLIB_BACKBONE", "RMLIB_PAIRS"):
         monkeypatch.delenv(name, raising=False)
@@ -47,6 +55,8 @@ def test_an_argument_goes_before_the_environment_and_that_before_what_is_usual(m
     monkeypatch.setenv("RMLIB_BACKBONE", "owner/name")
     monkeypatch.setenv("RMLIB_PAIRS", "hf:a/b")
     assert read_settings("quick") == Settings("quick", "owner/name", "hf:a/b")
+    monkeypatch.setenv("RMLIB_BACKBONE", "")  # as good as not set
+    assert read_settings("quick").backbone == str(EMBEDDED_BACKBONE)
     monkeypatch.setenv("RMLIB_PROFILE", "fast")
     with pytest.raises(ValueError, match="must be \"quick\" or \"full\", got 'fast'"):
         read_settings()

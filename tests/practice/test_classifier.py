@@ -1,6 +1,7 @@
 """A reward model of the field gives in our hands the rewards that its own class gives, or is refused in words."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,12 @@ def test_rewards_are_those_of_its_own_class(pad, of, config, tmp_path):
     torch.testing.assert_close(own_rewards(tmp_path / "back", PAIRS), wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("rendering", ["template", "transcript"])
+def test_window_and_rendering_are_those_that_were_asked_for(rendering, tmp_path):
+    encoding = from_classifier(field_model(tmp_path), 40, rendering).encoding
+    assert encoding.max_length == 40 and (encoding.rendering == "template") == (rendering == "template")
+
+
 def test_without_a_template_texts_end_before_padding_that_is_eos(tmp_path):
     tokenizer = tiny.build("gpt2")[1]
     torch.manual_seed(0)
@@ -118,6 +125,19 @@ def test_a_bias_of_the_head_is_taken_too(tmp_path, monkeypatch):
     torch.nn.init.constant_(net.score.bias, 0.5)
     monkeypatch.setattr(classifier, "load_from_hub", lambda name, *_: (net, AutoTokenizer.from_pretrained(name)))
     np.testing.assert_allclose(score_pairs(from_classifier(directory), PAIRS), before + 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("more, is_refused", [(0.003, True), (1e-5, False)])
+def test_what_the_class_adds_shows_from_the_fourth_digit_on(more, is_refused, tmp_path, monkeypatch):
+    net = AutoModelForSequenceClassification.from_pretrained(field_model(tmp_path))
+    forward = net.forward
+    net.forward = lambda **given: SimpleNamespace(logits=forward(**given).logits + more)
+    monkeypatch.setattr(classifier, "load_from_hub", lambda name, *_: (net, AutoTokenizer.from_pretrained(name)))
+    if is_refused:
+        with pytest.raises(ValueError, match="does more than a linear map of the vector of the last token"):
+            from_classifier(tmp_path)
+    else:
+        from_classifier(tmp_path)
 
 
 def bert(directory, of, config):

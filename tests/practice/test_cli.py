@@ -117,7 +117,8 @@ def test_train_leaves_a_model_its_held_out_rows_and_the_figures(train, tmp_path)
 
 
 def test_held_out_rows_of_a_run_that_left_no_checkpoint_are_written_anew(train, tmp_path):
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / training.STARTED).touch()
     write(tmp_path / "run" / "held_out.jsonl", [GOOD | {"prompt": "of an earlier run"}])
     assert train()[0] == 0
     assert "of an earlier run" not in (tmp_path / "run" / "held_out.jsonl").read_text()
@@ -276,7 +277,7 @@ def test_an_earlier_run_is_resumed_or_left_alone(train, tmp_path, refused, room)
 def test_a_model_of_another_origin_is_not_overwritten(refused, room, name, option):
     before = (room / name / "model.safetensors").read_bytes()
     told = refused("train", room / "pairs.jsonl", "--out", room / name, "--backbone", room / "backbone", *option)
-    assert "holds a model and no checkpoint" in told
+    assert "holds config.json and no checkpoint" in told
     assert (room / name / "model.safetensors").read_bytes() == before
 
 

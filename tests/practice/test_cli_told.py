@@ -103,6 +103,14 @@ def test_what_a_training_says(room, say):
     hold("training", "\n".join(said))
 
 
+def test_held_out_pairs_are_scored_within_the_trainings_budget(room, say, monkeypatch):
+    budgets = []
+    monkeypatch.setattr(training, "score_pairs_distributed", lambda *given: budgets.append(given[2]) or score(*given))
+    for given in (["--token-budget", 99], []):
+        say("train", room / "new.jsonl", "--out", room / str(len(given)), "--backbone", room / "backbone", *given)
+    assert budgets == [99, 8192]
+
+
 def test_what_an_evaluation_says(room, say):
     start = "--backbone", room / "backbone"
     say("train", room / "pairs.jsonl", "--out", room / "model", *start)
@@ -112,6 +120,13 @@ def test_what_an_evaluation_says(room, say):
         say("evaluate", room / "model", room / "pairs.jsonl", "--by", "subset"),
     ]
     hold("evaluation", "\n".join(shown))
+
+
+@pytest.mark.parametrize("pairs, said", [(1, "1 validation pair;"), (2, "2 validation pairs;")])
+def test_a_temperature_is_told_with_the_pairs_that_it_is_from(pairs, said):
+    line = evaluating._temperature_line(1.5, pairs, {"nll": 0.5, "brier": 0.25, "ece": 0.125})
+    assert line == (f"temperature 1.500, from {said} with it negative log-likelihood 0.500, Brier score 0.250, "
+                    "calibration error 0.125")
 
 
 def test_what_scoring_says(room, say):
@@ -155,7 +170,7 @@ FAULTS = [KeyboardInterrupt(), OSError(28, "No space left on device", "model.saf
           MemoryError("no room"), RuntimeError("CUDA out of memory.")]
 
 
-@pytest.mark.parametrize("command", ["train", "export"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "score", "export"])
 def test_what_is_said_when_something_goes_wrong(room, say, monkeypatch, command):
     told = []
     for fault in FAULTS:

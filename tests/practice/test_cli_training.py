@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,23 @@ def test_a_signal_that_was_to_be_ignored_still_is():
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
 
 
+def test_a_signal_amid_a_line_that_is_being_written_breaks_nothing():
+    """Against a handler that writes: nobody reads, so the process hangs in a write of its own, where Python's streams
+    allow no second one."""
+    script = ("import logging, sys\nlogging.getLogger('rmlib').addHandler(logging.StreamHandler(sys.stderr))\n"
+              "from rmlib.practice.command_line.signals import stop_on_signals\n"
+              "with stop_on_signals() as stop:\n    print('on', flush=True)\n"
+              "    while not stop():\n        print('loss=0.1', file=sys.stderr)\n")
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=buffered, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and err.endswith("would lose what came after the last checkpoint\n")
+
+
 @pytest.mark.parametrize("error", [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to"),
@@ -248,6 +267,29 @@ def test_parts_of_a_run_that_left_no_checkpoint_are_made_anew(train, tmp_path, m
     assert train("--resume", "--seed", 5, "--validation-share", 0)[0] == 0
     assert (tmp_path / "run" / "held_out.jsonl").read_text() != stale
     assert not (tmp_path / "run" / "validation.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["held_out.jsonl", "validation.jsonl", "README.md", "config.json"])
+@pytest.mark.parametrize("option", [(), ("--resume",)])
+def test_a_reader_s_own_files_are_not_overwritten(train, tmp_path, name, option):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "theirs.pt").touch()
+    (tmp_path / "run" / "notes.txt").touch()
+    (tmp_path / "run" / name).write_text("mine")
+    code, err = train(*option)
+    assert code == 2 and f"run holds {name} and no checkpoint; it would be lost" in err
+    assert (tmp_path / "run" / name).read_text() == "mine"
+    (tmp_path / "run" / name).unlink()
+    assert train(*option)[0] == 0
+
+
+def test_a_checkpoint_that_was_deleted_leaves_a_run_to_start_again(train, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "stop_on_signals", lambda: nullcontext(lambda: True))
+        assert train()[0] == 130
+    assert train()[0] == 2
+    (tmp_path / "run" / "checkpoints" / "newest.safetensors").unlink()
+    assert train("--seed", 5)[0] == 0
 
 
 @pytest.mark.parametrize("option", [("--held-out", 0.4), ("--validation-share", 0.3), ("--seed", 5)])

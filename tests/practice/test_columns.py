@@ -45,6 +45,10 @@ CONTEXTS = {
                                    (*HELLO, *ASKED)),
     "history that says the prompt": ({"prompt": "Hi", "history": [["Hi", "Hello"], ["Bye", "Ciao"]], **A},
                                      (*HELLO, Turn("user", "Bye"), Turn("assistant", "Ciao"), Turn("user", "Hi"))),
+    "chat_history beside an empty history": ({"prompt": Q, "history": [], "chat_history": [["Hi", "Hello"]], **A},
+                                             (*HELLO, *ASKED)),
+    "history that ends in the answer that the prompt begins with": (
+        {"prompt": chat(("assistant", "Hello"), *ASKED), "history": [["Hi", "Hello"]], **A}, (*HELLO, *ASKED)),
     "history flat": ({"prompt": Q, "history": ["Hi", "Hello"], **A}, (*HELLO, *ASKED)),
     "history of arrays": ({"prompt": Q, "history": np.array([np.array(["Hi", "Hello"])], dtype=object), **A},
                           (*HELLO, *ASKED)),

@@ -34,6 +34,12 @@ def test_to_remove_offsets_is_to_fit_one_for_each_prompt(seed):
     assert found.correlation > 0.7 > 0.3 > abs(np.corrcoef(learned, gold)[0, 1])  # offsets drown the raw one
 
 
+def test_prompts_may_be_an_array():
+    learned, gold, prompts = np.array([1.0, 2.0, 5.0, 9.0]), np.array([0.0, 1.0, 0.0, 2.0]), np.array([0, 0, 1, 1])
+    assert gold_regression(learned, gold, prompts) == gold_regression(learned, gold, prompts.tolist())
+    assert gold_regression(learned, gold, prompts).slope == pytest.approx((2 * 0.5 * 0.5 + 2 * 2 * 1) / (0.5 + 2))
+
+
 def test_margins_are_the_case_of_two_responses():
     rng = np.random.default_rng(0)
     gold, noise, offset = rng.normal(size=(2, 50)), rng.normal(size=(2, 50)), rng.normal(size=50)

@@ -9,6 +9,7 @@ import real_parts
 import tiny
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AlbertConfig,
     AlbertModel,
@@ -137,6 +138,9 @@ def test_rewards_of_a_padded_batch_are_the_models(family, exported):
     assert wanted.std() > 0.05
     torch.testing.assert_close(rewards(it, family in TWO_TEXTS), wanted, rtol=1e-5, atol=1e-5)
     assert ("0.75" in it.told) == (family in SHIFTED)
+    rows = it.model.backbone.get_input_embeddings().weight.shape[0]
+    added = it.net.get_input_embeddings().weight[rows:]  # for a padding token: zeros, or files would differ by chance
+    assert len(added) == max(0, len(it.tokenizer) - rows) and not added.any()
     card = (it.out / "README.md").read_text()
     if family in EITHER_SIDE:
         torch.testing.assert_close(rewards(it, False, "left"), wanted, rtol=1e-5, atol=1e-5)
@@ -182,6 +186,9 @@ def test_the_config_is_what_others_look_for(family, exported):
     assert config["architectures"][0].endswith("ForSequenceClassification") and "rmlib" not in json.dumps(config)
     assert config["pad_token_id"] == it.tokenizer.pad_token_id != it.tokenizer.eos_token_id
     assert it.tokenizer.model_max_length == it.model.encoding.max_length
+    assert (it.tokenizer.truncation_side, it.tokenizer.padding_side) == ("left", "right")
+    modes = {(it.out / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1  # who may read one may read the other
 
 
 @pytest.mark.parametrize("family", ["llama", "distilbert"])
@@ -298,6 +305,31 @@ def test_the_command_exports_once(tmp_path, capsys):
     assert cli.main(["export", str(tmp_path), str(tmp_path / "other")]) == 2
     assert "holds no saved reward model" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out"]
+
+
+@pytest.mark.parametrize("family", ["distilbert", "llama"])
+def test_line_ends_of_any_kind_are_rendered_alike(tmp_path, family):
+    tiny.reward_model(family).save_pretrained(tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    turns = [{"role": role, "content": f" {role}END\nsaid"} for role in ("user", "assistant")]
+    texts = {tokenizer.apply_chat_template(
+        [turn | {"content": turn["content"].replace("END\n", end)} for turn in turns], tokenize=False)
+        for end in ("\n", "\r\n", "\r")}
+    assert len(texts) == 1 and "assistant\nsaid" in texts.pop()
+
+
+@pytest.mark.parametrize("error", [OSError, SafetensorError, Exception])
+def test_a_full_disk_leaves_no_export_and_says_what_to_do(tmp_path, capsys, monkeypatch, error):
+    def fail(*_, **__):
+        raise error("No space left on device (os error 28)")
+
+    tiny.reward_model("distilbert").save_pretrained(tmp_path / "model")
+    monkeypatch.setattr(transformers.PreTrainedModel, "save_pretrained", fail)
+    assert cli.main(["export", str(tmp_path / "model"), str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.endswith(f"error: {tmp_path / 'out'}: can't be written, and is not there: No space "
+                                            "left on device (os error 28); make room there, and start it again\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_the_export_of_a_model_saved_in_half_precision_is_compared_in_full(tmp_path):

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -84,3 +85,9 @@ def test_canvas_blank_figure_and_arrow():
     [drawn] = axes.texts
     assert (drawn.xy, drawn.xyann) == ((3, 4), (1, 2)) and drawn.arrowprops == {
         "arrowstyle": "-|>", "color": "#666666", "linewidth": 1.8, "shrinkA": 5, "shrinkB": 5}
+
+
+@pytest.mark.parametrize("dots, alpha", [(1000, 1), (1001, 0.35)])
+def test_more_dots_than_a_thousand_are_seen_through(dots, alpha):
+    [axes] = figures.learned_against_gold(np.arange(dots), np.arange(dots), 1.0).axes
+    assert axes.lines[0].get_alpha() == alpha

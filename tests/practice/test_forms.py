@@ -63,6 +63,38 @@ def test_a_sample_holds_what_stands_beside_it(path):
     assert (found.bad_rows, found.rows, dict(found.ignored)) == ([], 5, wanted["not_read"])
 
 
+def with_line_ends(value, end: str):
+    if isinstance(value, dict):
+        return {key: with_line_ends(each, end) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_line_ends(each, end) for each in value]
+    return value.replace("\n", end) if isinstance(value, str) else value
+
+
+LINES = "Read:\n\n1. plum\n2. stone"
+ANSWERED = {"chosen": f"{LINES}\nPlum", "rejected": f"{LINES}\nStone"}
+UNMARKED = "Human: Hi\n\nAssistant: Hello\n\nHuman: Name a fruit.\n\nAssistant:"
+WITH_LINES = {
+    "prompt": {"prompt": UNMARKED, "chosen": "Plum", "rejected": "Stone"},
+    "history": {"history": "Human: Hi\n\nAssistant: Hello", "prompt": "Name a fruit.", "chosen": "Plum",
+                "rejected": "Stone"},
+    "responses that begin with the prompt": {"prompt": LINES, **ANSWERED},
+}
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+@pytest.mark.parametrize("rows", [*FILES, *WITH_LINES.values()], ids=[*(path.name for path in FILES), *WITH_LINES])
+def test_line_ends_of_any_kind_change_nothing(rows, end):
+    read = [parse(raw) if isinstance(raw, bytes) else raw for _, raw in rows_of_file(rows)] if rows in FILES else [rows]
+    assert [*forms.iter_items(with_line_ends(read, end))] == [*forms.iter_items(read)]
+
+
+def test_what_the_rows_with_lines_hold():
+    assert [forms.read([row]).pairs[0] for row in WITH_LINES.values()] == [
+        PreferencePair((HI, HELLO, ASKED), "Plum", "Stone"), PreferencePair((HI, HELLO, ASKED), "Plum", "Stone"),
+        PreferencePair(LINES, "Plum", "Stone")]
+
+
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
 def test_a_key_of_any_form_tells_the_subset(path, tmp_path):
     rows = [parse(raw) if isinstance(raw, bytes) else raw for _, raw in rows_of_file(path)]
@@ -245,7 +277,7 @@ ANYTHING = st.lists(
                      "<|im_end|>", "</s>", "USER:", "### Response:", "[{'role': 'user'}]", "\u2028"])
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4),
     min_size=1, max_size=5,
-).map(lambda parts: re.sub("\r+\n", "\n", "".join(parts)).strip("\ufeff").strip()).filter(bool)  # fmt: skip
+).map(lambda parts: re.sub("\r+\n?", "\n", "".join(parts)).strip("\ufeff").strip()).filter(bool)  # fmt: skip
 ANY_TURNS = st.lists(st.builds(Turn, st.sampled_from(list(MARKERS)), ANYTHING), min_size=1, max_size=4).map(tuple)
 ANY_PAIRS = st.builds(
     PreferencePair, ANY_TURNS, ANYTHING, ANYTHING, st.none() | st.floats(-1e30, 1e30),

@@ -92,6 +92,18 @@ def test_who_is_asked_to_score_has_candidates_or_items():
     hold("rows to score", "\n".join(told))
 
 
+@pytest.mark.parametrize("key", ["label", "winner", "status"])
+def test_what_a_label_says_of_a_row_to_score_is_no_fault_of_it(key):
+    [found] = iter_to_score([{"prompt": "p", "responses": ["a", "b"], key: "rejected"}])
+    assert isinstance(found, Candidates) and found.responses == ["a", "b"]
+
+
+@pytest.mark.parametrize("side, reason", [("chosen", "missing key"), ("rejected", "unknown label")])
+def test_responses_beside_half_a_choice_are_no_row_to_score(side, reason):
+    [found] = iter_to_score([{"prompt": "p", "responses": ["a", "b"], side: "a"}])
+    assert isinstance(found, BadRow) and found.reason == reason
+
+
 TRANSCRIPTS = {  # text: whether it is read as turns, as a prompt and as a response
     "Hi USER: a ASSISTANT: b": (False, False), "Hi. USER: a ASSISTANT: b": (False, True),
     "Hi USER: a ASSISTANT:": (False, False), "Hi. USER: a ASSISTANT:": (True, True),
@@ -152,10 +164,14 @@ def test_cells_of_csv(tmp_path):
     told = "the row has {} cells than the header: a comma or a quote without quotes around it?"
     assert [(row.line, row.reason, row.message) for row in (fewer, more)] == [
         (5, "another form", told.format("fewer")), (6, "another form", told.format("more"))]
-    path.write_text("prompt,chosen,rejected,chosen\n")
-    with pytest.raises(ValueError) as error:
-        forms.read(path)
-    assert str(error.value) == f"{path}: columns of one name: prompt, chosen, rejected, chosen"
+    for start, columns in {"prompt,chosen,rejected,chosen\n": ["prompt", "chosen", "rejected", "chosen"],
+                           "prompt;chosen;rejected\np;a;b\n": ["prompt;chosen;rejected"],
+                           "prompt\tchosen\trejected\n": ["prompt\tchosen\trejected"],
+                           "\nprompt,chosen,rejected\np,a,b\n": []}.items():
+        path.write_text(start)
+        with pytest.raises(ValueError) as error:
+            forms.read(path)
+        assert str(error.value) == f"{path}: line 1 should name columns, once each, parted by ',': {columns}"
 
 
 @pytest.mark.parametrize("name", ["hf:", "hf::train"])
@@ -191,6 +207,17 @@ def test_what_is_written_is_text_where_text_will_do(tmp_path):
     assert "é" in lines[1] and (tmp_path / "a.jsonl").read_text("utf-8").endswith("\n")
 
 
+@pytest.mark.parametrize("mark", ["<|user|>", "<start_of_turn>user", "<extra_id_0>User\n", "[INST]", "assistant:"])
+@pytest.mark.parametrize("before, after", [("", "b"), ("a", "")])
+def test_a_mark_in_either_response_makes_messages_of_both(mark, before, after, tmp_path):
+    pair = PreferencePair("Hi", f"{before or mark} x", f"{after or mark} y")
+    write_pairs(tmp_path / "a.jsonl", [pair, PreferencePair(f"{mark} x", "a", "b")])
+    first, second = map(json.loads, (tmp_path / "a.jsonl").read_text("utf-8").splitlines())
+    assert first == {"prompt": "Hi", "chosen": [{"role": "assistant", "content": pair.chosen}],
+                     "rejected": [{"role": "assistant", "content": pair.rejected}]}
+    assert second["prompt"] == [{"role": "user", "content": f"{mark} x"}] and second["chosen"] == "a"
+
+
 def test_the_hub_is_asked_with_what_it_will_cost(monkeypatch):
     sizes, told = iter([1_600_000, None, 0]), []
     monkeypatch.setattr(datasets, "load_dataset_builder",
@@ -207,7 +234,7 @@ def test_files_that_can_t_be_read_are_told_from_the_first_word_to_the_library_s_
     table = datasets.Dataset.from_list([Q])
     datasets.DatasetDict(train=table, test=table).save_to_disk(tmp_path / "both")
     files = {"a.json": (b"[{", "begins as a JSON array, and can't be read as one: "),
-             "a.csv": (b'prompt,chosen,rejected\np,a,b\n"p', "can't be read after line 2: "),
+             "a.csv": (b'prompt,chosen,rejected\np,a,b\n"p', "can't be read, as UTF-8, after line 2: "),
              "a.parquet": (b"PAR1 and no more", "can't be read as a table of parquet or arrow: "),
              "a.arrow": (b"ARROW1 and no more", "can't be read as a table of parquet or arrow: ")}
     for name, (content, told) in files.items():

@@ -1,14 +1,14 @@
 """Exact edges and known values of what is measured: lengths in tokens, parts of pairs, leads, answers."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from report_pages import findings, pairs_of_lengths, saved_model
 from told import hold
 
-from rmlib.pairs import PreferencePair
+from rmlib.pairs import PreferencePair, Turn
 from rmlib.practice import full_evaluation, usable
 from rmlib.practice.bias import FEW, Slice, length_bias, longer_expected, slices
 from rmlib.practice.lengths import bin_edges, count_tokens, summarise_lengths
@@ -106,6 +106,22 @@ def test_what_the_object_holds_of_margins():
         "chosen is longer", "rejected is longer", "equally long"]
 
 
+@pytest.mark.parametrize("roles, part", [("s", (1, "1 turn")), ("u", (1, "1 turn")), ("uau", (2, "2 turns")),
+                                         ("suauau", (3, "3 turns")), ("uauauau", (4, "4 turns or more")),
+                                         ("uauauauau", (4, "4 turns or more"))])
+def test_human_turns_are_counted_and_there_is_at_least_one(roles, part):
+    names = {"s": "system", "u": "user", "a": "assistant"}
+    turns = tuple(Turn(names[role], f"text {at}") for at, role in enumerate(roles))
+    assert full_evaluation._turns(PreferencePair(turns, "a", "b")) == part
+
+
+def test_the_one_subset_that_was_asked_for_is_a_part():
+    pairs = [replace(pair, subset="mail") for pair in pairs_of_lengths([3, 2], [1, 1])]
+    found = full_evaluation.full_evaluation(findings(np.ones(2), pairs).model, pairs, np.ones(2), by="kind")
+    assert [(row["name"], row["pairs"]) for row in found["slices"]["kind"]] == [("mail", 2)]
+    assert "The longer response, in words" not in found["slices"]  # one part of what nobody asked for
+
+
 @pytest.mark.parametrize("cut, response, name", [(0, False, "everything fits"), (0, True, "a response is cut"),
                                                  (3, False, "the prompt’s oldest tokens are cut"),
                                                  (3, True, "a response is cut")])
@@ -122,6 +138,7 @@ def test_equal_slices_keep_their_order_and_few_pairs_are_told():
     assert told == "capitals                     29 pairs  0.750  (0.500 to 0.875)  (too few pairs to tell)"
     told = str(Slice("capitals", FEW, 1.0, 0.5, 1.0))
     assert told == "capitals                     30 pairs  1.000  (0.500 to 1.000)"
+    assert "      1 pair   1.000" in str(Slice("capitals", 1, 1.0, 0.0, 1.0))
 
 
 @pytest.mark.parametrize("margins, fits", [

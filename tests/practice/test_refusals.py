@@ -38,7 +38,7 @@ def test_what_the_import_refuses():
 
     told = [refusal(classifier._check, config(architectures=names), "model") for names in (None, [], ["XForCausalLM"])]
     told += [refusal(classifier._linear_head, net(*above), "model") for above in (
-        (nn.Linear(2, 1), nn.LayerNorm(2)), (nn.LayerNorm(2),))]
+        (nn.Linear(2, 1), nn.LayerNorm(2)), (nn.LayerNorm(2),), ())]
     hold("what an import refuses", "\n".join(told))
     head = nn.Linear(2, 1, bias=False)
     weight, bias = classifier._linear_head(net(head), "model")

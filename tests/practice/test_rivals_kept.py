@@ -112,6 +112,10 @@ def test_seen_is_what_was_trained_on_and_chosen_by_fitted_to_or_not(monkeypatch)
     assert found.conversations.dtype == np.int64
 
 
+def test_a_word_may_hold_apostrophes_and_none_at_its_ends():
+    assert rivals._words("Rock'n'roll isn't 'so' É2_3-b") == ["rock'n'roll", "isn't", "so", "é2_3", "b"]
+
+
 def test_the_hash_is_of_the_weights_that_were_saved(model):
     fit_rivals(PAIRS).save(model)
     with safe_open(model / KEPT_IN, "numpy") as file:

@@ -93,6 +93,15 @@ def test_a_table_cut_short_is_an_error_that_names_it(name, tmp_path):
         forms.read(path)
 
 
+def test_a_table_damaged_in_the_middle_is_an_error_that_names_it(tmp_path):
+    path = as_parquet(tmp_path, [Q | {"prompt": f"Name fruit {n}."} for n in range(50)])
+    content = path.read_bytes()
+    write(path, content[:40] + bytes(200) + content[240:])  # what it unpacks, not how it is laid out
+    with pytest.raises(ValueError, match=f"{path}: can't be read as a table of parquet or arrow: ") as error:
+        forms.read(path)
+    assert isinstance(error.value.__cause__, OSError)
+
+
 def test_a_directory_of_several_splits_names_them(tmp_path):
     table = datasets.Dataset.from_list([Q])
     datasets.DatasetDict(train=table, test=table).save_to_disk(tmp_path / "both")
@@ -147,10 +156,11 @@ def test_the_hub_tells_its_size_before_it_loads(split, size, told, monkeypatch, 
 CELLS = [["What is it?", "Yes, a \"cat\"\nand a dog.", "No"], ["Name a fruit.", "Plum", "Stone"]]
 
 
-@pytest.mark.parametrize("name, delimiter", [("a.csv", ","), ("a.tsv", "\t"), ("a.csv.gz", ","), ("a.tsv.gz", "\t")])
+@pytest.mark.parametrize("name, delimiter", [("a.csv", ","), ("a.tsv", "\t"), ("a.csv.gz", ","), ("a.tsv.gz", "\t"),
+                                             ("A.CSV.GZ", ","), ("A.TSV", "\t")])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("start", ["", "\ufeff"], ids=["", "BOM"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_csv_is_read_by_its_quotes(name, delimiter, pack, start, end, tmp_path):
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator=end).writerows([["prompt", "chosen", "rejected"], *CELLS])

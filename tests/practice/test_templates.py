@@ -50,6 +50,18 @@ def test_line_breaks_of_any_kind(text):
     assert one({"chosen": f"{text} Paris.", "rejected": f"{text} London."}) == pair
 
 
+@pytest.mark.parametrize("name", ["prompter", "ChatML", "Llama 2", "Llama 3", "Zephyr", "Vicuna", "Alpaca"])
+def test_line_breaks_that_are_carriage_returns_alone(name):
+    found = one({"prompt": MARKED[name].replace("\n", "\r"), "chosen": "Paris.", "rejected": "London."})
+    assert found == PreferencePair((Turn("system", "Be brief."), *TURNS), "Paris.", "London.")
+
+
+def test_a_prompt_that_is_the_transcripts_own_answer_is_not_in_it():
+    texts = {"chosen": "USER: Capital? ASSISTANT: Paris.", "rejected": "USER: Capital? ASSISTANT: London."}
+    assert one({"prompt": "Paris.", **texts}) == PreferencePair("Paris.", *texts.values())
+    assert one({"prompt": "Capital?", **texts}) == PreferencePair("Capital?", "Paris.", "London.")
+
+
 def test_a_role_that_nothing_is_known_of_is_told():
     text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>wizard\nNo<|im_end|>\n<|im_start|>assistant\n"
     found = one({"prompt": text, "chosen": "a", "rejected": "b"})

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from report_pages import Bags, Parts, findings, pairs_of_lengths
 
+from rmlib.practice import usable
 from rmlib.practice.conservative_interval import conservative_interval
 from rmlib.practice.report import report_page
 from rmlib.practice.usable import LEAST_LEAD, NO, NO_BAGS, OPEN, USABLE, compare, pairs_needed, told
@@ -165,3 +166,10 @@ def test_the_terminal_is_told_of_each_bag():
     assert lines[0].startswith("the bag of words: 0.750, and the model's lead over it 0.150 (95% interval 0.1")
     assert lines[1].startswith("the bag of words that sees no prompt: 0.700") and lines[2].startswith("usable: right")
     assert len(told(compare(np.ones(40), even(40), None)).splitlines()) == 1
+
+
+def test_what_is_rounded_to_zero_has_no_sign():
+    rule = {"accuracy": 0.5, "lead": -0.0002, "lead_low": -0.0003, "lead_high": -0.0001}
+    compared = {"rules": {"bag of words": rule}, "usable": {"answer": "open", "why": "why"}}
+    assert told(compared).splitlines()[0].endswith("lead over it 0.000 (95% interval 0.000 to 0.000)")
+    assert usable._percent(-0.0004) == "0.0%" and usable._percent(-0.0006) == "\N{MINUS SIGN}0.1%"

@@ -11,6 +11,9 @@ from rmlib.practice.command_line.arguments import parser
 
 __all__ = ["main"]
 GO_ON = "; a training goes on with --resume"
+HALF = "give --token-budget, half of what it was or less"
+MEND = {"train": f"{HALF}, with which a training goes on by --resume; or begin a new one with a smaller --max-length",
+        "export": "an export holds the model three times over; run it where there is more"}
 _log = logging.getLogger("rmlib")
 
 
@@ -52,7 +55,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
             raise
-        _log.error("error: out of memory: give --token-budget, half of what it was or less, with which a training "
-                   "goes on by --resume; or begin a new one with a smaller --max-length (%s)", error)
+        _log.error("error: out of memory: %s (%s)", MEND.get(options.command, HALF), error)
         return 2
     return code

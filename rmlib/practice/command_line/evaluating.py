@@ -83,7 +83,8 @@ def _calibrated(on_validation: np.ndarray, margins: np.ndarray, pairs: list[Pref
 def _temperature_line(temperature: float, validation_pairs: int, calibrated: dict[str, float]) -> str:
     names = {"nll": "negative log-likelihood", "brier": "Brier score", "ece": "calibration error"}
     figures = ", ".join(f"{name} {calibrated[key]:.3f}" for key, name in names.items())
-    return f"temperature {temperature:.3f}, from {validation_pairs} validation pairs; with it {figures}"
+    counted = f"{validation_pairs} validation pair{'s' * (validation_pairs != 1)}"
+    return f"temperature {temperature:.3f}, from {counted}; with it {figures}"
 
 
 def tell(margins: np.ndarray, pairs: list[PreferencePair], gold: np.ndarray | None, compared: dict,

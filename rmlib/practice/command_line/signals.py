@@ -14,17 +14,18 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Yields a function that tells whether a signal has come; in the block signals have no other effect."""
     received: list[int] = []
 
-    def note(number: int, _frame) -> None:
-        if not received:
+    def should_stop() -> bool:
+        if received and 0 not in received:  # told here: the handler may have broken into a line that is being written
             _log.warning("%s: stopping after this step; kill -9 would lose what came after the last checkpoint",
-                         signal.Signals(number).name)
-        received.append(number)
+                         signal.Signals(received[0]).name)
+            received.append(0)
+        return bool(received)
 
     # What was started to ignore a signal, as shells start background jobs, goes on ignoring it.
     ours = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
-    earlier = {each: signal.signal(each, note) for each in ours}
+    earlier = {each: signal.signal(each, lambda number, _: received.append(number)) for each in ours}
     try:
-        yield lambda: bool(received)
+        yield should_stop
     finally:
         for each, handler in earlier.items():
             signal.signal(each, handler)

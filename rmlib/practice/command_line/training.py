@@ -26,7 +26,7 @@ from rmlib.settings import is_embedded, learning_rate_for, read_settings
 from rmlib.training import NEWEST, TrainingConfig, train
 
 _log = logging.getLogger("rmlib")
-HELD_OUT = "held_out.jsonl"
+HELD_OUT, STARTED = "held_out.jsonl", "checkpoints/started"  # the mark of a run, whose parts may be made anew
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -78,29 +78,25 @@ def _put_aside(out: Path, name: str, part: PairSet, resume: bool) -> None:
     Raises ValueError where the part there is another: the model has been trained on some of this one.
     """
     if resume and (out / "checkpoints" / NEWEST).exists():
-        there = read_pairs(out / name).pairs if (out / name).exists() else []
-        if there != part.pairs:
+        if (read_pairs(out / name).pairs if (out / name).exists() else []) != part.pairs:
             raise ValueError(f"{out / name}: the run put other pairs aside; resume it with its own --seed, --held-out, "
                              "--eval and --validation, or give another --out")
     elif PartialState().is_main_process:
+        atomic_write_text(out / STARTED, "")
         (out / name).unlink(missing_ok=True)
         if part.pairs:
             write_pairs(out / name, part.pairs)
 
 
 def _config(options: argparse.Namespace, start: str) -> TrainingConfig:
+    origin = read_training(Path(start)).get("backbone", start) if options.start_from else start  # as far as it is told
     return TrainingConfig(
         epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
-        learning_rate=options.learning_rate or learning_rate_for(_origin(options, start)),
+        learning_rate=options.learning_rate or learning_rate_for(origin),
         label_smoothing=options.label_smoothing, centring=options.centring, token_budget=options.token_budget,
         use_target_margin=options.use_target_margin, checkpoint_every=options.checkpoint_every,
         validate_every=options.validate_every, patience=options.patience,
     )
-
-
-def _origin(options: argparse.Namespace, start: str) -> str:
-    """The backbone that a model grew from, as far as it is written down."""
-    return read_training(Path(start)).get("backbone", start) if options.start_from else start
 
 
 def _tell_start(options: argparse.Namespace, start: str, model: RewardModel, data: dict, held_out: PairSet) -> None:
@@ -134,9 +130,9 @@ def _model(options: argparse.Namespace) -> tuple[str, RewardModel]:
 def _check_out(out: Path, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a directory")
-    if (out / "checkpoints").exists():
-        if not resume:
-            raise ValueError(f"--out {out} holds an earlier run: --resume continues it, another --out keeps it")
-    elif (out / "config.json").exists():
-        raise ValueError(f"--out {out} holds a model and no checkpoint to resume from; it would be lost: give another "
-                         "--out")
+    kept = [name for name in ("config.json", "README.md", HELD_OUT, "validation.jsonl") if (out / name).exists()]
+    can_resume = (out / "checkpoints" / NEWEST).exists()
+    if kept and not can_resume and ("config.json" in kept or not (out / STARTED).exists()):
+        raise ValueError(f"--out {out} holds {kept[0]} and no checkpoint; it would be lost: give another --out")
+    if can_resume and not resume:
+        raise ValueError(f"--out {out} holds an earlier run: --resume continues it, another --out keeps it")

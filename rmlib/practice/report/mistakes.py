@@ -35,13 +35,13 @@ def _content_note(findings: Findings) -> Html:
 def _mistake(findings: Findings, rank: int, index: int) -> Html:
     pair, margin = findings.pairs[index], float(findings.margins[index])
     [confidence] = confidences(np.array([margin])).tolist()
-    place = "".join([f", line {pair.line:,}" if pair.line is not None else "", f", id {pair.id}" if pair.id else ""])
-    gold = [] if findings.gold is None else [". Gold margin ", number(float(findings.gold[index]), 1)]
+    place = f", line {pair.line:,}" if pair.line is not None else ""
+    place += f", id {pair.id}" if pair.id not in (None, "") else ""
+    gold = ["."] if findings.gold is None else [". Gold margin ", number(float(findings.gold[index]), 1), "."]
     return element(
         "article",
         element("h3", f"Mistake {rank}{place}"),
-        paragraph("Margin ", number(margin, 2), ": ", percent(confidence), " sure of the rejected response", *gold,
-                  "."),
+        paragraph("Margin ", number(margin, 2), ": ", percent(confidence), " sure of the rejected response", *gold),
         _text("Prompt", pair.prompt, keep_end=True),
         element("div", element("div", _text("Chosen", pair.chosen)), element("div", _text("Rejected", pair.rejected)),
                 class_="texts"),

@@ -42,12 +42,12 @@ def element(tag: str, *contents: object, **attributes: object) -> Html:
 
 def number(value: float, digits: int = 3) -> Html:
     """A number to so many digits, and exactly in the element's `value`, for programs."""
-    return element("data", f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}"), value=value)
+    return element("data", f"{value:z,.{digits}f}".replace("-", "\N{MINUS SIGN}"), value=value)
 
 
 def percent(value: float) -> Html:
     """A share as a percentage, and exactly in the element's `value`."""
-    return element("data", f"{value:.1%}".replace("-", "\N{MINUS SIGN}"), value=value)
+    return element("data", f"{value:z.1%}".replace("-", "\N{MINUS SIGN}"), value=value)
 
 
 def p_value(value: float) -> Html:

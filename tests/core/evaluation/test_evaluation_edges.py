@@ -1,6 +1,7 @@
 """Figures of a few pairs by hand, and what kind of number each is."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,12 @@ def test_a_reliability_table_by_hand():
     assert [row.pairs for row in reliability(every)] == [1] * 15  # as many as the default says
 
 
+@pytest.mark.parametrize("right, size", [(3, 1.0), (7, 0.3)])
+def test_a_temperature_is_exact_to_the_last_bits(right, size):
+    margins = np.array([size] * right + [-size])
+    assert fit_temperature(margins) == pytest.approx(size / math.log(right), rel=2e-15, abs=0)
+
+
 def test_luck_alone_is_the_mean_of_a_thousand_draws():
     margins = np.array([0.3, -1.0, 2.0, 0.0])
     assert perfect_model_errors(margins).shape == (200,) and not perfect_model_errors(np.zeros(3), repeats=5).any()
@@ -89,3 +96,6 @@ def test_the_account_of_an_evaluation():
         "negative log-likelihood 0.760 (a coin: 0.693), Brier score 0.270 (a coin: 0.250)\n"
         "calibration error 0.080 (by luck alone: 0.090)\n"
         "baselines: the longer response 0.600, the shorter 0.400")
+    lines = str(replace(figures, pairs=1, conversations=1, ties=1)).splitlines()
+    assert lines[0].startswith("1 pair: ") and lines[0].endswith(", 1 tie")
+    assert lines[1].startswith("1 conversation, drawn whole: ")

@@ -190,11 +190,53 @@ def test_the_hub_is_asked_once_for_ten_seconds(monkeypatch, capsys):
     assert capsys.readouterr().err == "downloading some/model from the Hugging Face Hub, once: about 4 MB\n"
 
 
+def test_a_model_of_which_the_hub_lists_no_file_is_of_no_size(monkeypatch, capsys):
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: SimpleNamespace(siblings=None))
+    announce_download("some/model")
+    assert capsys.readouterr().err == "downloading some/model from the Hugging Face Hub, once: about 0 MB\n"
+
+
+def test_the_library_s_bar_is_shown_for_a_download_and_for_nothing_else(monkeypatch):
+    seen = []
+    for name in ("disable_progress_bar", "enable_progress_bar"):
+        monkeypatch.setattr(backbone_module.transformers.logging, name, lambda name=name: seen.append(name))
+
+    def load(*_, local_files_only):
+        seen.append(local_files_only)
+        if local_files_only:
+            raise OSError("not in the cache")
+        return "model", "tokenizer"
+
+    monkeypatch.setattr(backbone_module, "_load", load)
+    monkeypatch.setattr(backbone_module, "announce_download", lambda name: seen.append(name))
+    assert load_from_hub("m", None, None) == ("model", "tokenizer")
+    assert seen == ["disable_progress_bar", True, "m", "enable_progress_bar", False]
+
+
+def test_only_the_pooler_of_the_whole_may_be_missing(monkeypatch):
+    """A pooler is never used; a layer inside that has the word in its name is."""
+    for library in (backbone_module.AutoConfig, backbone_module.AutoTokenizer):
+        monkeypatch.setattr(library, "from_pretrained", lambda name, **_: name)
+
+    def kind(*missing):
+        return SimpleNamespace(from_pretrained=lambda name, **_: ("net", {"missing_keys": missing}))
+
+    assert load_from_hub("m", kind("pooler.dense.bias", "pooler.dense.weight"), lambda config: None) == ("net", "m")
+    assert told(load_from_hub, "m", kind("pooler.w", "h.pooler.w", "h.a"), lambda config: None) == (
+        "m: no whole str: 2 of its weights are missing (h.a, ...); "
+        "a saved reward model loads by from_pretrained or --start-from")
+
+
+def test_a_tokenizer_that_is_given_goes_before_the_backbone_s_own(backbones):
+    tokenizer = tiny.TOKENIZERS["distilbert"]()
+    assert RewardModel(str(backbones["distilbert"]), tokenizer=tokenizer).tokenizer is tokenizer
+
+
 def test_a_tokenizer_that_needs_another_library(monkeypatch):
     def fail(*_, **__):
         raise ImportError("needs tiktoken")
 
     monkeypatch.setattr(backbone_module.AutoConfig, "from_pretrained", fail)
     assert told(load_from_hub, "m", None, None) == (
-        "m: can't be loaded: its tokenizer is a sentencepiece file alone: `pip install sentencepiece protobuf`, or "
-        "save it once where these are, which writes the tokenizer.json that is missing")
+        "m: can't be loaded: its tokenizer.json is missing. Where a sentencepiece file stands for it, `pip install "
+        "sentencepiece protobuf`, or save it once where these are, which writes one")

@@ -437,7 +437,7 @@ def test_the_rounding_of_another_machine_is_let_pass(saved):
 
 
 def test_a_saved_reward_model_is_no_backbone(saved):
-    with pytest.raises(ValueError, match="a saved reward model can't be a backbone"):
+    with pytest.raises(ValueError, match="a saved reward model loads by from_pretrained or --start-from"):
         RewardModel(str(saved))
 
 

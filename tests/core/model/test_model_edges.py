@@ -43,7 +43,7 @@ def config(**fields):
      "base model as `backbone`"),
     ({"is_encoder_decoder": True}, None, "m is an encoder-decoder; a reward model needs an encoder or a decoder"),
     ({"hidden_size": [8, 8]}, None,
-     "m is a odd model of no single hidden size; a reward model needs an encoder or a decoder of text"),
+     "m, of type odd, has no single hidden size; a reward model needs an encoder or a decoder of text"),
 ])  # fmt: skip
 def test_kinds_of_backbones(fields, classes, message):
     assert told(check_kind, config(**fields), "m", classes) == message
@@ -166,7 +166,8 @@ def test_a_cut_prompt_is_told(caplog):
     assert caplog.messages == ["the prompt lost its 13 oldest tokens"]
     caplog.clear()
     model.score("is " * 20, ["yes " * 20, "no"])
-    assert caplog.messages == ["the prompt lost its 20 oldest tokens, and a response its end"]
+    model.score("is " * 20, ["no", "yes", "yes " * 20])
+    assert caplog.messages == ["the prompt lost its 20 oldest tokens, and a response its end"] * 2
 
 
 # --- saved models ----------------------------------------------------------------------------------------------------

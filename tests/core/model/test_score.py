@@ -105,7 +105,7 @@ def test_training_mode_and_gradients_are_left_as_they_were():
 @pytest.mark.parametrize("responses, words", [
     ("Paris", "should be a list of texts, at least one, not 'Paris'"), ([], "at least one"),
     (["Paris", None], "response 1 is null"), ([{"role": "assistant", "content": "x"}], "response 0 should be text"),
-    (["a\0b"], "NUL"), (["\ud800"], "surrogate"),
+    ({"a": "Paris"}, "at least one, not an object"), (["a\0b"], "NUL"), (["\ud800"], "surrogate"),
 ])
 def test_what_is_no_response(responses, words):
     with pytest.raises(ValueError, match=words):
@@ -116,6 +116,19 @@ def test_what_is_no_response(responses, words):
 def test_what_is_no_prompt(prompt):
     with pytest.raises(ValueError):
         tiny.reward_model("distilbert").score(prompt, RESPONSES)
+
+
+def test_one_sequence_scored_twice_is_a_tie_whatever_its_places_in_a_batch_make_of_it(monkeypatch):
+    model = tiny.reward_model("distilbert")
+    monkeypatch.setattr(model, "forward", lambda **batch: torch.arange(len(batch["input_ids"])).float())
+    [[alike, apart], [alike_again, apart_again]] = score_pairs(
+        model, [PreferencePair(PROMPT, "\x01", "\x02"), PreferencePair(PROMPT, "yes", "no")])
+    assert alike == alike_again and apart != apart_again
+
+
+def test_a_response_is_stripped_as_those_of_pairs_are():
+    model = tiny.reward_model("gpt2")
+    assert model.score(PROMPT, [" Paris.\n", "Paris."]) == model.score(PROMPT, ["Paris.", "Paris."])
 
 
 def test_an_empty_response_has_a_reward(caplog):

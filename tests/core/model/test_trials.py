@@ -1,6 +1,7 @@
 """Backbones of many kinds: each is right, or refused in words, and what is tried leaves no trace."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rmlib.encoding import collate, encode
 from rmlib.model import RewardModel, score_pairs, trials
 from rmlib.model.trials import freeze_unused
 from rmlib.pairs import PreferencePair
+from rmlib.settings import EMBEDDED_BACKBONE
 from rmlib.training import TrainingConfig, train
 
 PAIRS = [
@@ -370,8 +372,15 @@ def test_a_tokenizer_of_sentencepiece_alone_says_what_to_install(tmp_path):
     backbone, _ = build("Albert", embedding_size=16)
     backbone.save_pretrained(tmp_path)
     (tmp_path / "spiece.model").write_bytes(b"\n\x0c\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
-    with pytest.raises(ValueError, match="sentencepiece file alone: `pip install sentencepiece protobuf`"):
+    with pytest.raises(ValueError, match="Where a sentencepiece file stands for it, `pip install sent"):
         RewardModel(str(tmp_path))
+
+
+def test_a_tokenizer_without_its_file_is_told_by_the_file_s_name(tmp_path):
+    shutil.copytree(EMBEDDED_BACKBONE, tmp_path / "backbone")
+    (tmp_path / "backbone" / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="backbone: can't be loaded: its tokenizer.json is missing"):
+        RewardModel(str(tmp_path / "backbone"))
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: nn.Sequential(net), torch.compile])

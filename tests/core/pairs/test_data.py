@@ -50,6 +50,11 @@ SAME_CONVERSATION = {
         "rejected": [*TALK, LONDON]},
     "transcripts, their lines ended by CR and LF": {
         "chosen": (ASKED + " Paris.").replace("\n", "\r\n"), "rejected": ASKED + " London."},
+    "transcripts, their lines ended by CR": {
+        "chosen": (ASKED + " Paris.").replace("\n", "\r"), "rejected": ASKED + " London."},
+    "responses that begin with a prompt, its lines ended by CR and LF": {
+        "prompt": ASKED.replace("\n", "\r\n"), "chosen": ASKED.replace("\n", "\r\n") + " Paris.",
+        "rejected": ASKED.replace("\n", "\r\n") + " London."},
     "prompt and responses that begin with it": {
         "prompt": ASKED.strip(), "chosen": ASKED.strip() + " Paris.", "rejected": ASKED.strip() + " London."},
     "transcript as prompt, chat responses": {"prompt": ASKED, "chosen": [PARIS], "rejected": [LONDON]},
@@ -117,6 +122,7 @@ def test_system_turn_is_rendered():
     ("Q> A", "Q> A\nR> x", "Q> A\nR> y", ("R> x", "R> y")),
     ("Hi", "Hi, you.", "Who?", ("Hi, you.", "Who?")),  # one of them alone is a way to answer
     ("I", "It is.", "In it.", ("It is.", "In it.")),  # other words
+    ("Count to 1", "Count to 10.", "Count to 12.", ("Count to 10.", "Count to 12.")),  # other numbers
     ("Hi", "Human: Hi\n\nAssistant: a", "Human: Hi\n\nAssistant: b", ("a", "b")),
     ("Write a chat.", "User: Hi\nAssistant: Yes?", "No.", ("User: Hi\nAssistant: Yes?", "No.")),
 ])  # fmt: skip
@@ -138,7 +144,7 @@ def test_margin_is_the_target_margin(margin, target):
     assert pair.target_margin == target and type(pair.target_margin) is type(target)
 
 
-@pytest.mark.parametrize("name", ["row-7", 7, "", None, 2**80, 7.0, np.int64(7)])
+@pytest.mark.parametrize("name", ["row-7", " row 7\n", 7, "", None, 2**80, 7.0, np.int64(7)])
 def test_id_is_kept(name):
     found = next(iter_rows([GOOD | {"id": name}])).id
     assert found == name and isinstance(found, str | int | None)
@@ -503,7 +509,8 @@ def test_any_bytes_give_one_item_a_line_or_a_clear_error(tmp_path, content, magi
         assert written[:2] == b"\x1f\x8b" or any(told in str(error) for told in begins)
     else:
         plain = gzip.decompress(written) if written[:2] == b"\x1f\x8b" else written
-        assert len(items) == plain.count(b"\n") + (not plain.endswith(b"\n"))
+        end = b"\n" if b"\n" in plain else b"\r"
+        assert len(items) == plain.count(end) + (not plain.endswith(end))
 
 
 @SCRATCH

@@ -44,6 +44,8 @@ def asking(*messages) -> dict:
     (GOOD | {"rejected": "\n\nHuman: Hi"}, "the last turn of rejected is not the assistant's: 'Hi'"),
     ({"id": 1, "chosen": "Yes.", "rejected": "No."}, "the row has no 'prompt', only 'id', 'chosen', 'rejected', and "
      "chosen is no transcript that starts with '\\n\\nHuman:': 'Yes.'"),
+    ({"subset": None, "chosen": "Yes.", "rejected": "No."}, "the row has no 'prompt', only 'chosen', 'rejected', and "
+     "chosen is no transcript that starts with '\\n\\nHuman:': 'Yes.'"),
     ({"prompt": "Else?", "chosen": ASKED + " a", "rejected": ASKED + " b"},
      "the row's prompt, 'Else?', is not in the conversation of chosen"),
     ({"prompt": [HI, HELLO, BYE], "chosen": [HI, HELLO, BYE, YES], "rejected": [HI, NO]},
@@ -57,6 +59,7 @@ def asking(*messages) -> dict:
     (GOOD | {"prompt": " "}, "the prompt is empty: there is nothing to answer"),
     (GOOD | {"margin": "1"}, "margin should be a number between -1e38 and 1e38, not '1'"),
     (GOOD | {"id": 1.5}, "id should be text or a whole number, not 1.5"),
+    (GOOD | {"id": float("inf")}, "id should be text or a whole number, not inf"),
     (GOOD | {"subset": []}, "subset should be text, a number, true or false, not a list"),
     (asking(), "prompt is an empty list of messages"),
     (asking(SYSTEM | {"content": " "}), "prompt has no message but an empty one of the system"),
@@ -87,6 +90,7 @@ def test_what_is_said_of_a_row(row, message):
     (b"", "the line is blank"),
     (b'{"prompt": "caf\xe9"}', "byte 16 of the line is not UTF-8: save the file as UTF-8"),
     (b'{"a": 1', "Expecting ',' delimiter at column 8: '{\"a\": 1'"),
+    (b' \t{"a": 1 ', "Expecting ',' delimiter at column 10: ' \\t{\"a\": 1'"),  # counted from the line's own beginning
     (b'{"a": 1, "a": 2}', "an object has 'a' twice: which of the two is meant?"),
 ])  # fmt: skip
 def test_what_is_said_of_a_line(tmp_path, line, message):
@@ -116,7 +120,9 @@ def test_what_is_said_of_the_rest():
     assert left.message == "labelled skip: neither response was chosen" and left.reason == "skip"
     for turns, roles in (([], "[]"), ([("user", "Q"), ("wizard", "x")], "['user', 'wizard']")):
         assert told(PreferencePair, turns, "a", "b") == (
-            f"turns are of user, assistant, system, one at least, not {roles}")
+            f"turns, (role, text) each, are of user, assistant, system, not {roles}")
+    for chosen, rejected, what in ((None, "b", "null and 'b'"), ("a", float("nan"), "'a' and nan")):
+        assert told(PreferencePair, "Q", chosen, rejected) == f"chosen and rejected should be texts, not {what}"
     pair = PreferencePair("Q", "a", "b")
     assert (pair.target_margin, pair.id, pair.line, pair.subset) == (None,) * 4
     assert BadRow(1, "null", "m").responses is None
@@ -153,6 +159,7 @@ def turns(row) -> list[tuple[str, str]]:
     ([SYSTEM, HI], [SYSTEM, HI], [("system", "S"), ("user", "Hi")]),
     ([HI], [SYSTEM, HI], [("system", "S"), ("user", "Hi")]),
     ([HI], [HI], [("user", "Hi")]),
+    ([SYSTEM, HI], [HI, SYSTEM], [("system", "S"), ("user", "Hi"), ("system", "S")]),
     ([HI, HELLO, BYE], [HI, HELLO, BYE], [("user", "Hi"), ("assistant", "Hello"), ("user", "Bye")]),
     ([HI, HELLO], [BYE], [("user", "Hi"), ("assistant", "Hello"), ("user", "Bye")]),
     ([SYSTEM | {"content": ""}, HI], [], [("user", "Hi")]),
@@ -165,6 +172,9 @@ def test_a_prompt_beside_messages(prompt, chat, expected):
 
 @pytest.mark.parametrize("row, expected", [
     ({"prompt": "Hi.", "chosen": "  Hi. Hello.", "rejected": "\nHi. What?"}, [("user", "Hi."), ("Hello.", "What?")]),
+    # They begin with what was said first, which is not all that was asked.
+    ({"prompt": [HI, HELLO, BYE], "chosen": "Hi you!", "rejected": "Hi there!"},
+     [("user", "Hi"), ("assistant", "Hello"), ("user", "Bye"), ("Hi you!", "Hi there!")]),
     # It begins as a transcript would, and is none: an answer.
     ({"prompt": "Q", "chosen": "\n\nHuman: a\n\nHuman: b", "rejected": "No."},
      [("user", "Q"), ("\n\nHuman: a\n\nHuman: b".strip(), "No.")]),
@@ -216,6 +226,9 @@ def test_a_response_that_is_repeated_is_the_next_turn():
     ("\n\nSystem: S\n\nHuman: Q\nBob: b", 0, 0), ("\n\nSystem: S\nBob: b\n\nHuman: Q", 2, 2),
     ("\n\nSystem: S\n\nHuman: Q", 2, 2), ("\n\nHuman: a\n\nHuman: b", 0, 0), ("\n\nHuman: a\n\nAssistant: b", 2, 2),
     ("Sum up:\n\nHuman: a\n\nAssistant: b", 0, 3), ("Sum up:\n\nHuman: a\n\nAssistant:", 3, 3),
+    # Of twenty characters it is a label of another template's, and of more a word of the turn.
+    (f"\n\nHuman: Q\n{'x' * 20}: b", 0, 0), (f"\n\nHuman: Q\n{'x' * 21}: b", 1, 1),
+    ("\n\nHuman: Q\n \t x:", 0, 0), ("\n\nHuman: Q\nx:b", 1, 1), ("\n\nHuman: Q\na b: c", 1, 1),
     ("Be brief.\n\nHuman: a\n\nAssistant: b\n\nHuman: c", 4, 4), ("\n\nAssistant: a", 0, 0), ("a", 0, 0),
 ])  # fmt: skip
 def test_how_many_turns_a_text_has(text, in_prompt, in_response):
@@ -228,3 +241,4 @@ def test_turns_are_stripped_and_an_opening_one_says_something():
     assert list(turns_between(MARKED, text)) == [
         ("system", "Be brief."), ("user", "Hi"), ("assistant", ""), ("user", "Bye")]
     assert list(turns_between(MARKED, "\n\nHuman: Hi")) == [("user", "Hi")]
+    assert list(turns_between(MARKED, "\n\nHuman:\n\nSystem: S\n\nHuman: Hi")) == [("system", "S"), ("user", "Hi")]

@@ -33,6 +33,46 @@ def test_keys_of_single_pairs(prompt, key):
     assert conversation_keys([pair]) == [key]
 
 
+def test_an_empty_prompt_is_the_beginning_of_no_other():
+    texts = ["", "### Q", "Hi"]
+    assert conversation_keys([PreferencePair(text, "yes", "no") for text in texts]) == texts
+
+
+def test_half_a_character_splits_as_any_other():
+    pairs = [PreferencePair(text, "yes", "no") for text in ("\ud800", "b")]
+    assert sorted(map(len, split_by_conversation(pairs, 0.5))) == [1, 1]
+
+
+HEAD = "Sum it up"
+MARKED, FULL = "Q> Hi", "用户：你好"
+
+
+@pytest.mark.parametrize("prompt, rest, goes_on", [
+    # A token of thirty characters is one, and what is longer is an address, or a word.
+    (HEAD, f" <{'x' * 30}> ok", True), (HEAD, f" <{'x' * 31}> ok", False), (HEAD, "<> ok", False),
+    (HEAD, f" [{'x' * 30}] ok", True), (HEAD, f" [{'x' * 31}] ok", False), (HEAD, " [[ab] ok", True),
+    (HEAD, " [[[a] ok", False), (HEAD, " {{ok", True), (HEAD, " {{ ok", False), (HEAD, " || ok", True),
+    (HEAD, " | ok", False), (HEAD, " -> ok", True), (HEAD, " ==> ok", True), (HEAD, " > ok", False),
+    (HEAD, " ### ok", True), (HEAD, " ## ok", False), (HEAD, " __eou__ ok", True), (HEAD, " __ ok", False),
+    # Two lines more, the second of which says something.
+    (HEAD, "\nnow\nhere", True), (HEAD, "\nnow", False), (HEAD, "\nnow\n \n", False), (HEAD, "\n\n\nnow", False),
+    # One of the responses, and then nothing, another sentence or another line.
+    (HEAD, " yes", True), (HEAD, " no Then", True), (HEAD, " yes then", False), (HEAD, " yes\nthen", True),
+    # Such a token, or a line of thirty characters that is a label, ends the prompt.
+    (HEAD + " [SEP]", " ok", True), (HEAD + " [SEP].", " ok", False), (f"{HEAD}\n{'x' * 30}:", " ok", True),
+    (f"{HEAD}\n{'x' * 31}:", " ok", False), (f"{HEAD}\n:", " ok", False), (HEAD + " x:", " ok", False),
+    # A label begins the prompt, and one begins what follows.
+    (MARKED, " R> ok", True), (MARKED, " R ok", False), (MARKED, "R> ok", False), (MARKED + " #", " ok", True),
+    (MARKED, f" {'x' * 20}: ok", True), (MARKED, f" {'x' * 21}: ok", False), (MARKED, " a b c: ok", True),
+    (MARKED, " a b c d: ok", False), (MARKED, " (a) ok", True), (MARKED, " a : ok", True), (MARKED, " a  : ok", False),
+    (MARKED, " ☺ ok", True), (MARKED, " ... ok", False), (HEAD, " R> ok", False), ("Q>", " R> ok", False),
+    (FULL, f"{'好' * 12}：ok", True), (FULL, f"{'好' * 13}：ok", False), (HEAD, "好：ok", False),
+])  # fmt: skip
+def test_where_one_prompt_goes_on_from_another(prompt, rest, goes_on):
+    first, second = (PreferencePair(text, "yes", "no") for text in (prompt, prompt + rest))
+    assert (conversation_keys([second], [first]) == conversation_keys([first])) == goes_on
+
+
 def conversations(sizes: list[int]) -> list[PreferencePair]:
     return [
         PreferencePair((("user", f"topic {topic}"), ("assistant", "x"), ("user", f"turn {turn}")), "a", "b",

@@ -236,6 +236,6 @@ def test_command_killed_and_resumed(tmp_path):
     resumed = subprocess.run([*command, str(tmp_path / "killed"), "--resume"], env=ENVIRONMENT, capture_output=True)
     assert resumed.returncode == 0 and b"resumed at step" in resumed.stderr
     assert resumed.stdout == whole.communicate()[0] != b""
-    assert_same_checkpoint(*(checkpoint(tmp_path / out / "checkpoints") for out in ("killed", "whole")))
+    assert_same_checkpoint(*(tmp_path / out / "checkpoints" / NEWEST for out in ("killed", "whole")))
     weights = [load_file(tmp_path / out / "model.safetensors") for out in ("killed", "whole")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])

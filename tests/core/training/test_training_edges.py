@@ -3,16 +3,18 @@
 import logging
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import accelerate
 import pytest
 import torch
+import transformers
 from told import told
 from training_parts import CONFIG, PAIRS, one_thread, run, tiny_model  # noqa: F401
 
 from rmlib.losses import bradley_terry_loss
 from rmlib.model import score_pairs
-from rmlib.training import Trainer, TrainingConfig, checkpoints, devices, has_native_bf16, train
+from rmlib.training import Trainer, TrainingConfig, checkpoints, devices, has_native_bf16, identity, train
 from rmlib.training.validation import Validation
 
 
@@ -100,7 +102,8 @@ def test_a_checkpoint_of_other_parameters(tmp_path):
     optimizer = torch.optim.AdamW(net.parameters())
     net(torch.ones(3)).sum().backward()
     optimizer.step()
-    checkpoints.write(tmp_path / "one", net, optimizer, {}, [], {"weight": net.weight})
+    checkpoints.write(tmp_path / "one", net, optimizer, {}, [],
+                      {"weight": net.weight, "bias": net.bias.clone()})
     again = torch.nn.Linear(3, 2)
     best = checkpoints.load(tmp_path / "one", again, torch.optim.AdamW(again.parameters()))
     assert torch.equal(again.weight, net.weight) and torch.equal(best["weight"], net.weight)
@@ -119,6 +122,11 @@ def test_weights_of_half_precision_are_not_kept(tmp_path):
         "bf16 computes in bfloat16 all the same")
 
 
+def test_a_cut_of_validation_pairs_is_told(caplog):
+    Validation(tiny_model(), [replace(PAIRS[0], turns=(("user", "paris " * 40),))], None)
+    assert caplog.messages[0].startswith("1 of 1 pairs encoded: 1 with the prompt's oldest tokens cut")
+
+
 def test_validation(caplog):
     validation = Validation(tiny_model(), PAIRS, None)
     with caplog.at_level(logging.INFO, "rmlib"):
@@ -133,6 +141,33 @@ def test_validation(caplog):
         validation.model.head.weight[0, 0] = math.nan
     assert told(validation.evaluate, 5) == (
         "the validation loss after step 5 is nan: the training diverged; lower the learning rate")
+
+
+def test_what_takes_no_part_is_frozen_before_the_training():
+    model = tiny_model()
+    model.spare = torch.nn.Linear(2, 2)
+    Trainer(model, PAIRS, CONFIG)
+    assert not model.spare.weight.requires_grad and model.head.weight.requires_grad
+
+
+def test_what_a_result_depends_on():
+    place = SimpleNamespace(num_processes=3, device=torch.device("cuda", 1))
+    found = identity.environment(place, "bf16", 5, 0.1)
+    assert found == {"threads": 1, "processes": 3, "precision": "bf16", "token_budget": 5, "learning_rate": 0.1,
+                     "device": "cuda", "torch": torch.__version__, "transformers": transformers.__version__}
+
+
+def test_the_bar_of_a_resumed_run_goes_on_where_it_stopped(tmp_path, capsys):
+    run(checkpoint_dir=tmp_path, should_stop=lambda: True)
+    run(checkpoint_dir=tmp_path, resume=True, progress=True)
+    assert "28/28" in capsys.readouterr().err
+
+
+def test_frozen_weights_of_half_precision_lose_no_step(tmp_path):
+    half = tiny_model()
+    half.backbone.to(torch.bfloat16).requires_grad_(False)
+    _, result = run(replace(CONFIG, epochs=1), model=half, checkpoint_dir=tmp_path)
+    assert result.steps == 4 and half.backbone.dtype == torch.bfloat16
 
 
 def test_the_bar_is_named(capsys):
@@ -177,6 +212,19 @@ def test_bfloat16_in_hardware(monkeypatch, found, native):
     asked = []
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: asked.append(options) or native)
     assert has_native_bf16(torch.device("cuda")) is native and asked == [{"including_emulation": False}]
+
+
+@pytest.mark.parametrize("kind, is_whole", [("NO", True), ("MULTI_GPU", True), ("MULTI_CPU", True), ("FSDP", False),
+                                            ("DEEPSPEED", False)])
+def test_weights_that_are_split_between_processes_are_refused(monkeypatch, kind, is_whole):
+    made = SimpleNamespace(distributed_type=devices.DistributedType[kind])
+    monkeypatch.setattr(devices, "join_processes", lambda: None)
+    monkeypatch.setattr(accelerate, "Accelerator", lambda **_: made)
+    if is_whole:
+        assert devices.make_accelerator() is made
+    else:
+        assert told(devices.make_accelerator).endswith(f"{kind} splits the weights between processes, and a checkpoint "
+                                                       "would hold a part of them: launch with --multi_gpu")
 
 
 def test_accumulation_and_precision_are_ours_whatever_the_environment_says(monkeypatch):
