@@ -221,8 +221,6 @@ def steps(name: str, scratch: Path) -> Iterator[tuple[str, str]]:
 def judge(name: str) -> dict[str, str]:
     """What became of each step, and where it was refused in which words."""
     found: dict[str, str] = {}
-    logging.disable()
-    warnings.simplefilter("ignore")
     try:
         backbone_of(name, tokenizer_for(name))
     except Exception as error:
@@ -239,6 +237,8 @@ def judge(name: str) -> dict[str, str]:
 
 
 def _report(name: str, pipe) -> None:
+    logging.disable()  # here, since whoever calls `judge` may want to go on with a log of its own
+    warnings.simplefilter("ignore")
     pipe.send(judge(name))
 
 

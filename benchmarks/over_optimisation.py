@@ -160,6 +160,11 @@ def best_of(rewards: Tensor, truth: Tensor) -> np.ndarray:
     return np.array([(chances_of_best(rewards, n) * truth).sum(1).tolist() for n in SIZES])
 
 
+def fall(by_prompt: np.ndarray) -> tuple[float, float, float]:
+    """How far the best of most lies below that of BEFOREHAND, with its interval, of what is worth (S, P)."""
+    return interval(by_prompt[SIZES.index(BEFOREHAND)] - by_prompt[-1])
+
+
 def all_rewards(texts: Texts, prompts: int) -> dict[tuple[str, int], Tensor]:
     """Rewards (P, M) of every judge, standardised by all candidates."""
     found = {(kind, seed): in_parts(standardised(models_of(kind, seed), texts), texts).view(prompts, -1).double()
@@ -181,15 +186,16 @@ def choices() -> Iterator[dict]:
             by_prompt = best_of(rewards, gold)
             row = {"source": source, "judge": kind, "seed": seed, "prompts": len(prompts),
                    "gold": [mean_and_error(each) for each in by_prompt],
-                   "fall": interval(by_prompt[SIZES.index(BEFOREHAND)] - by_prompt[-1]),
+                   "fall": fall(by_prompt),
                    **{name: best_of(rewards, share).mean(1).tolist() for name, share in shares.items()},
                    "tokens": best_of(rewards, tokens).mean(1).tolist(),
                    "tilt": [tilted(rewards, gold, shares, beta) for beta in BETAS]}
             if kind == "length-lover":
                 best = max(PENALTIES, key=lambda penalty: float(
                     (chances_of_best(other_of[kind, seed] - penalty * other_tokens, 64) * other_gold).sum(1).mean()))
-                row |= {"penalty": best, "penalised": [mean_and_error(each) for each in
-                                                       best_of(rewards - best * tokens, gold)]}
+                by_prompt = best_of(rewards - best * tokens, gold)
+                row |= {"penalty": best, "penalised": [mean_and_error(each) for each in by_prompt],
+                        "penalised_fall": fall(by_prompt)}
             yield rounded(row)
 
 
