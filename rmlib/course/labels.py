@@ -34,7 +34,7 @@ class LabelFile:
     """The labels of some pairs, in a file that may hold rows about other pairs as well: those are kept, not counted.
 
     Nothing but the path is remembered: every call reads the file, which may have changed since the last one. Every
-    method raises ValueError, with file and line, where a line holds no label.
+    method raises ValueError, with file and line, where a line holds no label, or a pair as it came.
     """
 
     def __init__(self, path: str | os.PathLike, pairs: Iterable[PreferencePair], seed: int = 0) -> None:
@@ -49,6 +49,8 @@ class LabelFile:
         found: dict[Key, Row] = {}
         for row in (line.row for line in _read(self.path).lines if not _by_stand_in(line.row)):
             if (key := row_key(row)) in self._by_key:
+                if "chosen" in row and "left" not in row:
+                    raise ValueError(f"{self.path}: holds one of the pairs itself: give another path for the labels")
                 found.pop(key, None)  # of two labels of one question the later one counts, and in its place
                 found[key] = row
         return found

@@ -4,7 +4,6 @@ It is a widget that is closed when the training ends. A stored notebook keeps no
 another run would change; the cell then shows its final picture, as any other.
 """
 
-import html
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ def live(steps: int, draw: Callable[[list[dict]], Figure] | None = None) -> Iter
         if now - told >= SECONDS:
             told = now
             bar.value = record["step"]
-            line = html.escape(progress(record, steps, now - began, len(history)))
+            line = progress(record, steps, now - began, len(history))
             words.value = f'<span style="font-size: 16px">{line}</span>'
         if draw and now - drawn >= max(1.0, cost / DRAWING_SHARE):
             picture.value = image(draw(history), alt="the training so far")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
 
 from rmlib.encoding import collate, encode
 from rmlib.losses import bradley_terry_loss
@@ -57,7 +57,7 @@ class Texts:
     def score(self, model: RewardModel) -> Tensor:
         """Rewards (B,) of the rows as they stand, float32, without gradients."""
         with torch.inference_mode():
-            return model(self.input_ids, self.attention_mask).clone()
+            return model(self.input_ids, self.attention_mask)
 
 
 def load_policy(directory: Path = POLICY):
@@ -78,11 +78,11 @@ def sample(policy: PreTrainedModel, tokenizer, prompts: Sequence[str], k: int, s
     generator = torch.Generator(policy.device).manual_seed(seed)
     asked = tokenizer([*prompts], padding=True, padding_side="left", return_tensors="pt").to(policy.device)
     ids, mask = (asked[name].repeat_interleave(k, 0) for name in ("input_ids", "attention_mask"))  # (B, T)
-    start, cache, alive = mask.sum(1), None, torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    start, cache, alive = mask.sum(1), DynamicCache(), torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     new, positions = ids, position_ids(mask)
     for _ in range(max_new_tokens):
-        out = policy(input_ids=new, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
-        cache = out.past_key_values
+        # the cache by its place: its name is another one from transformers 5.24 on
+        out = policy(new, cache, mask, position_ids=positions, use_cache=True)
         new = torch.multinomial(out.logits[:, -1].softmax(-1), 1, generator=generator)  # (B, 1)
         new = torch.where(alive[:, None], new, tokenizer.pad_token_id)
         ids, mask = torch.cat([ids, new], 1), torch.cat([mask, alive[:, None].long()], 1)  # (B, T + 1)

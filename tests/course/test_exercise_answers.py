@@ -250,6 +250,82 @@ def odd_by_agreement(labels, limit):
     return int(np.argmin(means)) if min(means) < limit else None
 
 
+def odd_by_deviations(labels):
+    means = np.array([np.mean([(one == other)[(one != 0) & (other != 0)].mean()
+                               for j, other in enumerate(labels) if j != i]) for i, one in enumerate(labels)])
+    return int(means.argmin()) if means.min() < means.mean() - 2 * means.std() else None
+
+
+def odd_among_all(labels):
+    """Oneself is taken out of the sum, and stays in the number that divides it."""
+    both = (labels[:, None] != 0) & (labels != 0)
+    means = ((((labels[:, None] == labels) & both).sum(2) / both.sum(2)).sum(1) - 1) / len(labels)
+    return int(means.argmin()) if means.min() < 0.6 else None
+
+
+def held_by_rows(keys, share, rng):
+    drawn = rng.permutation(len(keys))[: round(share * len(keys))]
+    return np.isin(keys, keys[drawn])
+
+
+def held_by_rows_and_coins(keys, share, rng):
+    return np.isin(keys, keys[rng.random(len(keys)) < share])
+
+
+def clear_majorities(*counts):
+    beyond = [math.log(w / l) / math.sqrt(1 / w + 1 / l) for w, l in counts]
+    return "no scores fit" if min(beyond) > 2 or max(beyond) < -2 else "can't tell"
+
+
+def majorities_and_sum(*counts):
+    one_way = all(w > l for w, l in counts) or all(w < l for w, l in counts)
+    return in_circles(*counts) if one_way else "can't tell"
+
+
+def against_the_lowest(nlls, patience, least):
+    lowest, best = math.inf, 0
+    for look, nll in enumerate(nlls):
+        best = look if lowest - nll > least else best
+        lowest = min(lowest, nll)
+        if look - best == patience:
+            break
+    return look + 1, best
+
+
+def signed_by_bins(margins, bins):
+    """Gaps are added up over the bins before their sign is taken away."""
+    confidence = 0.5 + np.tanh(np.abs(margins) / 2) / 2
+    gaps, _ = np.histogram(confidence, bins, (0.5, 1), weights=(np.sign(margins) + 1) / 2 - confidence)
+    return abs(gaps.sum()) / len(margins)
+
+
+def heads_of_every_other(merged):
+    def attention(query, key, value, seen, heads):
+        q, k, v = (torch.tensor(each).unflatten(2, (-1, heads)).permute(0, 3, 1, 2) for each in (query, key, value))
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.tensor(seen)[:, None, None, :])
+        return found.permute(*merged).flatten(2)
+
+    return attention
+
+
+def who_looks_hidden(query, key, value, seen, heads):
+    q, k, v = (torch.tensor(each).unflatten(2, (heads, -1)).transpose(1, 2) for each in (query, key, value))
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    scores = scores.masked_fill(~torch.tensor(seen)[:, None, :, None], -1e9)
+    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+
+
+def scored(first=1, squeezed=(-1,)):
+    """The rewards of a decoder, with positions from `1 - first` on."""
+
+    def rewards(backbone, head, ids, mask):
+        places = (mask.cumsum(1) - first).clamp(min=0)
+        hidden = backbone(input_ids=ids, attention_mask=mask, position_ids=places).last_hidden_state
+        return head(hidden[torch.arange(len(ids)), mask.cumsum(1).argmax(1)]).squeeze(*squeezed)
+
+    return rewards
+
+
 WRONG = [
     ("0.1", lambda r, n: "learned" if r / n > 0.55 else "reversed" if r / n < 0.45 else "can't tell",
      "the same share decides for every n"),
@@ -305,6 +381,21 @@ WRONG = [
                                      * scores).mean((0, 1)), "not right yet"),
     ("8.4", lambda p, q, mask, rewards, beta: ((p * mask).sum(2) * rewards).mean() * 0.0, "no gradient"),
     ("8.5", lambda: ("B", 60), "not at its highest"),
+    ("1.4", clear_majorities, "each majority has to be beyond luck"),
+    ("1.4", majorities_and_sum, "scores can fail without them"),
+    ("3.2", lambda c, r: F.softplus(2 * (r - c).clamp(-3, 3)).mean(), "The direction finds it"),
+    ("4.2", odd_by_deviations, "the odd one moves both"),
+    ("4.2", odd_among_all, "the number of raters by which it is divided"),
+    ("4.4", held_by_rows, "are rows drawn"),
+    ("4.4", held_by_rows_and_coins, "are rows drawn"),
+    ("5.1", heads_of_every_other((0, 2, 3, 1)), "side by side"),
+    ("5.1", heads_of_every_other((0, 2, 1, 3)), "put back as (A, D)"),
+    ("5.1", who_looks_hidden, "hidden are those looked at"),
+    ("5.2", lambda vectors: np.allclose(*vectors(np.array([[5, 1, 2], [5, 3, 4]]))[:, 0]), "near 0"),
+    ("5.4", scored(first=0), "counted from 1"),
+    ("5.4", scored(squeezed=()), "a batch of one has (1,)"),
+    ("6.4", against_the_lowest, "compared with the lowest so far"),
+    ("7.3", signed_by_bins, "in each bin, before they are added up"),
 ]
 
 
@@ -327,6 +418,11 @@ UNTRUE = [  # what was told of them, now and then or always, and is not true of 
     ("4.2", lambda labels: odd_by_agreement(labels, 0.5), "Only who exchanges"),
     ("4.4", a_coin_for_each, "rows that stay"),
     ("6.4", least_as_a_share, "any lower look"),
+    ("1.4", clear_majorities, "the inverses of the variances"),
+    ("4.4", held_by_rows, "a coin"),
+    ("4.4", a_coin_for_each, "are rows drawn"),
+    ("5.4", scored(squeezed=()), "a table"),
+    ("7.3", signed_by_bins, "nothing is binned"),
 ]
 
 
@@ -336,6 +432,13 @@ def test_nothing_untrue_is_told_of_a_wrong_answer(number: str, function, words: 
         with pytest.raises(WrongAnswer) as wrong:
             check(number, function)
         assert words not in str(wrong.value)
+
+
+def test_a_plain_sentence_is_no_pair_with_itself(caplog: pytest.LogCaptureFixture):
+    """Else a warning of identical pairs is printed above what is told."""
+    with pytest.raises(WrongAnswer, match="It is a plain sentence"):
+        check("0.3", lambda: "The currency of Japan is the krone.")
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("up, power", [(math.ceil, 0.84), (float, NormalDist().inv_cdf(0.8))])
@@ -380,6 +483,9 @@ RIGHT = [
     ("3.2", lambda c, r: (LOG2 * torch.exp(r - c)).mean()),
     ("3.2", lambda c, r: (F.softplus(r - c) + 0.5 * (r - c)).mean()),
     ("3.2", lambda c, r: F.softplus(-c).mean()),
+    ("3.2", lambda c, r: F.softplus(30 * (r - c)).mean()),
+    ("3.2", lambda c, r: F.softplus((r - c) + (r - c) ** 3).mean()),
+    ("3.2", lambda c, r: F.softplus(torch.sinh(r - c)).mean()),
     ("3.3", lambda e, n, tol, risk: next(k for k in range(1, 99) if (0.8 * tol * n**0.5 / e) ** k <= risk)),
     ("3.4", lambda checks: ([k := [i for i, row in enumerate(checks) if not row.ok], [
         "flow" if len(k) > 1 else "own", checks[k[-1]].name, checks[k[-1]].analytic / checks[k[-1]].numeric]
@@ -411,6 +517,7 @@ RIGHT = [
     ("5.4", lambda backbone, head, ids, mask: torch.cat([
         head(backbone(input_ids=row[real.bool()][None]).last_hidden_state[:, -1])[0] for row, real in zip(ids, mask)])),
     ("5.4", moved_to_the_right),
+    ("5.4", scored()),
     ("5.5", lambda tokenizer, turns, response: tokenizer.apply_chat_template(
         [{"role": role, "content": text} for role, text in [*turns, ("assistant", response)]], return_dict=True,
         return_tensors="np")["input_ids"][0]),

@@ -124,3 +124,30 @@ def test_wrong_answers_are_told_wrong(cells: Cells):
         wrong["all spoiled"] = lambda *given: spoiled(solved(*given), rng)
     for what, function in wrong.items():
         assert "not right yet" in told(cells.number, function), what
+
+
+def nudged(value: object) -> object:
+    """The same, each of its numbers larger by 0.2 %."""
+    if isinstance(value, tuple | list):
+        return type(value)(map(nudged, value))
+    if isinstance(value, dict):
+        return {key: nudged(part) for key, part in value.items()}
+    return value if isinstance(value, str | bool) else value * 1.002
+
+
+def is_measured(number: str) -> bool:
+    """Whether the answer is one of numbers: a verdict in words, or of yes or no, can't be off by a little."""
+    answer, draw = find(number).answer, find(number).draw
+    return bool(answer) and not isinstance(answer(*draw(np.random.default_rng(0))), str | bool)
+
+
+@pytest.mark.parametrize("number", list(filter(is_measured, EXERCISES)))
+def test_what_is_off_by_two_thousandths_is_told_wrong(number: str):
+    """The coarsest tolerance is of one thousandth."""
+    assert "not right yet" in told(number, lambda *given: nudged(find(number).answer(*given)))
+
+
+def test_the_price_of_many_draws_is_a_number():
+    """A level that the best of 256 is never on adds nothing: 0 log 0."""
+    given = np.array([0.001, 0.499, 0.5]), np.arange(3.0), 256
+    assert np.allclose([EXERCISES["8.1"].solved()(*given), find("8.1").answer(*given)], np.log(2))

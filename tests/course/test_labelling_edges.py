@@ -1,12 +1,15 @@
 """The label file at its edges: whole messages, last lines, what is appended and what a stand-in writes."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 from labelling_parts import PAIRS, WORLD, label_first, path, rows  # noqa: F401
 
-from rmlib.course.labels import LabelFile, annotate
+from rmlib.course.labels import LabelFile, annotate, labels_path
 from rmlib.course.world import Annotator
+from rmlib.pairs import PreferencePair
 
 
 def refused(call) -> str:
@@ -67,3 +70,31 @@ def test_a_stand_in_labels_from_seed_0_without_noise_of_its_own(path):
     for row, best, gap, question in zip(rows(path), better, WORLD.margins(PAIRS), asked, strict=True):
         assert row["chosen"] == best or not gap
         assert row["left"] == ("chosen" if question.left == row["chosen"] else "rejected")
+
+
+@pytest.mark.parametrize("given, told", [(None, "labels.jsonl"), ("", "labels.jsonl"), ("a/b.jsonl", "a/b.jsonl")])
+def test_where_labels_go_is_said_or_usual(monkeypatch, given, told):
+    monkeypatch.delenv("RMLIB_LABELS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("RMLIB_LABELS", given)
+    assert labels_path() == Path(told)
+
+
+def test_letters_are_written_as_they_are_and_a_number_is_no_text_of_digits(path):
+    file = LabelFile(path, [PreferencePair("Où ?", "Là.", "Ici.", id=1)])
+    label_first(file, "A")
+    assert all(word.encode() in path.read_bytes() for word in ("Où ?", "Là.", "Ici."))
+    assert not LabelFile(path, [PreferencePair("Où ?", "Là.", "Ici.", id="1")]).answers() and len(file.answers()) == 1
+
+
+def test_only_the_last_label_is_taken_back_though_another_has_its_id(path):
+    file = LabelFile(path, [PreferencePair("p", "a", "b", id=1), PreferencePair("q", "a", "b", id=1)])
+    label_first(file, "AB")
+    assert file.undo() == file.questions[1] and [row["prompt"] for row in rows(path)] == ["p"]
+
+
+def test_whoever_signs_as_another_than_the_stand_in_is_a_person(path):
+    file = LabelFile(path, PAIRS)
+    path.parent.mkdir()
+    path.write_text(json.dumps(file.questions[0].row("A") | {"by": "Ann"}) + "\n")
+    assert len(file.answers()) == 1 and len(file.waiting()) == 7

@@ -46,6 +46,17 @@ def test_a_choice_is_on_the_disk_before_add_returns(path, monkeypatch):
     assert path.read_bytes().count(b"\n") == 2
 
 
+def test_the_file_of_the_pairs_themselves_is_no_file_of_labels(path):
+    pair = PAIRS[0]
+    path.parent.mkdir()
+    path.write_text(json.dumps({"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected, "id": 0}))
+    written, file = path.read_bytes(), LabelFile(path, PAIRS)
+    for call in (file.answers, file.undo, lambda: file.add(file.questions[1], "A")):
+        with pytest.raises(ValueError, match="holds one of the pairs itself: give another path"):
+            call()
+    assert path.read_bytes() == written
+
+
 def test_labels_go_where_the_variable_says_or_beside_the_notebook(monkeypatch):
     monkeypatch.delenv("RMLIB_LABELS", raising=False)
     assert labels_path() == Path("labels.jsonl")

@@ -55,6 +55,13 @@ def test_an_attention_is_two_products_that_are_wide_and_four_that_are_square(don
     assert [each[0][1] for each in done] == [5] * 12 + [17] * 12
 
 
+def test_two_of_the_square_products_read_their_square_by_columns(monkeypatch):
+    steps = []
+    monkeypatch.setattr(torch, "matmul", lambda a, b: steps.append((a.stride(-1), b.stride(-1))))
+    products.attention_seconds(tiny.build("bert")[0], [5], torch.float32, ticking(1))
+    assert steps[:6] == [(1, 8)] * 2 + [(1, 1), (5, 1)] * 2  # 8 numbers of a head, 5 tokens
+
+
 def test_on_a_gpu_sixty_four_sequences_are_one_product(done, monkeypatch):
     monkeypatch.setitem(products.TOGETHER, True, products.TOGETHER[False])
     backbone, _ = tiny.build("bert")

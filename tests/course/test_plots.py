@@ -51,6 +51,16 @@ def test_show_states_the_size_on_the_page_not_in_pixels(shown):
     assert Image.open(io.BytesIO(picture["image/png"])).width == 2000
 
 
+@pytest.mark.parametrize("given, before, after", [
+    ({}, "", ""), ({"numbers": "1 < 2 & 3"}, "", "<p>1 &lt; 2 &amp; 3</p>"),
+    ({"numbers": "4", "style": "<style>p {}</style>"}, "<style>p {}</style>", "<p>4</p>"),
+])
+def test_show_puts_numbers_below_the_description_as_text(shown, monkeypatch, given, before, after):
+    monkeypatch.setattr(style, "png_bytes", lambda figure: b"")
+    style.show(style.canvas()[0], alt="A figure with nothing at all in it.", **given)
+    assert shown[1] == ({"text/html": f"{before}<p><em>A figure with nothing at all in it.</em></p>{after}"}, {})
+
+
 @pytest.mark.parametrize("alt", ["", "   \n", "a plot", "x" + " " * 60])
 def test_show_refuses_a_missing_or_empty_description(shown, alt):
     with pytest.raises(ValueError, match="needs alt"):

@@ -61,6 +61,19 @@ def test_the_products_are_measured_on_the_backbone_s_device_and_in_the_training_
         assert asked[-1] == dtype
 
 
+@pytest.mark.parametrize("kind, told", [("cuda", "a GPU"), ("cpu", "CPU, 1 threads"), ("mps", "mps")])
+def test_a_device_is_told_by_the_name_that_is_known(kind, told, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(module, "peak_memory", lambda device: None)
+    monkeypatch.setattr(module.matrix_products, "clock_of", lambda device: asked.append(device.type))
+    monkeypatch.setattr(module.matrix_products, "seconds", lambda *_: 1.0)
+    made = tiny_model()
+    model = SimpleNamespace(tokenizer=made.tokenizer, encoding=made.encoding, backbone=None, device=torch.device(kind))
+    found = measure_speed(model, PAIRS, SimpleNamespace(precision="bf16", pairs_seen=14, seconds=1.0))
+    assert (found.device, found.precision) == (told, "bf16") and asked == [kind]
+
+
 @pytest.mark.skipif(not NOTEBOOK.exists(), reason="notebook 06 is not here")
 def test_the_full_profile_s_section_trains_and_tells_its_speed(tmp_path, monkeypatch, capsys):
     write_pairs(tmp_path / "pairs.jsonl", made_up_pairs(48))

@@ -73,3 +73,36 @@ def test_a_model_that_forgets_the_mask_is_seen(pairs, monkeypatch):
     wrong = {name for name, moved in harmless.items() if moved > 1e-2}
     assert {"17 columns on the right", "17 columns on the left", "a decoder, 17 on the left",
             "batch of 1 pair or of 6"} <= wrong and "the bias raised: margin" not in wrong
+
+
+def test_each_change_is_the_one_that_it_is_called(pairs, monkeypatch):
+    """Against pairs that keep their order, or the reward of the response that was lengthened: by faults of one size."""
+    batches = []
+
+    def faulty(model, pairs, side="right", extra=0, forwards=1):
+        batches.append(pairs)
+        prompt, chosen, rejected = (np.array([len(getattr(pair, name)) for pair in pairs], dtype=float)
+                                    for name in ("prompt", "chosen", "rejected"))
+        kind, bias, many = type(model.backbone).__name__[:4], model.head.bias.item(), len(pairs) > 1
+        coarse = model.head.weight.dtype == torch.bfloat16
+        first = 100 * rejected + 200 * chosen + 0.75 * bias - 3 * (not model.encoding.suffix)
+        both = (prompt + np.arange(len(pairs)) * prompt / 64 + 11 * model.training + 13 * (forwards - 1)
+                + extra * {"right": 1, "left": 2}[side] * (2 if kind == "GPT2" else 1) + coarse * many * 4096)
+        return np.concatenate([first + both, 7 * rejected + both])
+
+    monkeypatch.setattr("rmlib.course.what_moves.padded_rewards", faulty)
+    harmless, moving = what_moves(that_pads("distilbert"), that_pads("gpt2"), pairs)
+    place, asked = np.arange(6), np.array([len(pair.prompt) for pair in pairs], dtype=float)
+    [turned] = [each for each in batches if each != pairs and sorted(map(str, each)) == sorted(map(str, pairs))]
+    twice, behind = (lambda each: np.tile(each, 2)), place * asked / 64
+    apart = [200 * len(pair.chosen) + 93 * len(pair.rejected) for pair in pairs]
+    swapped = [200 * len(pair.rejected) + 93 * len(pair.chosen) for pair in pairs]
+    wanted = [behind + 17, behind + 34, 0 * asked + 68, behind, 0 * asked + 13,
+              place * np.array([len(pair.prompt) for pair in turned]) / 64, np.full(6, 0.75), np.add(apart, swapped)]
+    for at, (found, each) in enumerate(zip(harmless.values(), wanted, strict=True)):
+        assert np.allclose(found, each if at > 5 else twice(each)), [*harmless][at]
+    greeted = 14 + place * (asked + 14) / 64
+    wanted = [twice(greeted), 0 * asked, np.full(6, -3.0), twice(behind + 4096), twice(behind + 11),
+              np.full(6, 100 * len(" That reminds me of soup."))]
+    for (name, found), each in zip(moving.items(), wanted, strict=True):
+        assert np.allclose(found, each), name

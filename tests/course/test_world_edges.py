@@ -81,6 +81,14 @@ def test_words_of_the_question_are_no_answers_and_a_word_may_hold_a_hyphen():
     assert WORLD.features(FRANCE, "PARIS  !")["correctness"] == 1
 
 
+def test_the_end_of_a_word_with_an_apostrophe_is_no_answer():
+    """S is sulphur's symbol, and no part of "It's"."""
+    oxygen = next(prompt for prompt in WORLD._prompts if WORLD.fact(prompt).answer == "O")
+    assert WORLD.features(oxygen, "S.")["correctness"] == -1
+    assert WORLD.features(oxygen, "It's O.")["correctness"] == 1 and WORLD.features(oxygen, "It's.") == {
+        **dict.fromkeys(WEIGHTS, 0)}
+
+
 @pytest.mark.parametrize("call, told", [
     (lambda: WORLD.prompts("dev"), "unknown split 'dev': choose one of train, validation, test, unseen"),
     (lambda: WORLD.prompts("test", ["seas", "books", "lakes"]), "unknown families ['lakes', 'seas']: choose from "
@@ -126,6 +134,8 @@ def test_what_decides_and_the_family_of_each_pair():
         "What decides in the gold reward": [
             (0, "which answer is right"), (1, "manner alone"), (2, "nothing: equal gold rewards"),
             (0, "which answer is right")]}
+    turned = slices.gold_slices(pairs[1:2], np.array([-0.8]))  # as an annotator may err
+    assert turned["What decides in the gold reward"] == [(1, "manner alone")]
 
 
 # --- questions -----------------------------------------------------------------------------------------------------

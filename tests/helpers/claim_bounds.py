@@ -11,6 +11,7 @@ import math
 import re
 
 import numpy as np
+from claim_sides import one_sided_claims
 
 WORDS = {"two": 2, "three": 3, "four": 4, "half": 0.5, "fifth": 0.2, "hundredth": 0.01, "million": 1e6,
          "millionth": 1e-6}
@@ -25,13 +26,16 @@ def numbers(sentence: str) -> list[float]:
 
 
 def bounds(node: ast.AST) -> list[float]:
-    """The numbers by which a side of a comparison is moved or stretched; not those in its indices, calls and powers."""
+    """The numbers by which a side of a comparison is moved or stretched; not those in its indices, powers, calls; but
+    those in `max` and `min`, where only 1 needs no word."""
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return [node.value]
     if isinstance(node, ast.UnaryOp):
         return bounds(node.operand)
     if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Pow):
         return bounds(node.left) + bounds(node.right)
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("max", "min"):
+        return [each for side in node.args for each in bounds(side) if abs(each) != 1]
     return []
 
 
@@ -72,8 +76,10 @@ def compared_with_themselves(source: str) -> set[str]:
 
 
 def weak_claims(source: str) -> list:
-    """What is compared with itself in the claims of a cell, and the bounds that they do not tell."""
-    return [f"{each} is compared with itself" for each in compared_with_themselves(source)] + untold_bounds(source)
+    """What is compared with itself in the claims of a cell, what is tested on one side only, and untold bounds."""
+    same, sided = compared_with_themselves(source), one_sided_claims(source)
+    return [f"{each} is compared with itself" for each in same] + [
+        f"{each} on one side only" for each in sided] + untold_bounds(source)
 
 
 def verdicts(source: str, names: dict) -> dict[str, bool]:

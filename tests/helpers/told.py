@@ -1,4 +1,4 @@
-"""What is told, word for word: texts that a person has read once, kept in tests/practice/told, and held from then on.
+"""What is told, word for word: texts that a person has read once, kept in a folder `told`, and held from then on.
 
 To change one on purpose, delete its file: the test that misses it writes it anew, and fails until it is run again.
 """
@@ -6,6 +6,7 @@ To change one on purpose, delete its file: the test that misses it writes it ane
 import html
 import re
 from difflib import unified_diff
+from pathlib import Path
 
 import pytest
 from places import ROOT
@@ -21,10 +22,10 @@ def told(call, *arguments, kind: type[Exception] = ValueError, **options) -> str
     return str(error.value)
 
 
-def hold(name: str, text: str) -> None:
+def hold(name: str, text: str, kept: Path = KEPT) -> None:
     """Hold a text against the kept one, line by line; hashes, which follow from random weights, are left out."""
     lines = [line.rstrip() for line in HASH.sub("#", text).splitlines()]
-    path = KEPT / f"{name}.txt"
+    path = kept / f"{name}.txt"
     if not path.exists():
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         raise AssertionError(f"{path.name} was missing and is written: read all of it, and run the test again")

@@ -119,6 +119,11 @@ def _majorities(*counts: tuple) -> str:
     return "no scores fit" if all(first) or not any(first) else "can't tell"
 
 
+def _clear_majorities(*counts: tuple) -> str:
+    sizes = [_total(each, (1, 1), (1, 1)) / math.sqrt(_squares(each, (1, 1), (1, 1))[0]) for each in counts]
+    return "no scores fit" if min(sizes) > 2 or max(sizes) < -2 else "can't tell"
+
+
 LUCK = {
     "this allows for one standard error; two are asked":
         lambda *counts: _circle(*counts, room=lambda *c: math.sqrt(sum(_squares(*c)))),
@@ -127,8 +132,11 @@ LUCK = {
     "it adds the standard errors; it is variances that add":
         lambda *counts: _circle(*counts, room=lambda *c: 2 * sum(map(math.sqrt, _squares(*c)))),
     "it looks whether three majorities go round; luck can do that, and scores can fail without it": _majorities,
+    "it asks for three majorities that go round as well; scores can fail without them":
+        lambda *counts: min(_majorities(*counts), _circle(*counts)),  # "can't tell" comes first
+    "each majority has to be beyond luck; it is their sum that counts": _clear_majorities,
     "a sum of any size counts, luck or not": lambda *counts: _circle(*counts, room=lambda *c: 1e-9),
-    "it is the variance of a share's logarithm, 1/won; that of log-odds has 1/lost as well":
+    "the variance of log-odds is not 1/won alone; it has 1/lost as well":
         lambda *counts: _circle(*counts, room=lambda *c: 2 * math.sqrt(sum(1 / won for won, _ in c))),
     "it takes 1/n for the variance of log-odds; it is 1/(n p (1 - p))":
         lambda *counts: _circle(*counts, room=lambda *c: 2 * math.sqrt(sum(1 / sum(pair) for pair in c))),
@@ -162,6 +170,7 @@ def _three_counts(rng: np.random.Generator) -> tuple:
     error = math.sqrt(float((1 / (n[:2] * p * (1 - p))).sum() + 4 / n[2]))
     shares = [*p, float(sigmoid(rng.normal() * 3 * error - logit(p).sum()))]
     won = [int(np.clip(round(share * size), 1, size - 1)) for share, size in zip(shares, n, strict=True)]
+    won = [w + (2 * w == size) for w, size in zip(won, n, strict=True)]  # a majority, one way or the other
     return tuple((w, int(size) - w) for w, size in zip(won, n, strict=True))
 
 
@@ -172,5 +181,5 @@ EXERCISES = [
     Exercise("1.4", _circle, _three_counts, LUCK, trials=40, edges=(
         ((6, 4), (6, 4), (6, 4)), ((60, 40), (60, 40), (60, 40)), ((40, 60), (40, 60), (40, 60)),
         ((90, 10), (90, 10), (40, 60)), ((80, 20), (80, 20), (6, 94)), ((10, 90), (10, 90), (60, 40)),
-        ((90, 10), (90, 10), (2, 98)))),
+        ((90, 10), (90, 10), (2, 98)), ((90, 10), (90, 10), (90, 10)))),
 ]

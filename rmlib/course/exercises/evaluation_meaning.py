@@ -111,10 +111,8 @@ CALIBRATION = Exercise(
             lambda margins, bins: _gaps(_right(margins), sigmoid(np.abs(margins)), bins, low=0.0),
         "the confidence is right now; but the bins still start at 0, and a tie still counts as wrong":
             lambda margins, bins: _gaps((margins > 0).astype(float), sigmoid(np.abs(margins)), bins, low=0.0),
-        "nothing is binned, so that gaps of opposite sign cancel: bin first, then take absolute values":
+        "gaps of opposite sign cancel, as without bins: take the absolute value in each bin, before they are added up":
             lambda margins, bins: abs(float((_right(margins) - sigmoid(np.abs(margins))).mean())),
-        "nothing is binned, so that gaps of opposite sign cancel, and the sign is left: bin, then take absolute values":
-            lambda margins, bins: float((_right(margins) - sigmoid(np.abs(margins))).mean()),
         "this is the largest gap; the error is the sum of all gaps, each with its bin's share of the pairs": _largest,
         "the gaps are squared; the error is the mean of their absolute values": lambda margins, bins:
             _gaps(_right(margins), sigmoid(np.abs(margins)), bins, power=2),

@@ -57,6 +57,7 @@ def judge_the_wrong_one(function: Callable, rng: np.random.Generator) -> str | N
 def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
     scores = 2 * torch.tensor(rng.normal(size=(2, 5)))
     scores[:, 0], scores[:, 1] = scores[:, 0].sort()[0], scores[:, 1].sort(descending=True)[0]  # margins of both signs
+    scores[:, 2], scores[:, 3] = scores.new_tensor([[-3, 3], [3, -3]])  # ... and far out, where a clamp shows
     chosen, rejected = scores
     whole = function(chosen, rejected)
     if not isinstance(whole, torch.Tensor) or whole.shape != ():
@@ -67,8 +68,10 @@ def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
     at_zero = function(torch.zeros_like(chosen), torch.zeros_like(chosen)).item()
     if abs(at_zero - math.log(2)) > 1e-12:
         return f"A known value finds it: where all scores are equal it is {at_zero:.4f}, not log 2."
-    for unit in torch.eye(5, dtype=torch.float64):
-        if function(chosen + 0.1 * unit, rejected) >= whole:
+    for i, unit in enumerate(torch.eye(5, dtype=torch.float64)):
+        raised = function(chosen + 0.1 * unit, rejected)
+        low, high = (function(scores[:1, i] + more, scores[1:, i]) for more in (0.1, 0))
+        if raised > whole or raised == whole and 0 < high <= low:  # one so near zero is lost among the others
             return "The direction finds it: a chosen score was raised, and the loss did not fall."
     pairs = [function(chosen[i:i + 1], rejected[i:i + 1]).item() for i in range(5)]
     if abs(whole.item() - np.mean(pairs)) > 1e-12:

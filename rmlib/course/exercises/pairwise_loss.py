@@ -89,10 +89,11 @@ def quietened(quieten, rng):
     if not np.isfinite(loss):
         return "Its scores are no finite numbers any more."
     if not after.any():
-        return "Every pair ties now: the loss is log 2, but a head of zeros passes no gradient to the backbone."
+        return ("Every pair ties now: the loss is log 2, but through a head of zeros no gradient reaches the backbone "
+                "in the first step.")
     if np.std(after) < 1e-3:
-        return (f"The margins' spread is {np.std(after):.0e}, where 0.001 at least is wanted: hardly any gradient "
-                "reaches the backbone through a head so small.")
+        return (f"The margins' spread is {np.std(after):.0e}, where 0.001 at least is wanted: at first hardly any "
+                "gradient reaches the backbone through a head so small.")
     if np.allclose(before, after, rtol=0, atol=1e-5):
         return f"The margins are what they were, and the loss {loss:.3f}: a bias cancels. Is it changed in place?"
     if moved := int(np.sum((np.sign(before) != np.sign(after)) & (np.abs(before) > 1e-3))):

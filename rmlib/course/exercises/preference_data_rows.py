@@ -162,6 +162,18 @@ def leaning(labels):
     return int(lean.argmax()) if lean.max() > 0.3 else None
 
 
+def far_from_the_mean(labels):
+    """Who agrees less than two standard deviations of all raters below their mean."""
+    means = np.nanmean(shares_alike(labels), axis=1)
+    who = int(means.argmin())
+    return who if means[who] < means.mean() - 2 * means.std() else None
+
+
+def counted_with_oneself(labels):
+    means = np.nansum(shares_alike(labels), axis=1) / len(labels)
+    return int(means.argmin()) if means.min() < 0.6 else None
+
+
 ODD_RATER_MISTAKES = {
     "Somebody is named at every table, also where all choose alike, who agree on three of four pairs: either no bound "
     "is there, or it is too high.":
@@ -172,6 +184,9 @@ ODD_RATER_MISTAKES = {
     "The first rater has the number 0.": lambda labels: odd_rater(labels, first=1),
     "All are compared with rater 0, who may be the odd one.": unlike_the_first,
     "Everybody agrees with oneself: that pair of raters has to stay out of the mean.": with_oneself,
+    "Oneself is taken out of the sum, but not of the number of raters by which it is divided.": counted_with_oneself,
+    "Two standard deviations below the mean of all: where raters are few nobody can be so far, for the odd one moves "
+    "both.": far_from_the_mean,
     "Only who takes one side nearly always is found; who clicks at random, or exchanges the buttons, is not.": leaning,
     "Only who exchanges the buttons is found: a coin agrees with everybody in one half.":
         lambda labels: odd_rater(labels, limit=0.4),

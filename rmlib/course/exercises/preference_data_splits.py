@@ -53,10 +53,20 @@ def number_taken(function, keys, share, held):
         return f" It takes the share of the rows, {asked}, for a number of conversations."
     if set(counts) == {len(set(keys[less]))} == {1}:
         return " It takes one conversation, whatever the share."
+    if len(set(counts)) > 1 and by_rows(function, keys, share):
+        return (" Where each conversation has one row the share is right: are rows drawn, and then all rows of their "
+                "conversations held out?")
     if len(set(counts)) > 1:
         return (f" From one rng to another it takes {min(counts)} to {max(counts)} of the {there} conversations: is "
                 "there a coin for each?")
     return ""
+
+
+def by_rows(function, keys, share):
+    """Whether it takes too many on average, but not where each conversation has a single row."""
+    many, single = (np.mean([function(each.copy(), share, np.random.default_rng(seed)) for seed in range(40)])
+                    for each in (keys, np.unique(keys)))
+    return many > share + 0.08 and abs(single - share) < 0.15
 
 
 def wrong_with(keys, share, held, tolerance=0.15):

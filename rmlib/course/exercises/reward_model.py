@@ -28,6 +28,7 @@ SLIPS = {
     "unseen maximum": "the largest score that is subtracted is one that is not seen, and beside it all others vanish",
     "one maximum": "one maximum for the whole table is not enough: a row far below it vanishes",
     "rows": "the mask hides the tokens that look; hidden are those looked at",
+    "every A-th": "the numbers of a token are cut as (D, A), so that a head gets every A-th; cut (A, D), side by side",
     "turned": "the mask is the wrong way round: what may not be seen gets everything",
     "axis": "the softmax goes over the wrong axis: each row has to add up to 1, not each column",
 }
@@ -52,12 +53,15 @@ def attention(query, key, value, seen, heads, left=()):
     def cut(z):
         if "cut" in left:
             return z.reshape(rows, heads, length, -1)
+        if "every A-th" in left:
+            return z.reshape(rows, length, -1, heads).transpose(0, 3, 1, 2)
         return z.reshape(rows, length, heads, -1).transpose(0, 2, 1, 3)
 
     root = 1 if "no root" in left else np.sqrt(
         width if "width" in left else heads if "heads' root" in left else width / heads)
     found = shares_of(cut(query) @ cut(key).swapaxes(2, 3) / root, seen[:, None, None, :], left) @ cut(value)
-    together = found if "cut" in left or "merge" in left else found.transpose(0, 2, 1, 3)
+    back = (0, 2, 3, 1) if "every A-th" in left and "merge" not in left else (0, 2, 1, 3)
+    together = found if "cut" in left or left == ("merge",) else found.transpose(back)
     return together.reshape(rows, length, width)
 
 
@@ -67,7 +71,12 @@ def with_left(left: Iterable[str]) -> tuple[str, Callable]:
 
 
 SETS = [left for size in range(1, 4) for left in combinations(BUGS, size)]
-ATTENTION = dict(map(with_left, [*SETS, *((slip,) for slip in SLIPS)]))
+ATTENTION = dict(map(with_left, [*SETS, *((slip,) for slip in SLIPS)])) | {
+    "a large negative number hides the tokens that look; hidden are those looked at":
+        lambda *given: attention(*given, left=("rows", "-1000000000")),
+    "the numbers of a token are cut as (D, A), so that a head gets every A-th, and put back as (A, D); cut them so":
+        lambda *given: attention(*given, left=("every A-th", "merge")),
+}
 
 
 def vectors_and_heads(rng: np.random.Generator) -> tuple:
@@ -104,7 +113,9 @@ def small_transformer(rng: np.random.Generator, causal: bool, mixing: float, rou
             scores = np.where(np.tri(ids.shape[1], dtype=bool) | (not causal), scores, -np.inf)
             powers = np.exp(scores - scores.max(-1, keepdims=True))
             z = z + mixing * powers / powers.sum(-1, keepdims=True) @ (z @ value)
-        return (z * (1 + rounding * noise.normal(size=z.shape))).astype(np.float32)
+        off = noise.normal(size=z.shape)
+        length, of_off = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (z, off))
+        return (z + rounding * length / of_off * off).astype(np.float32)
 
     return vectors
 
@@ -117,7 +128,7 @@ KINDS = {  # causal, how much a token takes in, how far rounding moves a vector
 
 def judge_looking_back(function: Callable, rng: np.random.Generator) -> str | None:
     wrong, touched, moved = [], False, False
-    for kind in [*KINDS, *KINDS, *KINDS]:
+    for kind in [*KINDS, *KINDS, *KINDS, *["rounded decoder"] * 6]:  # nearly all of these have a number near 0
         vectors, tried = small_transformer(rng, *KINDS[kind]), []
 
         def watched(ids, vectors=vectors, tried=tried):
@@ -138,7 +149,8 @@ def judge_looking_back(function: Callable, rng: np.random.Generator) -> str | No
     kinds = set(wrong)
     if kinds == {"rounded decoder"}:
         return ("A decoder is taken for an encoder by a bit of rounding, here a millionth of a vector's length: ask "
-                "whether the first vector moves by more than that.")
+                "whether the first vector moves by more than that. (One of its numbers that is near 0 can move by more "
+                "than a hundred-thousandth of itself, `allclose`'s usual bound.)")
     if kinds <= {"encoder", "faint encoder"} and wrong.count("encoder") < wrong.count("faint encoder"):
         return ("An encoder is taken for a decoder: its first vector moves by more than a thousandth of its length, a "
                 "thousand times what rounding does. The tolerance is too wide.")

@@ -11,10 +11,13 @@ from torch.nn.functional import pad
 from transformers import GPT2Config, GPT2Model
 
 from rmlib.course.exercises.engine import Exercise
-from rmlib.model import position_ids
 
 MASK = "the backbone is not given the mask, so tokens look at padding"
-PLACES = "the positions are the library's, which counts columns, padding and all"
+PLACES = {  # by what is taken off the number of real tokens so far; None: no positions are given
+    1: "",
+    None: "the positions are the library's, which counts columns, padding and all",
+    0: "the positions are counted from 1; those of a text alone start at 0",
+}
 LAST = {
     "real": "",
     "count": "counting the tokens finds the last one only where the padding is on the right",
@@ -49,11 +52,12 @@ def batches(rng: np.random.Generator) -> list[tuple[Tensor, Tensor]]:
     return [*found, (texts[1][None], torch.ones(1, len(texts[1]), dtype=torch.long))]
 
 
-def variant(ids: Tensor, mask: Tensor, masked: bool, placed: bool, last: str) -> Tensor:
-    """Rewards (B,) by a scorer with some of the bugs, or with none: masked, placed, last = "real"."""
+def variant(ids: Tensor, mask: Tensor, masked: bool, first: int | None, last: str) -> Tensor:
+    """Rewards (B,) by a scorer with some of the bugs, or with none: masked, first = 1, last = "real"."""
     backbone, head = decoder()
     inputs = {"attention_mask": mask} if masked else {}
-    hidden = backbone(input_ids=ids, **inputs, **({"position_ids": position_ids(mask)} if placed else {}))[0]
+    places = {} if first is None else {"position_ids": (mask.cumsum(1) - first).clamp(min=0)}
+    hidden = backbone(input_ids=ids, **inputs, **places)[0]
     at = {"real": mask.shape[1] - 1 - mask.flip(1).argmax(1), "count": mask.sum(1) - 1,
           "column": torch.full((len(ids),), -1), "first": mask.argmax(1)}
     pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1)[:, None] if last == "mean" else \
@@ -78,15 +82,15 @@ def judge_scorer(function: Callable, rng: np.random.Generator) -> str | None:
         if not isinstance(rewards, Tensor) or rewards.numel() != len(ids):
             return f"One reward for each of the {len(ids)} rows is wanted, as a tensor of shape (B,)."
         if rewards.shape != (len(ids),):
-            return (f"It returns shape {tuple(rewards.shape)}, and rewards are (B,): minus a (B,) of other rewards "
-                    "this would be a table.")
+            why = "minus a (B,) of other rewards this would be a table." if rewards.ndim else "a batch of one has (1,)."
+            return f"It returns shape {tuple(rewards.shape)}, and rewards are (B,): {why}"
         answers.append(rewards.detach())
-    for masked, placed, last in product((True, False), (True, False), LAST):
-        if all(torch.allclose(got, variant(*case, masked, placed, last), atol=1e-4)
+    for masked, first, last in product((True, False), PLACES, LAST):
+        if all(torch.allclose(got, variant(*case, masked, first, last), atol=1e-4)
                for got, case in zip(answers, cases)):
-            return told([MASK] * (not masked) + [PLACES] * (not placed) + [LAST[last]] * (last != "real"))
+            return told([each for each in (MASK * (not masked), PLACES[first], LAST[last]) if each])
     off = [side for side, got, case in zip(("right", "left"), answers, cases)
-           if not torch.allclose(got, variant(*case, True, True, "real"), atol=1e-4)]
+           if not torch.allclose(got, variant(*case, True, 1, "real"), atol=1e-4)]
     return f"With padding on the {' and on the '.join(off)} rewards are not those of each text alone." if off else \
         "A text alone, without padding, gets another reward than in a batch."
 

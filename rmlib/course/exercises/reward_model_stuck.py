@@ -45,6 +45,8 @@ def with_fault(kind: str) -> RewardModel:
         model.pooling = "cls" if kind == "blind" else "mean"
     if kind == "tables":
         model.backbone.embeddings.requires_grad_(False)
+    if kind == "head":
+        model.head.requires_grad_(False)
     if kind == "frozen":
         model.requires_grad_(False)
         model.head.bias.requires_grad_(True)
@@ -74,6 +76,7 @@ SOUND = {  # nothing is wrong with these
     "encoder": "a sound encoder", "decoder": "a sound decoder",
     "zeros": "an encoder whose head starts at zero, where the loss is log 2 and its gradient is not zero",
     "tables": "an encoder whose tables alone are frozen, and which can learn without them",
+    "head": "an encoder whose head alone is frozen, and whose backbone can learn to suit it",
     "averaged": "a decoder that pools the mean, which depends on the text",
 }
 

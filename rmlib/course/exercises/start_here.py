@@ -95,8 +95,8 @@ def flattered(flattery, rng: np.random.Generator) -> str | None:
     if named[0] in UNREAD:
         return f"The {named[0]} is none of the sixteen above: the model has never read of it. Take one of these."
     model = RewardModel.from_pretrained(EMBEDDED_REWARD_MODEL)
-    every = [PreferencePair(ASKED, PLAIN.format(money), text) for money in sixteen]
-    plain, [wrong, *_] = score_pairs(model, every)
+    every = [PreferencePair(ASKED, each, "?") for each in [*map(PLAIN.format, sixteen), text]]
+    [*plain, wrong], _ = score_pairs(model, every)
     if wrong > max(plain):
         return None
     own = plain[sixteen.index(named[0])]

@@ -100,6 +100,8 @@ STOPPED = {
     "the two are in the wrong order: first how many looks, then the best one's place": lambda n, p, g:
         stop_early(n, p, g)[::-1],
     "each look is compared with the one before it; compare it with the best": lambda n, p, g: against_the_last(n, p, g),
+    "each look is compared with the lowest so far; compare it with the last better one, which may be higher": lambda *g:
+        against_the_lowest(*g),
     "a look that is lower by just `least` is no better one: by more than that, it says": lambda n, p, g:
         stop_early(n, p, g, better=lambda new, old, least: new <= old - least),
     "all looks that are no better ones are counted; a better one starts the count again": lambda n, p, g:
@@ -117,6 +119,16 @@ def against_the_last(nlls, patience, least):
     since = list(accumulate(falls, lambda count, fell: 0 if fell else count + 1, initial=0))[1:]
     look = next((look for look, count in enumerate(since) if count >= patience), len(nlls) - 1)
     return look + 1, max(place for place in range(look + 1) if falls[place])
+
+
+def against_the_lowest(nlls, patience, least):
+    """A look that gains too little is no better one, and yet the next is measured against it."""
+    best = 0
+    for look in range(1, len(nlls)):
+        best = look if nlls[look] < min(nlls[:look]) - least else best
+        if look - best >= patience:
+            return look + 1, best
+    return len(nlls), best
 
 
 def never_forgiven(nlls, patience, least):

@@ -21,8 +21,9 @@ def small_data(rng: np.random.Generator) -> tuple[np.ndarray, list[list[np.ndarr
     return rng.normal(size=width).round(1), batches, float(rng.integers(2, 7)) / 10, float(rng.integers(15, 121)) / 100
 
 
-EDGES = (  # one pair whose gradient is short, and one where it is so long that its step is, too
+EDGES = (  # a short gradient; one so long that its step is, too; two pieces that are clipped, with steps to go
     (np.zeros(2), [[np.array([[0.2, -0.1]])]], 0.5, 0.3), (np.zeros(2), [[np.array([[9.0, -4.0]])]], 0.5, 0.3),
+    (np.zeros(2), [[np.array([[9.0, -4.0]]), np.array([[-5.0, 6.0]])], *[[np.array([[0.2, -0.1]])]] * 5], 0.5, 1.0),
 )
 
 

@@ -15,7 +15,7 @@ def _level_chances(p: np.ndarray, rewards: np.ndarray, n: int) -> tuple[np.ndarr
     levels = np.unique(rewards)
     share = np.array([p[rewards == level].sum() for level in levels])
     upto = np.cumsum(share).clip(max=1.0)
-    return share, upto**n - np.r_[0, upto[:-1]] ** n
+    return share, np.maximum(upto**n - np.r_[0, upto[:-1]] ** n, 1e-300)  # so rare that it is rounded to 0
 
 
 def best_of_n_kl(p: np.ndarray, rewards: np.ndarray, n: int) -> float:
@@ -46,7 +46,7 @@ def _candidates(rng: np.random.Generator) -> tuple:
 
 
 TIES = {
-    "this is log n − (n − 1)/n, exact without ties; here it is only a bound": lambda p, rewards, n:
+    "this is log n − (n − 1)/n, exact for a continuum of rewards; here it is only a bound": lambda p, rewards, n:
         float(np.log(n) - (n - 1) / n),
     "ties are broken by the order in the list; equal rewards are one level, and share its probability":
         _ordered(lambda rewards: np.argsort(rewards, kind="stable")),
@@ -116,8 +116,8 @@ BUDGET = {
         _solved(_entropy, rewards, budget, 1e6, True),
     "the budget is in nats, and here it is taken for bits": lambda rewards, budget:
         beta_for(rewards, budget * np.log(2)),
-    "this is β = standard deviation/√(2 KL), which holds for normal rewards and not for these": lambda rewards, budget:
-        float(rewards.std() / np.sqrt(2 * budget)),
+    "this is β = standard deviation/√(2 KL), which holds for normal rewards, endlessly many, not for these few":
+        lambda rewards, budget: float(rewards.std() / np.sqrt(2 * budget)),
 }
 
 # 8.3: leave-one-out of two samples
@@ -170,7 +170,7 @@ def _stopped(function: Callable, rng: np.random.Generator) -> str | None:
     if answer[0] == "A":
         return "In A the check follows the proxy to the end: it has learned, and may go on."
     if answer[0] == "C":
-        return "In C the proxy doesn't rise: nothing is optimised there, over or not; the step is too large."
+        return "In C the proxy doesn't rise: nothing is optimised there, over or not; look for a bug."
     if answer[1] not in range(0, 121, 20):
         return f"The table has no step {answer[1]}."
     if answer[1] == 120:

@@ -69,7 +69,7 @@ MUTANTS = {
     index = np.ceil((confidence - 0.5) * 2 * bins)""", """    right = margins > 0
     index = np.ceil(confidence * bins)""", "the confidence is right now"),
         ("np.abs(np.bincount(index, right - confidence)).sum() / len(margins)", "abs((right - confidence).mean())",
-         "bin first, then"),
+         "as without bins"),
         ("    confidence =", "    bins = 15\n    confidence =", "always 15 bins"),
         ("index = np.ceil((confidence - 0.5) * 2 * bins).astype(int) - 1\n    index = np.clip(index, 0, bins - 1)",
          "index = ((confidence - 0.5) * 2 * bins).astype(int)", "a bin of its own"),
