@@ -3,8 +3,11 @@
 import math
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 
 def numbers(text):
@@ -160,3 +163,153 @@ def test_of_the_four_slopes_of_exercise_3_1_one_is_wrong_away_from_zero():
         right_there = -1 / (1 + math.exp(margin))
         assert np.allclose([slope_a(margin), slope_b(margin), slope_d(margin)], right_there, rtol=1e-12)
         assert math.isclose(slope_c(margin), right_there * math.exp(-margin))
+
+
+def cell_again(part, **instead):
+    """What a cell of this page prints, and its names, where some of them mean something else."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import again, code_of
+
+    return again(code_of("03_gradient_check.ipynb"), part, globals(), **instead)
+
+
+def claims(part, **instead):
+    """Whether each claim of a cell holds there, in order."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
+    from claim_bounds import verdicts
+
+    return [*verdicts(next(each for each in code_of("03_gradient_check.ipynb") if part in each),
+                      globals() | instead).values()]
+
+
+def test_what_holds_would_be_seen_to_fail():
+    """For a claim of all that is tested on some, or of another step than it names."""
+    for name, losses in (("loss_a", loss_a), ("loss_b", loss_b)):
+        for at in (1, 59):
+            risen = [*losses[:at], losses[at - 1], *losses[at + 1:]]
+            assert claims("both fall at each step", **{name: risen}) == [False]
+    assert claims("both fall at each step") == [True] and claims("no error is above three") == [True] * 3
+    at_fault = np.arange(53)
+    assert claims("no error is above three", worst=np.where(at_fault == 40, 9e5 * worst.min(), worst)) == [
+        True, True, False]
+    assert claims("no error is above three", worst=np.where(at_fault == 3, 3.1 * (truncation + rounding), worst)) == [
+        True, False, True]
+    assert claims("no error is above three", predicted=11 * best) == claims(
+        "no error is above three", predicted=best / 11) == [False, True, True]
+    for margin in (4, 0.01):  # a loss that is not the same to both sides of zero, at one step alone
+        assert claims("at margin 0, all below", loss=lambda z, far=margin: np.log1p(np.exp(-z)) + 1e-12 * (
+            abs(z - far) < 1e-9)) == [False]
+    assert claims("at margin 0, all below") == [True]
+    for failing in TESTS:
+        rest = {name: (lambda loss_fn: False) if name == failing else test for name, test in TESTS.items()}
+        assert claims("the right loss passes all four", TESTS=rest) == [False]
+
+
+def test_the_worst_of_the_margins_is_taken():
+    """For their mean, which falls and rises like the worst."""
+    for k in (1, 6, 20, 40):
+        h = 2.0**-k
+        slope_of = (np.log1p(np.exp(-near_one - h)) - np.log1p(np.exp(-near_one + h))) / (2 * h)
+        errors = abs(slope_of + 1 / (1 + np.exp(near_one)))
+        assert np.isclose(worst[k], errors.max(), rtol=1e-3) and (errors < worst[k] * (1 + 1e-3)).all()
+    assert np.allclose(near_one[[0, 50, 100]], [1 - 50 / 1024, 1, 1 + 50 / 1024]) and steps[-1] == 2.0**-52
+
+
+def test_each_test_of_a_loss_is_as_strict_as_it_says():
+    """For a tolerance that would take a percent, and a direction that is tried for one score alone."""
+    right = bradley_terry_loss
+    assert [test(right) for test in (value_is_known, falls_with_the_chosen, batch_is_mean_of_pairs)] == [True] * 3
+    for off in (1e-9, -1e-9):
+        assert not value_is_known(lambda c, r, by=off: right(c, r) + by)
+        assert not batch_is_mean_of_pairs(lambda c, r, by=off: right(c, r) + by * len(c))
+    for at in range(5):
+        turned = torch.ones(5, dtype=torch.float64)
+        turned[at] = -1
+        assert not falls_with_the_chosen(lambda c, r, by=turned: F.softplus(by * (r - c)).mean())
+    assert not gradient_is_right(lambda c, r: HandWritten.apply(c, r, -1.01, 1))
+
+
+def test_the_flipped_loss_passes_to_nine_decimals():
+    """For a tolerance that would take more: what the page hands to gradcheck."""
+    given = []
+    checker = SimpleNamespace(gradcheck=lambda fn, inputs, **named: given.append((fn, len(inputs[0]), named)) or True)
+    cell_again("gradcheck's verdict on the flipped", torch=SimpleNamespace(**vars(torch) | {"autograd": checker}))
+    [(_, pairs_there, named)] = given
+    assert pairs_there == 6 and named == {"eps": 1e-5, "atol": 1e-9, "rtol": 0, "raise_exception": False}
+
+
+def test_the_planted_percent_is_one():
+    """For a bug of another size: the same tensors fail of half a percent, or of ten."""
+    wrong = [row for row in planted if not row.ok]
+    assert np.allclose([row.analytic / row.numeric for row in wrong], 1.01, atol=1e-4)
+    seen = []
+    cell_again("alone = [row.name", check_all=lambda: seen.append(torch.autograd.grad(pair_loss(), shift)[0]) or [])
+    [clean] = torch.autograd.grad(pair_loss(), shift)
+    assert torch.allclose(seen[0], 1.01 * clean, rtol=1e-9, atol=0)
+    orders = np.log10([row.error / (1e-10 + 1e-6 * abs(row.numeric)) for row in wrong])
+    assert 3 < np.median(orders) < 4
+
+
+def test_a_step_of_two_layers_by_hand():
+    """For another rate, or a layer that stays: at the saddle both layers get nothing."""
+    W0, w0 = np.array([[0.5, -0.15], [0.3, 0.8]]), np.array([0.7, -0.4])
+    one, other = torch.tensor([[1.0, 2.0]], dtype=torch.float64), torch.tensor([[0.5, -1.0]], dtype=torch.float64)
+    first_loss, second_loss = train_two_layers(W0.copy(), w0.copy(), one, other, steps=2)
+
+    def loss_at(flat):
+        below = np.maximum(flat[:4].reshape(2, 2) @ one[0].numpy(), 0) - np.maximum(
+            flat[:4].reshape(2, 2) @ other[0].numpy(), 0)
+        return math.log1p(math.exp(-below @ flat[4:]))
+
+    flat = np.r_[W0.ravel(), w0]
+    slope = np.array([(loss_at(flat + 1e-6 * u) - loss_at(flat - 1e-6 * u)) / 2e-6 for u in np.eye(6)])
+    assert np.isclose(first_loss, loss_at(flat)) and np.isclose(second_loss, loss_at(flat - slope), rtol=1e-6)
+    assert train_two_layers.__defaults__ == (400,) and len(error) == 30_000
+
+
+def test_the_pairs_loss_is_that_of_its_chosen_answer():
+    """For the two answers exchanged, whose gradient is as right."""
+    rows = model.collate(encode(model.tokenizer, [PreferencePair(pair.prompt, pair.rejected, pair.chosen)],
+                                model.encoding))
+    with torch.no_grad():
+        of_rejected, of_chosen = model(**{name: each.to(device) for name, each in rows.items()}).tolist()
+    assert math.isclose(pair_loss().item(), math.log1p(math.exp(of_rejected - of_chosen)), rel_tol=1e-9)
+
+
+def test_zero_is_less_than_any_slope_of_the_model():
+    """For a bound that would take small slopes for none, with rows that lie to both sides."""
+    slopes_there = {"a": 2e-14, "b": -2e-14, "c": 5e-15, "d": 0.0}
+    made = [SimpleNamespace(name=name, analytic=value, ok=name != "d") for name, value in slopes_there.items()]
+    told, _ = cell_again("zero = [row.name", check_all=lambda: made)
+    assert told.startswith("3 of 70 tensors pass") and told.splitlines()[1:] == ["c", "d"]
+
+
+def test_the_sliders_start_where_their_descriptions_say():
+    """Against another start, whose picture a refresh would store above the old words."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import starts
+
+    assert starts() == {"halvings": 1}
+
+
+def test_the_text_tells_where_and_by_how_much_a_percent_stands_out():
+    sys.path.insert(0, "../tests/helpers")
+    from cells_changed import words_of
+
+    orders = np.log10([row.error / (1e-10 + 1e-6 * abs(row.numeric)) for row in planted if not row.ok])
+    assert 3 < np.median(orders) < 4 and max(orders) < 4.01
+    assert "stands out by three to four orders of magnitude" in words_of("03_gradient_check.ipynb", "03-planted-read")
+    assert names[0].startswith("backbone.embeddings") and names[-1].startswith("head")
+    assert "rows go from the words to the head" in words_of("03_gradient_check.ipynb", "03-ex4-solution")
+
+
+def test_each_training_is_drawn_under_its_own_letter():
+    """Against panels that are exchanged, beside an answer that names one of them."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of, shown
+
+    made = SimpleNamespace(permutation=lambda both: [[0.5, 0.4], [0.6, 0.7]])
+    figure = shown(code_of("03_gradient_check.ipynb"), "figures.two_trainings", globals(), rng=made, train=np.array)
+    found = {axes.get_title("left"): list(axes.lines[1].get_ydata()) for axes in figure.axes}
+    assert found == {"training A": [0.5, 0.4], "training B": [0.6, 0.7]}

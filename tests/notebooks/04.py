@@ -25,6 +25,8 @@ def test_the_shares_of_four_people_are_those_of_the_formula():
 
 def test_the_realised_agreement_is_within_its_standard_error_as_the_page_says():
     assert abs(realised - limits.accuracy) < error and abs(error - 0.008) < 0.0005
+    by_pair = p * (1 - p) * np.sign(gaps) ** 2  # of a tie no choice counts
+    assert abs(error * len(pairs) - math.sqrt(by_pair.sum())) < 1e-9
     assert np.array_equal(np.sign(gaps), np.sign(p - 0.5))  # gold's favourite is the likelier response
 
 
@@ -102,9 +104,72 @@ def test_each_cut_keeps_what_its_name_says():
         raise AssertionError("the page says that it stops")
 
 
+def test_a_response_fits_the_window_of_another_backbone_that_spells_words_out():
+    """A window in which the tokenizer's own cut stops the page."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import again, code_of
+
+    cells = code_of("04_preference_data.ipynb")
+    _, names = again(cells, "window = ", globals(), is_embedded=lambda _: False)
+    _, names = again(cells, "four_cuts(", names, show=lambda figure, alt: None)
+    assert names["window"] < window and names["strips"].keys() == strips.keys()
+
+
+def test_the_usual_code_is_given_both_responses_and_no_training_moves_the_model():
+    """One side twice, which after the cut no number tells; a run that goes on where the last one ended."""
+    rows = naive_batch(short)["input_ids"]
+    for row, text in zip(rows, [f"{each.prompt} {getattr(each, side)}" for side in ("chosen", "rejected")
+                                for each in short], strict=True):
+        alone = tokenizer(text)["input_ids"]
+        assert row[:len(alone)].tolist() == alone and (row[len(alone):] == tokenizer.pad_token_id).all()
+    torch.manual_seed(0)
+    for ours, first in zip(model.parameters(), RewardModel(settings.backbone, max_length=window).parameters()):
+        assert torch.equal(ours.cpu(), first)
+    calls = []
+
+    class Watched(torch.optim.AdamW):
+        def __init__(self, weights, **given):
+            calls.append(given)
+            super().__init__(weights, **given)
+
+    usual, torch.optim.AdamW = torch.optim.AdamW, Watched
+    try:
+        few_losses = train_on(model.collate(fixed), steps=2)
+    finally:
+        torch.optim.AdamW = usual
+    assert calls == [{"lr": learning_rate_for(settings.backbone)}] and np.allclose(few_losses, healthy[:2], rtol=1e-4)
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import again, code_of
+
+    _, names = again(code_of("04_preference_data.ipynb"), "def train_on", globals(),
+                     learning_rate_for={settings.backbone: 0.125}.get)
+    torch.optim.AdamW = Watched
+    try:
+        names["train_on"](model.collate(fixed), steps=1)
+    finally:
+        torch.optim.AdamW = usual
+    assert calls[1:] == [{"lr": 0.125}]  # the backbone's, not the small one's
+    kept, dropped = model(**model.collate(fixed)).numpy(force=True).reshape(2, -1)
+    assert np.isclose(few_losses[0], np.logaddexp(0, dropped - kept).mean(), atol=1e-4)
+
+
+def test_every_set_of_pairs_is_of_the_size_and_the_part_that_the_page_says():
+    """The test part in place of the validation pairs, or a set of fewer pairs, where a cell has room."""
+    sys.path.insert(0, "../tests/helpers")
+    from parts_of_pages import parts
+
+    assert parts(world, pairs=pairs, validation=validation, to_label=to_label, rows=comparisons(0)) == {
+        "pairs": (2_000, "train"), "validation": (2_000, "validation"), "to_label": (20, "validation"),
+        "rows": (60 * 28, "train")}
+    (_, of_rows), (_, of_questions) = both_splits(3).values()
+    assert len(of_rows) == 420 and len({each.prompt for each in of_questions}) == 15
+    assert {*Counter(each.prompt for each in comparisons(0)).values()} == {28}
+
+
 def test_each_loss_bears_its_own_name():
     """Names exchanged among the three training losses, whose thin lines no picture's tolerance would hold."""
     drawn = {line.get_label(): line.get_ydata() for line in losses_drawn.axes[0].lines}
+    assert [*map(list, drawn.values())] == [stuck, healthy, noisy] and len(healthy) == 12
     flat, restless = drawn["cut on the right"], drawn["cut on the right, dropout on"]
     assert np.abs(np.array(flat) - math.log(2)).max() < 1e-6 and drawn["rmlib"][-1] < 0.3
     assert np.ptp(restless) > 0.01 and 0.5 < min(restless) < math.log(2) < max(restless) < 1
@@ -119,6 +184,9 @@ def test_each_rule_bears_its_own_name_and_stands_where_the_page_says():
         fitted, by_heart = bag.margins(validation), pair_accuracies(bag.margins(pairs)).mean()
         assert abs(rules[name][0] - (1 + np.sign(fitted)).mean() / 2) < 2e-3
         assert abs(by_heart - (0.79 if prompt_too else 0.65)) < 0.006
+    for name, of_rule in margins.items():  # by whole conversations, whose first turn is all of a prompt here
+        by_prompt = clustered_bootstrap(pair_accuracies(of_rule), [pair.prompt for pair in validation])
+        assert np.allclose(rules[name][1:], by_prompt, atol=1e-9)
     assert abs(gold - (1 + np.sign(world.margins(validation))).mean() / 2) < 1e-9
     assert rules["longer"][2] < 0.5 < rules["shorter"][1] < rules["bag of words, no prompt"][0]
     assert max(high for _, _, high in rules.values()) < gold - 0.1
@@ -164,10 +232,18 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../tests/helpers")
     from cells_again import code_of
-    from claim_bounds import weak_claims
+    from claim_bounds import verdicts, weak_claims
+    from deaf_claims import deaf
 
     code = code_of("04_preference_data.ipynb")
-    assert [each for source in code for each in weak_claims(source)] == []
+    assert [each for source in code for each in weak_claims(source)] == [] == deaf(code, globals())
+    [keys_cell] = [source for source in code if "each prompt holds the earlier ones" in source]
+    for place in range(3):  # one conversation's turns or answer are another's: seen wherever it stands among the three
+        for other in (PreferencePair("Bread?", bread[place].chosen, "No."),
+                      PreferencePair([(turn.role, turn.text) for turn in bread[place].turns], "Another.", "No.")):
+            strange = [other if at == place else each for at, each in enumerate(bread)]
+            assert list(verdicts(keys_cell, globals() | {"bread": strange}).values()) == [
+                place == 2 and other.chosen == "Another."]
 
 
 def test_the_sliders_reach_these_ends():
@@ -216,3 +292,23 @@ def test_the_stuck_loss_is_told_in_order():
     told = printed(code, "stuck, noisy =", globals(),
                    train_on=lambda batch, dropout=False: restless if dropout else flat)
     assert told.splitlines()[:2] == ["loss 0.693147 at first, 0.693148 at step 12", "with dropout from 0.60 to 0.80"]
+
+
+def test_the_sliders_start_where_their_descriptions_say():
+    """Against another start, whose picture a refresh would store above the old words."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import starts
+
+    assert starts() == {"temperature": 1, "flip rate": 0}
+
+
+def test_the_description_of_the_leaks_has_its_numbers_in_order():
+    """Against numbers that are exchanged: the memoriser's come first, and the split by rows."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_changed import cell_of, names_after
+
+    told = []
+    names_after(cell_of("04_preference_data.ipynb", "04-leaks-drawn"), globals(),
+                show=lambda figure, alt: told.extend(map(int, re.findall(r"\d+", alt))))
+    lacking = [-points.mean() for found in below.values() for points in found.values()]
+    assert len(told) == 4 and np.abs(np.subtract(told, lacking)).max() < 1

@@ -11,6 +11,9 @@ import torch
 from rmlib.course.world import realised_agreement
 from rmlib.evaluation import length_baselines
 
+sys.path.insert(0, "../tests/helpers")
+from cells_changed import all_hold, cell_of, names_after  # noqa: E402
+
 
 def run_again(cell_id, **instead):
     """What a cell prints, run once more with `instead` for what it has of the page."""
@@ -83,6 +86,31 @@ def test_a_key_s_bias_does_nothing():
         after = transformer(changed, **given)
         sizes[name], before = (slope.abs().max().item(), (after - before).abs().max().item()), after
     assert max(sizes["key"]) < 1e-10 and min(sizes["query"]) > 1e-3, sizes
+
+
+def test_the_hint_s_experiment_tells_the_two_attentions_apart():
+    """A token's value reaches all rows, unless heads are cut across tokens; its query reaches its own row in both."""
+    cells = {each["id"]: "".join(each["source"])
+             for each in json.loads(Path("05_reward_model.ipynb").read_text(encoding="utf-8"))["cells"]}
+    written = {}
+    for cell_id in ("05-ex1", "05-ex1-answer"):
+        exec(re.search(r"```python\n(.*?)```", cells[cell_id], re.DOTALL)[1], {"np": np}, written)
+    assert "`value`: all rows" in cells["05-ex1-answer"]
+    tokens, seen = np.random.default_rng(0).normal(size=(3, 1, 5, 8)), np.ones((1, 5), bool)
+    for name, each in written.items():
+        for changed in range(5):
+            other = tokens.copy()
+            other[2, 0, changed] += 1
+            rows = np.abs(each(*other, seen, 2) - each(*tokens, seen, 2)).max(-1)[0] > 1e-9
+            assert rows.all() == (name == "attention" or changed == 2), (name, changed)
+
+
+def test_large_scores_do_not_overflow():
+    """Against an exponential of the scores as they are: the text takes each row's largest away."""
+    loud = copy.deepcopy(backbone)
+    with torch.no_grad():
+        next(iter(layers_of(loud)))["query"].weight *= 1e4
+    assert transformer(loud, **padded(opened, [pair])).isfinite().all()
 
 
 def test_forty_lines_are_enough():
@@ -196,8 +224,17 @@ def test_what_is_loaded_can_be_told_from_another_model():
     assert [bool(np.all(claim)) for claim in claims.values()] == [False, False]
 
 
+def test_the_class_draws_matrices_at_random_and_sets_the_rest():
+    """Biases and norms are as they always begin: 28 of the 72 tensors that it did not find differ between two loads."""
+    (one, how), (other, _) = (library.from_pretrained(folder, **options) for _ in range(2))
+    drawn = [name for name in how["missing_keys"] if not torch.equal(one.state_dict()[name], other.state_dict()[name])]
+    assert len(how["missing_keys"]) == len(one.state_dict()) and len(drawn) == 28
+    assert {name for name in how["missing_keys"] if one.state_dict()[name].dim() == 2} == set(drawn)
+
+
 def test_a_template_costs_what_the_text_says():
     assert 0.2 < np.mean(before * after < 0) < 0.4 and templated.encoding.rendering == "template"
+    assert model.tokenizer.chat_template is None and model.encoding.rendering != "template"
     assert 0.4 < np.median(np.abs(after - before)) / np.median(np.abs(before)) < 1.3
 
 
@@ -205,6 +242,147 @@ def test_pads_and_sigmoids_are_what_they_are_called():
     assert judge.config.pad_token_id == tokenizer.sep_token_id == 3 and off > 0.2
     assert two.tolist() == [1.0, 1.0] or min(two) > 0.9999999
     assert abs(pipe([text])[0]["score"] - 1 / (1 + np.exp(-reward))) < 1e-6
+
+
+class OffBy:
+    """A model that gives what another one does, but for one number."""
+
+    def __init__(self, model, off):
+        self.__dict__["model"], self.__dict__["off"] = model, off
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def __call__(self, **given):
+        out = copy.deepcopy(self.model(**given))
+        getattr(out, "last_hidden_state", out)[-1, ...].view(-1)[-1] += self.off
+        return out
+
+
+def test_each_claim_fails_where_one_entry_is_wrong():
+    """Against the mean, the median or the least of what is claimed of all."""
+    names, page = globals(), "05_reward_model.ipynb"
+    for off in (2e-5, -2e-5):
+        with torch.no_grad():
+            assert largest_difference(OffBy(backbone, off), padded(opened, [pair], "left")) > 1.5e-5
+            assert not all_hold(cell_of(page, "05-reward"), names, opened=OffBy(opened, off))
+    kept = {side: {name: [0.0] * 5 for name in POOLINGS} for side in ("right", "left")}
+    for side, name, at in [("right", "mean", 4), ("left", "first token", 1), ("right", "last token", 2)]:
+        one_turned = copy.deepcopy(kept)
+        one_turned[side][name][at] = 0.002
+        assert not all_hold(cell_of(page, "05-poolings"), names,
+                            orders_turned=lambda *_, found=one_turned: ({}, found))
+    assert all_hold(cell_of(page, "05-poolings"), names, orders_turned=lambda *_: ({}, kept))
+    least = 1.1e-5 * max(1, np.abs(alone).max())
+    for at, off in ((0, least), (5, -least)):
+        one_moves = {f"{n}": np.array([0.0] * 4 + [(n == at) * off]) for n in range(8)}
+        assert not all_hold(cell_of(page, "05-changes"), names, what_moves=lambda *_, found=one_moves: (found, {}))
+    rewards = iter([np.zeros(2)] * 100 + [np.array([0.0] * 199 + [-1.1e-5])])
+    assert not all_hold(cell_of(page, "05-tested"), names, padded_rewards=lambda *_, **__: next(rewards))
+
+
+def test_what_is_damaged_is_what_is_told():
+    """Against more than one bit, and a head of another size than the saved one's."""
+    from safetensors.torch import load
+
+    copied, seen = Path(tempfile.mkdtemp(dir=scratch.name)), []
+    weights, right = copied / "model.safetensors", (folder / "model.safetensors").read_bytes()
+    for each in folder.iterdir():
+        (copied / each.name).write_bytes(each.read_bytes())
+    for cell_id in ("05-bit", "05-damage"):
+        names_after(cell_of("05_reward_model.ipynb", cell_id), globals(), folder=copied, weights=weights,
+                    refusal=lambda _: seen.append(weights.read_bytes()))
+    bits = [bin(one ^ other).count("1") for one, other in zip(right, seen[0], strict=True) if one != other]
+    assert bits == [1]
+    whole, (sign, headless, as_it_was) = load(right), map(load, seen[1:])
+    assert torch.equal(sign.pop("head.weight"), -model.head.weight.cpu()) and sign.keys() == headless.keys()
+    assert whole.keys() == as_it_was.keys() == {*headless, "head.weight"}
+    assert all(torch.equal(whole[name], each[name]) for each in (sign, headless, as_it_was) for name in each)
+    assert not stranger.training  # dropout would tell two loads apart as well
+
+
+def test_what_is_compared_is_as_much_as_the_claim_says():
+    """Against two pairs for a hundred, half of the held-out ones, and two loads that may be alike."""
+    from types import SimpleNamespace
+
+    page, elsewhere, scored = "05_reward_model.ipynb", Path(tempfile.mkdtemp(dir=scratch.name)), []
+    names_after(cell_of(page, "05-saved"), globals(), scratch=SimpleNamespace(name=elsewhere),
+                score_pairs=lambda _, pairs: scored.append(pairs))
+    assert scored == [held_out] * 2 and len(held_out) == 100
+    told = run_again("05-trained", teach=lambda *_: None,
+                     score_pairs=lambda _, pairs: scored.append(pairs) or ([1, 2, 0, 4], [0, 3, 1, 0]))
+    assert scored[2:] == [many] * 4 and len(many) == 500 and told.count("right on 0.50 of 500 held-out pairs") == 4
+    same = SimpleNamespace(from_pretrained=lambda *_, **__: (stranger, {"missing_keys": []}))
+    twice = cell_of(page, "05-stranger").replace("library = ", "_ = ")
+    assert not all_hold(twice, globals(), library=same)
+
+
+def test_four_models_are_taught_as_the_text_says():
+    """Against names of loaded and drawn weights that are exchanged, more epochs, fewer pairs, or pairs held out."""
+    page, asked, taught = "05_reward_model.ipynb", [], []
+    made = names_after(cell_of(page, "05-readers"), globals(),
+                       small_reader=lambda *how: asked.append(how) or how)["four"]
+    assert made["encoder, pretrained"] is opened and len(asked) == 3
+    for name, how in made.items():
+        if how is not opened:
+            assert how == ((EMBEDDED_BACKBONE, "cls") if "encoder" in name else (POLICY, "last")) + (
+                "pretrained" in name,)
+    learner = names_after(cell_of(page, "05-teach"), globals(), train=lambda *how, **more: taught.append(how),
+                          learning_rate_for={str(EMBEDDED_BACKBONE): 0.125}.get)["teach"]
+    learner(model)
+    [(learning, lessons, recipe)] = taught
+    assert learning is model and len({*lessons}) > 790 and len(lessons) == 800 and recipe.epochs == 1
+    assert recipe == TrainingConfig(learning_rate=0.125, precision="fp32")  # the backbone's, not the small one's
+    asked_in = {split: {*world.prompts(split)} for split in ("train", "validation", "test")}
+    assert {each.prompt for each in lessons} <= asked_in["train"]
+    assert {each.prompt for each in many} <= asked_in["validation"] - asked_in["test"] and {*held_out} <= {*many}
+
+
+def test_another_family_of_backbones_is_taught_beside_the_one_that_is_opened():
+    """Branches that the small profile does not take."""
+    from types import SimpleNamespace
+
+    page, elsewhere, given = "05_reward_model.ipynb", SimpleNamespace(backbone="elsewhere"), []
+    for kind in ("distilbert", "bert", "gpt2"):
+        found = names_after(cell_of(page, "05-opened"), globals(), settings=elsewhere,
+                            config=SimpleNamespace(model_type=kind))
+        assert (found["opened"] is model) == (kind != "gpt2") == (found["source"] == "elsewhere")
+    assert found["source"] == str(EMBEDDED_BACKBONE) and found["tokenizer"] is found["opened"].tokenizer
+    for each in (model, found["opened"]):
+        names_after(cell_of(page, "05-taught"), globals(), settings=elsewhere, opened=each,
+                    teach=lambda *how: given.append(how))
+    assert given == [(model, "elsewhere")]
+
+
+def test_numbers_of_drawn_things_are_those_of_the_text():
+    """Against other sizes than the question's, a norm that can divide by zero, and a line elsewhere than at 1e-5."""
+    assert keys.shape[1:] == (20, 64)
+    rng = np.random.default_rng(1)
+    products = (rng.normal(size=(4000, 1, 64)) * rng.normal(size=(4000, 20, 64))).sum(-1)
+    for told, root in zip(numbers_said("05-root-drawn"), (1, 8), strict=True):
+        powers = np.exp((products - products.max(1, keepdims=True)) / root)
+        assert abs((powers.max(1) / powers.sum(1)).mean() - told) < 0.015
+    plain = torch.nn.LayerNorm(2, eps=1e-12)
+    narrow = torch.tensor([1e-6, -1e-6])
+    assert torch.allclose(layer_norm(narrow, plain), plain(narrow)) and layer_norm(narrow, plain)[0] < 0.8
+    [line] = [each for each in moves.axes[0].lines if each.get_linestyle() == "--"]
+    assert list(line.get_xdata()) == [1e-5, 1e-5]
+    assert [each.backbone.config._attn_implementation for each in (tested, writer)] == ["sdpa", "sdpa"]
+    scattered = 0.02 * delta.mean(0).norm().item() / 2  # of the mean first loss, from head to head
+    assert 0.005 < scattered < 0.02 and draws.shape[1] == 500
+
+
+def test_the_changes_are_made_to_models_that_pad():
+    """Against a model that leaves padding out, and one that stands for both."""
+    given = []
+
+    def recorded(*how):
+        given.extend(how)
+        return {"": np.zeros(1)}, {}
+
+    names_after(cell_of("05_reward_model.ipynb", "05-changes"), globals(), what_moves=recorded)
+    assert given[0] is tested and given[1] is writer and given[2] == held_out
+    assert type(writer.backbone).__name__.startswith("GPT2") and model is not tested
 
 
 def test_the_word_that_is_cut_is_cut_so():

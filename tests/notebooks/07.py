@@ -45,13 +45,127 @@ def loss_of(weights, columns):
     return np.log1p(np.exp(-columns @ weights)).mean()
 
 
+def cell_again(part, **instead):
+    """What a cell of this page prints, and its names, where some of them mean something else."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import again, code_of
+
+    return again(code_of("07_evaluation.ipynb"), part, globals(), **instead)
+
+
+def module_but(module, **others):
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import but
+
+    return but(module, **others)
+
+
 def test_the_best_of_ten_is_what_binomials_make():
-    """For a maximum over the contests in place of the ten."""
+    """For a maximum over the contests in place of the ten, or fewer contests than are told."""
     below = np.cumsum([math.comb(500, k) * 0.77**k * 0.23 ** (500 - k) for k in range(501)])
     best = (1 - below**10).sum() / 500
-    rng = np.random.default_rng(0)
-    found = (rng.binomial(500, 0.77, size=(20_000, 10)) / 500).max(axis=1).mean()
-    assert abs(found - best) < 2e-4 and abs(best - 0.799) < 5e-4
+    contests = cell_again("# of 20,000 contests")[1]["shares"]
+    assert contests.shape == (20_000, 10) and abs(contests.max(axis=1).mean() - best) < 2e-4
+    assert abs(best - 0.799) < 5e-4
+
+
+def test_the_bootstrap_has_the_ends_of_a_normal_law():
+    """For other quantiles than those of the middle 95%: by the spread of the prompts' own surpluses."""
+    surplus = np.bincount(prompt_of, right - right.mean())
+    width = 2 * 1.96 * math.sqrt((surplus**2).sum()) / len(test)
+    low, high = bootstrap(prompt_of, repeats=20_000)
+    assert abs((high - low) / width - 1) < 0.025 and abs((low + high) / 2 - right.mean()) < 0.001
+    assert bootstrap.__defaults__ == (2000,)
+
+
+def test_every_interval_is_over_whole_prompts():
+    """For one over single pairs, which here is as wide: what each cell hands on as what is independent."""
+    given = []
+
+    def spy(come):
+        return lambda *handed: given.append((len(handed[0]), handed[-1])) or come
+
+    spied = module_but(evaluation, clustered_bootstrap=spy((0.0, 1.0)))
+    leaning = module_but(bias, slices=spy([]), longer_expected=spy(bias.Longer(*[1.0] * 8)))
+    for part in ("fit_rivals(training)", "found.only_first:,}", "kinds = np.where", "def relabelled("):
+        cell_again(part, evaluation=spied, bias=leaning, fit_rivals=lambda pairs: rivals)
+    assert [n for n, _ in given] == [4000] * 10 + [4000] * 3 + [manners.sum()] + [750] * 8
+    asked_in = {4000: test, 750: trusted, manners.sum(): [pair for pair, each in zip(test, manners) if each]}
+    for n, groups in given:
+        prompts_here = [pair.prompt for pair in asked_in[n]]
+        assert len({*groups}) == len({*prompts_here}) == len({*zip(groups, prompts_here)})
+
+
+def test_the_standard_errors_of_a_race_by_hand():
+    """For a formula without a term that is small in this race."""
+    told, _ = cell_again("standard error {", disagree=0.5, gap=0.5, large=np.array([1.0, 1, 0, 0]),
+                         small=np.array([1.0, 0, 0, 0]))
+    assert told == f"standard error {math.sqrt(0.25 / 750):.3f}; on pairs of their own {math.sqrt(0.4375 / 750):.3f}\n"
+
+
+def test_a_tie_is_half_right():
+    """For one that counts as right, or as wrong: the page's own models have none."""
+    scores = np.array([[1.0, 2.0, 3.0], [1.0, 1.0, 4.0]])
+    told, names = cell_again("right = (np.sign", rewards_of=lambda *_: scores,
+                             world=SimpleNamespace(margins=lambda pairs: np.zeros(3)))
+    assert names["right"].tolist() == [0.5, 1, 0] and told.startswith("our model 0.50, ties 1; the gold reward 0.50")
+
+
+def test_the_numbers_that_the_text_tells():
+    """For one that was true of an earlier run, and stands in no output."""
+    assert "{:.0%} to {:.0%}".format(*wilson(0.77, 100)) in text_of("07-wilson-read")
+    found, home, abroad = text_of("07-shift-read"), *((each > 0).mean() for each in (margins, there))
+    sure = [evaluation.confidences(each).mean() for each in (margins / T, there)]
+    assert f"falls by {home - abroad:.2f} of the {home - 0.5:.2f} down" in found
+    assert f"confidence by only {sure[0] - sure[1]:.2f}" in found
+    of_four = np.array([[score for row in rows for score in row] for rows in (
+        rewards_of(model, [PreferencePair(prompt, *given[i:i + 2]) for i in (0, 2)]).T
+        for prompt, given in zip(prompts, four))])
+    first = (of_four[:, 0] > of_four[:, 1:].max(axis=1)).mean()
+    assert f"has {first:.2f} here, {home:.2f} on our" in text_of("07-benchmarks-read")
+    assert f"soon {abroad:.2f} on questions" in text_of("07-benchmarks-read") and 8.5 <= 1 / p < 9.5
+    assert abs(1 - math.sqrt((disagree - gap**2) / 750) / apart - 1 / 3) < 0.05 and round(100 * gap) in (2, 3)
+
+
+def test_a_lead_is_significant_by_both_signs():
+    """For one of the two that would do, or an end that counts: on the page both always say the same."""
+    signs = [(0.04, 0.01), (0.05, 0.01), (0.06, 0.01), (0.04, 0.0), (0.04, -0.01), (0.001, 0.2)]
+    made = [{"pooled": {"accuracy": 0.6}, "against": {"a rule": {"p_value": p_value, "lead": 0.1, "lead_low": low}}}
+            for p_value, low in signs]
+    told, _ = cell_again("beaten = sum(", json=SimpleNamespace(loads=lambda text: {"seeds": made}))
+    assert told.endswith("significant in 2 of 6\n")
+
+
+def test_a_model_is_trained_by_what_it_is_given():
+    """For a seed or a start that is left aside: the page gives few of either."""
+    seen = []
+    _, names = cell_again("def trained(", train=lambda *handed, **_: seen.append(handed), runs=[{"few": 0.0}],
+                          margins_of=lambda model, pairs: np.zeros(2))
+    assert names["trained"](["pairs"], seed=5, start="begun") == "begun" and torch.initial_seed() == 5
+    config = TrainingConfig(learning_rate=3e-4, precision="fp32", seed=5)  # the study's
+    assert seen[1] == ("begun", ["pairs"], config) and seen[0][1:] == (training[:300], TrainingConfig(
+        learning_rate=3e-4, precision="fp32", seed=0))
+    assert [*map(id, trusted)] == [*map(id, validation[:750])]
+
+
+def test_four_answers_are_scored_together():
+    """For a prompt that counts though one of its wrong answers is ahead."""
+    scores = np.random.default_rng(1).normal(size=(len(four), 4)) + np.array([1.5, 0, 0, 0])
+    table_of = {(prompt, text): score for prompt, given, row in zip(prompts, four, scores)
+                for text, score in zip(given, row)}
+    whole = [len(set(given)) == 4 for given in four]
+
+    def by_table(_, pairs):
+        return np.array([[table_of[pair.prompt, text] for pair in pairs for text in [side(pair)]]
+                         for side in (lambda pair: pair.chosen, lambda pair: pair.rejected)])
+
+    told, _ = cell_again("table = rewards_of", rewards_of=by_table)
+    rows_here = np.array([[table_of[prompt, text] for text in given] for prompt, given in zip(prompts, four)])
+    first = [row[0] > max(row[1:]) for row in rows_here]
+    beaten = [row[0] > other for row in rows_here for other in row[1:]]
+    assert told.splitlines() == [f"{name:<12}best of four {np.mean(first):.2f}, pair by pair {np.mean(beaten):.2f}"
+                                 for name in ("our model", "biased copy")]
+    assert set(prompts) == {pair.prompt for pair in test} and sum(whole) > 100
 
 
 def test_the_rules_have_their_names():
@@ -102,13 +216,18 @@ def test_the_close_race_is_not_decided():
 
 
 def test_the_lucks_that_the_text_tells():
-    """Comparable on 750 pairs, the seed ahead on 4,000; and the sibling trained here is the study's."""
+    """Below the pairs' on 750, partly that very luck, and above on 4,000; the sibling trained here is the study's."""
     assert abs((sibling > 0).mean() - runs[0]["few"]) < 0.02
     spread = {(kind, part): np.std([run[part] for run in runs if run["kind"] == kind], ddof=1)
               for kind in ("same pairs", "other pairs") for part in ("few", "many")}
     error = {"few": math.sqrt(0.74 * 0.26 / 750), "many": math.sqrt(0.74 * 0.26 / 4000)}
+    told, _ = cell_again("the other seeds: python", trained=lambda *_: None, margins_of=lambda *_: sibling)
+    assert re.findall(r"SD of eight (\S+),", told) == [
+        f"{spread[kind, part]:.3f}" for part in ("few", "many") for kind in ("same pairs", "other pairs")]
     for (_, part), sd in spread.items():
         assert 0.6 < sd / error[part] < 1 if part == "few" else sd > 1.2 * error[part]
+    # models that disagree on D of n pairs differ by luck of pairs with SD sqrt(D / n), each by sqrt(D / 2n)
+    assert 0.5 < math.sqrt(disagree / 1500) / spread["same pairs", "few"] < 1
     assert sorted(run["seed"] for run in runs) == sorted(2 * [*range(8)])
     # of n draws the SD is known to 1 / sqrt(chi2 / (n - 1)): quantiles of chi2 with 2 and 7 degrees of freedom
     assert round(math.sqrt(2 / 0.0506)) == 6 and round(math.sqrt(7 / 1.690)) == 2
@@ -131,7 +250,8 @@ def test_the_price_of_a_gap_wherever_the_sliders_stand():
             assert abs(np.interp(points, *curves_by_name[name]) / n - 1) < 0.02, (name, points, n)
         x, y = figure.axes[0].lines[-1].get_data()
         assert math.isclose(x[0], points) and abs(y[0] / here - 1) < 0.01
-    assert "impossible" in price(6.0, 4)[1] and "impossible" not in price(4.0, 4)[1]
+        assert np.isclose(max(x for line in figure.axes[0].lines[:3] for x in line.get_xdata()), min(10, disagreed))
+    assert price(6.0, 4)[1] == "impossible: a gap of 6.0 with 4% disagreement" and "impossible" not in price(4.0, 4)[1]
 
 
 def test_the_prices_that_the_text_tells():
@@ -152,7 +272,7 @@ def test_labels_where_both_choose_alike_buy_nothing():
 def test_the_calibration_error_by_a_loop():
     assert abs(ece - calibration_error_by_loop(margins)) < 1e-12
     assert abs(evaluation.ece_floor(margins) - luck.mean()) < 0.001 and luck.mean() < ece < luck.max()
-    assert np.bincount(bin_of).mean() > 260
+    assert np.bincount(bin_of).mean() > 260 and luck.shape == (500,)
 
 
 def test_the_temperature_wherever_the_slider_stands():
@@ -234,13 +354,51 @@ def test_the_temperatures_that_are_told():
 
 
 def test_ten_words_with_each_feature_held_fixed():
-    """For a column that is lost, or of another pair: the slope again, of what is left of the words."""
+    """For a column that is lost or added, or of another pair: the slope again, of what is left of the words."""
     sides = [[(pair.prompt, text) for pair, text in zip(test, texts)]
              for texts in zip(*((pair.chosen, pair.rejected) for pair in test))]
     chosen, rejected = (np.array([list(world.features(*one).values()) for one in side], dtype=float) for side in sides)
     rest = words - (chosen - rejected) @ np.linalg.lstsq(chosen - rejected, words, rcond=None)[0]
-    found = rest @ margins / (rest @ rest)
-    assert abs(found - np.linalg.lstsq(held, margins, rcond=None)[0][-1]) < 1e-9 and -0.25 < found < -0.17
+    for [told], each in zip(numbers_said("07-given-gold"), (margins, biased_test, mended), strict=True):
+        assert abs(told - rest @ each / (rest @ rest)) < 0.0051
+    assert -0.25 < rest @ margins / (rest @ rest) < -0.17
+
+
+def test_a_bias_is_told_by_its_own_numbers():
+    """For another of a measure's numbers, or of other labels, where the two are near each other."""
+    asked_for, several = [], {**suspects, "gold": world.margins(trusted)}
+    longer = bias.Longer(1, 0.11, 0.22, 0.33, 0.44, 0.55, 0.66, 0.77)
+    either = bias.LengthBias(1, 0.11, 0.22, 0.33, 2, 0.44, 0.55, 0.66, 0.77)
+    measures = module_but(bias, longer_expected=lambda *given: asked_for.append(given) or longer,
+                          length_bias=lambda *given: asked_for.append(given) or either)
+    spied = module_but(evaluation, fit_temperature=lambda each: asked_for.append((each,)) or 2.5)
+    told = cell_again("def relabelled(", bias=measures, evaluation=spied)[0].splitlines()
+    assert told == [f"{labels}, {name:<12}T 2.50, expected 0.55, chosen 0.11: difference +0.66 to +0.77"
+                    for labels in ("honest", "biased") for name in several]
+    for at, turned in enumerate((np.ones(750), relabelled(likes_length))):
+        for (each, more, _), [warmed], own in zip(*[iter(asked_for[8 * at:8 * at + 8])] * 2, several.values()):
+            assert (each == turned * own).all() and (more == turned * extra).all() and (warmed == each).all()
+    told = cell_again("found = bias.length_bias(each, extra)", bias=measures)[0].splitlines()
+    assert told == [f"{name:<12}matched pairs: prefers the longer in 0.44, right on 0.55" for name in several]
+    assert all((each == own).all() and more is extra for (each, more), own in zip(asked_for[16:], several.values()))
+
+
+def test_what_holds_would_be_seen_to_fail():
+    """For a claim that is tested on the whole where it is made of each."""
+    sys.path.insert(0, "../tests/helpers")
+    from cells_again import code_of
+    from claim_bounds import verdicts
+
+    code = code_of("07_evaluation.ipynb")
+    moved, shared = margins + 1e-8 * (np.arange(4000) == 7) - 1e-8 * (np.arange(4000) == 8), [*training, test[0]]
+    for part, others in (("no prompt stands", {"training": shared}), ("no margin changes", {"margins": moved}),
+                         ("it is the package's", {"on_validation": -on_validation[:50]})):
+        source = next(each for each in code if part in each)
+        if "on_validation" in others:  # one step is not enough
+            source = source.replace("steps=12", "steps=1")
+            others = {}
+        assert verdicts(source, globals() | others) == {
+            next(iter(verdicts(source, globals()))): False}, part
 
 
 def test_the_slices_and_their_mix():
@@ -268,11 +426,14 @@ def test_the_benchmarks_of_our_world_hold_what_they_say():
         assert [world.features(prompt, text)["correctness"] for text in given] == [1, -1, -1, -1]
     worth = {"both are short": 3.2, "the right one is longer": 4.4, "the wrong one is longer": 2.0}
     for style, (i, j) in styles.items():
-        for prompt, each in zip(prompts[::10], texts[::10]):
+        for prompt, each in zip(prompts, texts):
             assert math.isclose(world.reward(prompt, each[i][0]) - world.reward(prompt, each[j][1]), worth[style])
             longer = len(each[i][0].split()) - len(each[j][1].split())
             assert (longer > 4) == (i > j) and (longer < -4) == (i < j)
     assert np.abs(np.diff(wilson(0.75, 456)) / 2 - 0.04).max() < 0.001
+    for prompt in (each for each in prompts if world.fact(each).also_true):  # another right answer, never as the wrong
+        told = {in_styles(prompt)[0][1] for _ in range(40)}
+        assert {world.features(prompt, text)["correctness"] for text in told} == {-1}
 
 
 def test_a_word_is_left_out_by_hand():
@@ -325,8 +486,9 @@ def test_leads_over_the_rules():
             assert not (row["p_value"] < 0.05 / 4 and high_end < 0)
     ends = [one["pooled"][f"clustered_{end}"] for one in people for end in ("low", "high")]
     assert f"{min(ends):.2f}" == "0.60" and f"{max(ends):.2f}" == "0.65"
-    highs = [100 * row[2] for name in ("bag of words", "bag of words, no prompt") for row in leads[name]]
-    assert round(min(highs)) in (2, 3) and round(max(highs)) == 5
+    of_bags = [row for name in ("bag of words", "bag of words, no prompt") for row in leads[name]]
+    behind, ahead = -100 * min(row[1] for row in of_bags), 100 * max(row[2] for row in of_bags)
+    assert f"from {behind:.1f} points behind to {ahead:.1f} ahead" in text_of("07-report-ask")
 
 
 def test_the_three_verdicts():
@@ -397,3 +559,23 @@ def test_his_error_by_hand():
     """Against another mistake than the two that exercise 7.3 looks for: shares of the first, edges from 0 to 1."""
     few, p_of_few = np.array([-2.0, -1.9, 1.0, 50.0]), 1 / (1 + np.exp(-np.array([-2.0, -1.9, 1.0])))
     assert math.isclose(his_error(few, 4), (p_of_few[:2].sum() + 1 - p_of_few[2]) / 4, rel_tol=1e-9)
+
+
+def test_the_sliders_start_where_their_descriptions_say():
+    """Against another start, whose picture a refresh would store above the old words."""
+    sys.path.insert(0, "../tests/helpers")
+    from live_sliders import starts
+
+    assert starts() == {"gap (points)": 2, "disagree on (%)": 20, "temperature T": 1, "rank": 1,
+                        "whose (0 all, 1 the model's own)": 1}
+
+
+def test_the_next_experiment_is_priced_by_the_pairs_that_were_judged():
+    """For a share of the rows in the file, of which eight are no pairs."""
+    told, _ = cell_again('counts = [row["only_model"]')
+    for name, line in zip(("bag of words", "bag of words, no prompt"), told.splitlines()[1::2], strict=True):
+        shares = [(one["against"][name]["only_model"] + one["against"][name]["only_baseline"]) / one["pooled"]["pairs"]
+                  for one in people]
+        D = np.mean(shares)
+        n = pairs_to_tell(0.02, D, D - 0.02**2)
+        assert line == f"  next, for two points: {n:,.0f} pairs, {D * n:,.0f} with a label"

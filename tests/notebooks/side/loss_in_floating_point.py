@@ -6,6 +6,17 @@ import sys
 
 import numpy as np
 
+sys.path.insert(0, "../../tests/helpers")
+from cells_again import printed  # noqa: E402
+from cells_changed import all_hold, cell_of, names_after  # noqa: E402
+
+PAGE = "loss_in_floating_point.ipynb"
+
+
+def said(cell_id, **instead):
+    """What a cell prints, run once more with `instead` for what it has of the page."""
+    return printed([cell_of(PAGE, cell_id)], "", globals(), **instead)
+
 
 def numbers(text):
     return [float(each) for each in re.findall(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)]
@@ -101,8 +112,33 @@ def test_each_way_to_a_derivative_bears_its_own_name():
     assert errors["complex"][30:].max() < 1e-15 < errors["central"].min() < 1e-10 and single.min() > 1e-7
 
 
+def test_each_dot_is_the_worst_of_101_margins():
+    """Against a mean of them, in a U that is as deep within its tolerance."""
+    for dtype, row, power in ((np.float32, single, 4), (np.float32, single, 12), (np.float64, errors["central"], 30)):
+        step = dtype(2.0**-power)
+        off = [abs(float((plain(z + step) - plain(z - step)) / (2 * step)) + 1 / (1 + math.exp(z)))
+               for z in (dtype(1 + n / 1024) for n in range(-50, 51))]
+        assert np.isclose(row[power], max(off), rtol=0.05), (dtype, power)
+
+
+def test_the_four_names_are_four_functions():
+    """Against one function that stands for another, whose numbers are the same."""
+    from unittest.mock import patch
+
+    for row, name in enumerate(("logsigmoid", "softplus", "binary_cross_entropy_with_logits", "cross_entropy")):
+        with patch.object(F, name, lambda *_, **__: torch.full((3,), 7.0)):
+            values = four_names(torch.ones(3), torch.zeros(3)).values()
+        assert [int(abs(each[0]) == 7) for each in values] == [int(at == row) for at in range(4)], name
+    assert [*four] == ["log-sigmoid", "softplus", "binary cross-entropy", "two-way cross-entropy"]
+
+
 def test_the_bias_drifts_by_rounding_alone():
     assert np.all(biases[:, 0] == 0) and 0 < biases[:, 1].max() < 1e-15 and 3e-4 < drifted < 3e-3
+    compared = []
+    batch = names_after(cell_of(PAGE, "float-d-bias"), globals(), bradley_terry_loss=lambda *sides: compared.append(
+        sides[0][0].item()) or bradley_terry_loss(*sides))["bias_gradients"]
+    assert biases.min() == 0 and all(min(batch(seed)) >= 0 for seed in range(20))  # sizes, without a sign
+    assert len({*compared}) == 20 and biases.shape == (50, 2)
     assert len({*biases[:, 1]}) > 5 and len({moved_by_adam(seed) for seed in range(3)}) == 3  # one batch, one head each
 
 
@@ -118,6 +154,118 @@ def test_two_precisions_bear_their_own_names():
         assert np.allclose(drawn[name][off > 0], off[off > 0], atol=0)
     assert two_precisions.axes[0].get_ylabel() == "relative error of the slope"
     assert {str(each.head.weight.dtype)[6:] for each in models.values()} == {*whole}
+
+
+def test_theory_is_told_to_its_last_digit():
+    """Against a formula that is off by less than the room of its cell, or by less than one printed digit shows."""
+    rows = re.findall(r"around +(\d+): .* theory +([\d.]+)%", said("float-tied"))
+    for offset, told in rows:
+        assert abs(float(told) - 100 * 2.0 ** (int(math.log2(int(offset))) - 7) / math.sqrt(math.pi)) < 0.0051
+    assert [offset for offset, _ in rows] == ["6", "12", "24", "48"]
+    chance = 1 / (1 + math.exp(-1))
+    bend = chance * (1 - chance) * (2 * chance - 1)  # the third derivative's size at the margin 1
+    lengths = np.geomspace(1e-3, 0.1, 10_001)
+    off_by = lengths**2 * bend / 6 + 2.0**-23 * math.log1p(math.exp(-1)) / lengths
+    assert abs(step / lengths[off_by.argmin()] - 1) < 1e-3 and abs(least / off_by.min() - 1) < 1e-5
+
+
+def test_each_claim_fails_where_one_entry_is_wrong():
+    """Against margins, steps or forms that are left out of a claim."""
+    def off_at(form, margin):
+        return lambda z: form(z) * (1 + 6 * 2.0**-24 * (z == margin))
+
+    for margin in (-800.0, -1001 / 1024, 0.0, 30.0, 87.0):  # one of them needs more digits than bfloat16 has
+        for name, form in (("stable", stable), ("rmlibs", rmlibs)):
+            assert not all_hold(cell_of(PAGE, "float-stable-right"), globals(), **{name: off_at(form, margin)}), margin
+    below = np.flatnonzero(tried < 1e-8)
+    for at in (below[0], below[-1]):
+        worse = errors | {"complex": np.where(np.arange(52) == at, 1.1e-15, errors["complex"])}
+        assert not all_hold(cell_of(PAGE, "float-d-zoo-told"), globals(), errors=worse)
+    for before, name in zip(errors, [*errors][1:]):  # no longer a fifth of the one before
+        raised = errors | {name: np.maximum(errors[name], errors[before].min() / 4.9)}
+        assert not all_hold(cell_of(PAGE, "float-d-zoo-told"), globals(), errors=raised), name
+    for share in (0.09, 11):
+        at_the_bottom = {"single": single * share * least / single.min()}, {
+            "tried": tried * share * step / tried[single.argmin()]}
+        assert not any(all_hold(cell_of(PAGE, "float-d-single-told"), globals(), **each) for each in at_the_bottom)
+    for at in (0, 49):
+        one_off = np.where(np.arange(50)[:, None] == at, 2e-15, biases)
+        assert not all_hold(cell_of(PAGE, "float-d-bias-told"), globals(), bias_gradients=one_off.__getitem__)
+    assert not all_hold(cell_of(PAGE, "float-d-bias-told"), globals(), bias_gradients=lambda _: [0.0, 0.0])
+    for wrong in ({"float64": np.full(13, 1.1e-8)}, {"float32": np.where(np.arange(13) == 5, 9e-5, 1.0)}):
+        assert not all_hold(cell_of(PAGE, "float-d-scan-holds"), globals(), whole=whole | wrong)
+
+
+def test_a_step_that_can_be_seen_is_not_called_right():
+    """Against a verdict that takes a small distance for none."""
+    from types import SimpleNamespace
+
+    def stepped(at, threshold):  # by 1e-7 of a slope
+        return F.softplus(at, threshold=threshold) + (at > 20) * 2e-13 * (threshold == 36)
+
+    told = said("float-step-slope", F=SimpleNamespace(softplus=stepped)).splitlines()
+    assert told[0] == "threshold 20: slope at 20 off by 1.0e-03" and told[1].startswith("threshold 36: slope at 20 off")
+    ends = torch.linspace(-50, 50, 20_001, dtype=torch.float64)
+    nearly = {"log-sigmoid": ends * 0, "other": 2e-12 * (ends == 50)}
+    assert "2.00e-12 off, at margin 50.000" in said("float-apart", four_names=lambda *_: nearly)
+
+
+def test_the_step_is_drawn_at_its_margin_above_its_line():
+    """Against margins of the other sign, and a line elsewhere than at 1e-12."""
+    shown = []
+    names_after(cell_of(PAGE, "float-step-drawn"), globals(), show=lambda figure, alt: shown.append(figure))
+    lines = {line.get_label(): line for line in shown[0].axes[0].lines}
+    for threshold in (20, 36):
+        x, y = lines[f"threshold {threshold}"].get_data()
+        cut = np.log1p(np.exp(x[x < -threshold]))  # what the short cut leaves out
+        seen = cut > 1e-13
+        assert np.allclose(y[x < -threshold][seen], cut[seen], rtol=0.1) and y[x > -threshold].max() < 1e-13
+    [line] = [line for line in shown[0].axes[0].lines if line.get_linestyle() == "--"]
+    assert list(line.get_ydata()) == [1e-12, 1e-12]
+
+
+def test_what_is_scanned_moved_and_averaged_is_what_the_text_says():
+    """Against another tensor, one direction for three, another rate, and fewer heads than are told."""
+    from unittest.mock import patch
+
+    asked, rates, seeds = [], [], []
+
+    def recorded(model, name, steps, seed):
+        asked.append((model.head.weight.dtype, name, tuple(steps), seed))
+        return 1.0, np.ones(13)
+
+    names_after(cell_of(PAGE, "float-d-scan"), globals(), slopes_along=recorded)
+    known = [name for name, _ in models[torch.float32].named_parameters()]
+    before, after = known[: known.index(asked[0][1])], known[known.index(asked[0][1]) + 1:]
+    assert abs(len(before) - len(after)) <= 1 and {name for _, name, _, _ in asked} == {asked[0][1]}
+    assert [(dtype, seed) for dtype, _, _, seed in asked] == [
+        (dtype, seed) for dtype in (torch.float32, torch.float64) for seed in range(3)]
+    assert np.allclose(asked[0][2], [10.0**-power for power in range(13)])
+
+    class Watched(torch.optim.Adam):
+        def __init__(self, given, lr):
+            rates.append((lr, given[0].dtype))
+            super().__init__(given, lr=lr)
+
+        def step(self):
+            rates.append("step")
+            super().step()
+
+    with patch.object(torch.optim, "Adam", Watched):
+        moved_by_adam(0)
+    assert rates == [(1e-3, torch.float32)] + ["step"] * 16
+    said("float-d-adam-told", moved_by_adam=lambda seed: seeds.append(seed) or 1e-3)
+    assert seeds == [*range(8)]
+
+
+def test_a_scan_leaves_the_weights_where_they_were():
+    """Against weights that stay at the end of the last step, where this is a long one."""
+    name, found_here = names[len(names) // 2], []
+    for model in models.values():
+        before = model.get_parameter(name).detach().clone()
+        found_here.append([slopes_along(model, name, steps, 0)[0] for steps in ([1e-12], [1e-3, 3.0])])
+        assert torch.equal(model.get_parameter(name), before)
+    assert np.allclose(np.diff(found_here), 0, atol=1e-12)  # the gradient is that of the same place
 
 
 def test_what_holds_is_tested_by_the_bounds_that_it_tells():

@@ -72,10 +72,11 @@ def test_ties_by_strengths():
     """Against a threshold on one side alone, and outcomes whose columns are exchanged."""
     for gap in (-2.0, 0.0, 1.5):
         first, second = math.exp(gap), 1.0
-        kupper = first / (first + 2 * second), second / (second + 2 * first)
-        assert np.allclose(rao_kupper(gap, 2.0)[:2], kupper)
-        whole = first + second + math.sqrt(first * second)
-        assert np.allclose(davidson(gap, 1.0), np.array([first, second, math.sqrt(first * second)]) / whole)
+        for size in (1.0, 2.0, 3.5):
+            kupper = first / (first + size * second), second / (second + size * first)
+            assert np.allclose(rao_kupper(gap, size), [*kupper, 1 - sum(kupper)])
+            parts = np.array([first, second, size * math.sqrt(first * second)])
+            assert np.allclose(davidson(gap, size), parts / parts.sum())
     assert np.abs(decided[1] - d).max() < 1e-9 and 0.6 < decided[0][-1] - 5 < math.log(2)
 
 
@@ -85,6 +86,8 @@ def test_the_wobble_exceeds_a_standard_error():
     weights = comparisons * chances * chances.T
     inverse = np.linalg.pinv(np.diag(weights.sum(axis=1)) - weights, rcond=1e-10, hermitian=True)
     assert round(unit * math.sqrt(np.diag(inverse).max())) == 36 < wobble
+    squares = np.square(np.array(history) - unit * fitted).reshape(4, 600, 5)  # a round is 600 votes
+    assert np.isclose(wobble**2, squares[3].mean())
 
 
 def test_as_many_zeros_as_parts():
@@ -125,7 +128,26 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
     """Against a bound that is looser than its sentence."""
     sys.path.insert(0, "../../tests/helpers")
     from cells_again import code_of
-    from claim_bounds import weak_claims
+    from claim_bounds import verdicts, weak_claims
+    from deaf_claims import deaf
 
     code = code_of("more_about_choices.ipynb")
-    assert [each for source in code for each in weak_claims(source)] == []
+    assert [each for source in code for each in weak_claims(source)] == [] == deaf(code, globals())
+    [race] = [source for source in code if "none is four standard errors away" in source]
+    [climbs] = [source for source in code if "both end on the same scores" in source]
+    three_rewards = {"rewards": np.array([1.0, 0.2, -0.5])}
+    for off in (0.02, -0.02):
+        wrong = {"plackett_luce": lambda found, off=off: plackett_luce(found) + off}
+        assert [*verdicts(race, globals() | three_rewards | wrong).values()] == [False]
+        wrong = {"ascent": lambda steps, off=off: ascent(steps) + off * np.array([1, -1, 0, 0, 0])}
+        assert [*verdicts(climbs, globals() | wrong).values()] == [False]
+    told = {tuple(three_rewards["rewards"][order]): p for order, p in zip(orders, theory, strict=True)}
+    for ranking, order in zip(told, orders, strict=True):  # Wilson's ends: so many of their own errors away
+        share = (drawn == order).all(axis=1).mean()
+        for away, near in ((3.9, True), (4.1, False)):
+            middle, room = share + away**2 / 200_000, 1 + away**2 / 100_000
+            reach = math.sqrt(middle**2 - room * share**2)
+            for end in (middle - reach, middle + reach):
+                others = {"plackett_luce": lambda found, told=told | {ranking: end / room}: told[tuple(found)]}
+                assert [*verdicts(race, globals() | three_rewards | others).values()] == [near], (order, away)
+    assert [*verdicts(race, globals() | three_rewards).values()] == [*verdicts(climbs, globals()).values()] == [True]

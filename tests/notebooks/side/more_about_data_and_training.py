@@ -1,8 +1,61 @@
 """Guards of the side page on data and training, which run in its kernel after the last cell."""
 
+import contextlib
+import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
+
+
+def run_again(part, **instead):
+    """What the names of the cell that holds `part` mean after it, run with `instead` for what it has of the page."""
+    sys.path.insert(0, "../../tests/helpers")
+    from cells_again import code_of
+
+    [source] = [each for each in code_of("more_about_data_and_training.ipynb") if part in each]
+    names = globals() | instead
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(source, names)
+    return SimpleNamespace(**{name: names.get(name) for name in ("by", "own", "labels", "kept_back")})
+
+
+def test_every_set_is_of_the_size_and_the_part_that_the_page_says():
+    """Fewer models or labellings than are told, the training part in place of the validation pairs."""
+    sys.path.insert(0, "../../tests/helpers")
+    from parts_of_pages import parts
+
+    assert parts(world, few=few, many=world.pairs(128, seed=3)) == {"few": (500, "validation"), "many": (128, "train")}
+    assert len(many) == 128 and noise.shape == (400, 2000) and samples.shape == (1000,)
+    assert abs(noise.std() - 0.1) < 5e-4
+    if by == "a stand-in":
+        assert parts(world, labels=labels) == {"labels": (160, "train")}
+
+
+def test_whose_labels_are_taken_and_that_the_kept_back_ones_are_not_trained_on():
+    """A person's where four prompts were chosen for; the stand-in's, who likes long answers as notebook 04's does."""
+    for prompts, chosen, wanted in ((4, True, "a person"), (3, True, "a stand-in"), (9, False, "a stand-in")):
+        asked, read = [], []
+
+        def pairs_of(path, prompts=prompts, read=read):
+            read.append(path)
+            return SimpleNamespace(pairs=[PreferencePair(f"Question {i}?", "Yes.", "No.") for i in range(prompts)])
+
+        found = run_again("a stand-in's are taken", has_choices=lambda path, chosen=chosen: chosen,
+                          labels_path=lambda: Path("mine.jsonl"),
+                          read_pairs=pairs_of, annotate=lambda *given, asked=asked: asked.append(given),
+                          split_by_conversation=lambda rows, held_out: (rows, held_out))
+        assert found.by == wanted and found.kept_back == 0.25
+        if wanted == "a person":
+            assert not asked and read == [Path("../mine.jsonl")]
+        else:
+            [(given, of, path, person)] = asked
+            assert len(given) == 160 and of is world and person == Annotator(length_bias=3.0) and read[-1] == path
+    calls = []
+    torch.manual_seed(1)
+    run_again("mine = RewardModel", RewardModel=lambda _: torch.initial_seed(),
+              train=lambda *given, progress: calls.append(given))
+    assert calls == [(0, own, TrainingConfig(epochs=2, batch_size=8, learning_rate=5e-4, precision="fp32"))]
 
 
 def test_each_world_bears_its_own_name_and_lies_in_the_band():
@@ -39,6 +92,7 @@ def test_the_best_forecast_is_the_probability():
 
 def test_no_special_token_comes_in_through_a_text():
     assert counts == [1, 0]
+    assert [("best answer" in tokenizer.decode(ids).lower()) for ids in (naive, ours)] == [True, True]
 
 
 def test_the_padding_moves_with_its_slider():
