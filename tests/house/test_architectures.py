@@ -37,6 +37,7 @@ def test_what_dies_is_wrong_and_what_hangs_is_not_judged(monkeypatch):
     monkeypatch.setattr(architectures, "SECONDS", 0.2)
     monkeypatch.setattr(architectures, "judge", lambda _: time.sleep(60))
     assert architectures.in_a_process("bert") == {"not judged": "no end within 0.2 seconds"}
+    monkeypatch.undo()
     monkeypatch.setattr(architectures, "judge", lambda _: sys.exit())
     assert architectures.in_a_process("bert") == {"WRONG": "its process died"}
 

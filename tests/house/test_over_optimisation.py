@@ -119,6 +119,8 @@ def test_a_choice_is_counted_on_the_prompts_that_it_is_told_on(monkeypatch):
     assert gold["well_formed"] == [1, 1, 1] and len(rows) == 2 * 14
     [penalised] = runs({"runs": rows}, source="policy", judge="length-lover", seed=1)
     assert penalised["penalty"] in (0.0, 0.1) and len(penalised["penalised"]) == 3
+    of_two, of_eight = (each[0] for each in penalised["penalised"][1:])
+    assert np.isclose(penalised["penalised_fall"][0], of_two - of_eight, atol=2e-3)
 
 
 def test_a_judge_is_standardised_by_the_starts_samples():

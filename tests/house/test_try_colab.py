@@ -37,6 +37,7 @@ def test_a_notebook_fails_by_an_error_a_warning_or_a_slider_that_is_not_there(
 @pytest.mark.parametrize(("offered", "build"), [
     ("2.15.0, 2.14.1, 2.13.0+cpu, 2.13.0, 2.12.0+cpu, 2.12.0, 2.9.0+cpu", "2.12.0+cpu"),
     ("2.15.0, 2.11.0, 2.9.0+cpu", None),
+    ("2.100.0+cpu, 2.12.0+cpu", "2.12.0+cpu"),
 ])
 def test_the_oldest_torch_without_cuda_is_taken(tmp_path: Path, monkeypatch, offered: str, build: str | None):
     monkeypatch.setattr(try_colab.sys, "platform", "linux")
