@@ -291,7 +291,7 @@ def test_a_known_mistake_is_recognised_where_the_edges_break_it():
 def test_a_known_mistake_that_raises_is_recognised_by_its_error():
     known = replace(SURPRISE, mistakes={"exp overflows": lambda z: math.log(1 + math.exp(z))})
     sentences = told(known, lambda z: math.log1p(math.exp(z)))
-    assert sentences[:2] == ["It is right at ordinary inputs and wrong at an edge.", "The mistake: exp overflows."]
+    assert sentences[:1] == ["The mistake: exp overflows."]
 
 
 def test_a_mistake_may_change_its_arguments():
@@ -306,7 +306,7 @@ def test_a_mistake_may_change_its_arguments():
 # --- at the edges, and in parts ------------------------------------------------------------------------------------
 
 def test_what_overflows_is_told_as_right_at_ordinary_inputs():
-    edge = "It is right at ordinary inputs and wrong at an edge."
+    edge = "It is right at the ordinary inputs that were drawn, and wrong at an edge."
     assert told(SURPRISE, lambda z: np.log(1 + np.exp(z)))[0] == edge
     assert told(SURPRISE, lambda z: np.log(1 + np.exp(z)))[1].startswith("An infinity came back")
     assert told(SURPRISE, lambda z: z + np.log(1 + np.exp(-z)) if z > -9 else np.inf * 0)[0] == edge

@@ -227,7 +227,8 @@ def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     steps = {step: {name: np.array([step * (k + 1) / 100, 0.0]) * (-1) ** (k == 3) for k, name in enumerate(names)}
              for step in (0, 20, 60)}
     told = printed(code, 'live[60][name].mean()', globals(), live=steps)
-    assert re.findall(r"^(\w+) +(\S+)$", told, re.MULTILINE) == [*zip(names, ("+0.30", "+0.60", "+0.90", "-1.20"))]
+    assert re.findall(r"^(\w+) +(\S+), then (\S+)$", told, re.MULTILINE) == [
+        *((name, "0.00", end) for name, end in zip(names, ("0.30", "0.60", "0.90", "-1.20")))]
     told = printed(code, "first loss {losses[0]", globals(), losses=[math.log(2), *range(1, 20)])
     assert told.startswith("first loss 0.693, then 17.00\n")
     told = printed(code, "rows = [at_equal_kl", globals(), at_equal_kl=lambda n: (n, n + 0.01, n + 0.02))

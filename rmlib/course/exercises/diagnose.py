@@ -39,9 +39,9 @@ def diagnose(question: Rubric, trials: list[Trial]) -> list[str]:
     ordinary = [trial for trial in trials if not trial.edge]
     found = fitting(known(question), question, trials)
     if all(map(question.right, ordinary)):
-        found = found or structure(question, trials) + general(question, trials) or numerics(question, trials)
-        found = found or explanations.lost(*together(trials))
-        return ["It is right at ordinary inputs and wrong at an edge.", *found]
+        return found or ["It is right at the ordinary inputs that were drawn, and wrong at an edge.", *(
+            structure(question, trials) + general(question, trials) or numerics(question, trials)
+            or explanations.lost(*together(trials)))]
     if not all(isinstance(one.wanted, str) or is_made_of("biu", one.wanted) for one in ordinary):  # these fit by luck
         found = found or fitting(known(question), question, ordinary, [NOT_AT_AN_EDGE])
     answered = [trial for trial in trials if not isinstance(trial.got, Raised)]

@@ -66,16 +66,16 @@ def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
     if not function(*leaves).requires_grad or not torch.autograd.gradcheck(function, leaves, raise_exception=False):
         return "The gradient check finds it: its gradient is not the slope of its values."
     at_zero = function(torch.zeros_like(chosen), torch.zeros_like(chosen)).item()
-    if abs(at_zero - math.log(2)) > 1e-12:
-        return f"A known value finds it: where all scores are equal it is {at_zero:.4f}, not log 2."
+    if abs(off := at_zero - math.log(2)) > 1e-12:
+        return f"A known value finds it: where all scores are equal it is not log 2, but differs by {off:.2g}."
     for i, unit in enumerate(torch.eye(5, dtype=torch.float64)):
         raised = function(chosen + 0.1 * unit, rejected)
         low, high = (function(scores[:1, i] + more, scores[1:, i]) for more in (0.1, 0))
         if raised > whole or raised == whole and 0 < high <= low:  # one so near zero is lost among the others
             return "The direction finds it: a chosen score was raised, and the loss did not fall."
     pairs = [function(chosen[i:i + 1], rejected[i:i + 1]).item() for i in range(5)]
-    if abs(whole.item() - np.mean(pairs)) > 1e-12:
-        return f"Additivity finds it: the batch has {whole.item():.4f}, its pairs have {np.mean(pairs):.4f} on average."
+    if abs(more := whole.item() - np.mean(pairs)) > 1e-12:
+        return f"Additivity finds it: the batch's value differs by {more:.2g} from the mean of its pairs'."
     spread = torch.linspace(-3, 3, 61, dtype=torch.float64)
     losses = torch.stack([function(one + low, 0 * one + low) for low in (0, 2) for one in spread[:, None]])
     if (losses.view(2, -1) - F.softplus(-spread)).abs().max() < 0.1:

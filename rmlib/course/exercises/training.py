@@ -35,6 +35,8 @@ ACCUMULATED = {
         lambda parts: np.concatenate(parts).mean(axis=0) / len(parts),
     "the sum is divided by the pairs of the last piece; divide by those of all":
         lambda parts: np.concatenate(parts).sum(axis=0) / len(parts[-1]),
+    "the sum is divided as if all pieces had as many pairs as the first":
+        lambda parts: np.concatenate(parts).sum(axis=0) / (len(parts) * len(parts[0])),
     "the last piece is left out": lambda parts: sum(part.sum(axis=0) for part in parts[:-1]) / sum(map(len, parts)),
     "only the last piece is left: += became =": lambda parts: parts[-1].sum(axis=0) / sum(map(len, parts)),
     "the pieces' means are divided by the number of pairs":

@@ -15,6 +15,8 @@ MUTANTS = {
         ("2 * (rejected - chosen)", "2 * (rejected.detach() - chosen)", "The gradient check finds it"),
         ("2 * (rejected - chosen)", "rejected - chosen + 1", "A known value finds it"),
         ("2 * (rejected - chosen)).mean()", "2 * (rejected - chosen).sum())", "Additivity finds it"),
+        ("F.softplus(2 * (rejected - chosen))", "-torch.log(torch.sigmoid(chosen - rejected) + 1e-7)",
+         "is not log 2, but differs by -2e-07"),
         (".mean()", "", "one number, a torch tensor of shape ()"),
         ("2 * (rejected - chosen)", "-(rejected - chosen) ** 2", "the direction finds it"),
     ],

@@ -71,5 +71,6 @@ MUTANTS = {
          "labelled = truly + flip_rate * (1 - truly)", "too"),
         ("labelled = (1 - flip_rate) * truly + flip_rate * (1 - truly)",
          "labelled = (truly - flip_rate) / (1 - 2 * flip_rate)", "not finite"),
+        ("return -torch.log(labelled)", "return F.softplus(-(1 - 2 * flip_rate) * margin)", "this scales the margin"),
     ],
 }

@@ -25,6 +25,7 @@ MUTANTS = {
         ("len(gradients)", "gradients.size", "the count of all numbers"),
         (" / pairs", " / pairs / len(pieces)", "by the number of pieces as well"),
         (" / pairs", " / len(pieces[-1])", "by the pairs of the last piece"),
+        (" / pairs", " / (len(pieces) * len(pieces[0]))", "as many pairs as the first"),
     ],
     "6.3": [
         ("        gradient = np.zeros(", "        gradient = gradient if taken else np.zeros(",
