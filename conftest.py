@@ -13,6 +13,9 @@ pictures are only counted.
 After its last cell a notebook NN runs its guards: each function `test_...` of tests/notebooks/NN.py, in the notebook's
 own kernel and namespace; notebooks/side/name.ipynb runs those of tests/notebooks/side/name.py. They hold what no
 comparison with stored outputs can see, such as sliders that are moved.
+
+Inputs that are drawn at random are the same in every run, so that luck has no say in what is told of a change;
+RMLIB_DRAW_AFRESH=1 draws others.
 """
 
 import ast
@@ -27,11 +30,16 @@ from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 
+import hypothesis
 import nbformat
 import numpy as np
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 from PIL import Image
+
+if os.environ.get("RMLIB_DRAW_AFRESH") != "1":
+    hypothesis.settings.register_profile("same", derandomize=True, database=None)
+    hypothesis.settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parent
 DEFAULT_TOLERANCE = {"rtol": 1e-3, "atol": 1e-12}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
@@ -30,6 +30,11 @@ def one(name, pair, max_length=tiny.POSITIONS):
     tokenizer, spec = template(name, max_length)
     [encoded] = encode(tokenizer, [pair], spec)
     return encoded, spec, tokenizer
+
+
+def ids_of(tokenizer, text):
+    """Of text alone: a marker that is spelt out is text, too."""
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
 def segments(encoded, spec):
@@ -70,6 +75,7 @@ def test_a_tokenizer_that_adds_eos_itself_gets_no_second_one():
 
 @architectures
 @settings(max_examples=30, deadline=None)
+@example(prompt="[SEP]", chosen="a[PAD]", rejected="[SEP]", repeats=1, max_length=8)
 @given(prompt=TEXTS, chosen=TEXTS, rejected=TEXTS, repeats=st.integers(1, 12), max_length=st.integers(8, 64))
 def test_whatever_the_texts(name, prompt, chosen, rejected, repeats, max_length):
     pair = PreferencePair(prompt * repeats, chosen * repeats, rejected)
@@ -81,7 +87,7 @@ def test_whatever_the_texts(name, prompt, chosen, rejected, repeats, max_length)
         assert row[: len(spec.prefix)].tolist() == list(spec.prefix)
         assert row[len(row) - tail :].tolist() == list(spec.suffix)
         assert row[start - len(spec.between) : start].tolist() == list(spec.between)
-        whole = tokenizer(spec.lead + response, add_special_tokens=False)["input_ids"]
+        whole = ids_of(tokenizer, spec.lead + response)
         body = row[start : len(row) - tail].tolist()
         assert body == whole[: spec.room]
         bodies.append((body, whole))
@@ -89,7 +95,7 @@ def test_whatever_the_texts(name, prompt, chosen, rejected, repeats, max_length)
     # One cut of the prompt for both: its newest tokens, as many as the longer response leaves room for.
     assert encoded.chosen[:start].tolist() == encoded.rejected[:start].tolist()
     written = transcript(pair.turns) if name in tiny.DECODERS else pair.prompt
-    full = tokenizer(written, add_special_tokens=False)["input_ids"]
+    full = ids_of(tokenizer, written)
     kept = encoded.chosen[len(spec.prefix) : start - len(spec.between)].tolist()
     assert kept == full[encoded.prompt_cut :]
     assert not encoded.prompt_cut or encoded.response_cut or encoded.length == max_length

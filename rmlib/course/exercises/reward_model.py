@@ -158,8 +158,8 @@ def judge_looking_back(function: Callable, rng: np.random.Generator) -> str | No
         return "True and False are exchanged: True is a decoder."
     if kinds == {"decoder", "rounded decoder"}:
         return ("Every decoder is called an encoder. " + (
-            "The first token was changed, and all vectors may see it, the last one too. Change later tokens, and look at "
-            "the first vector." if touched else
+            "The first token was changed, and all vectors may see it, the last one too. Change later tokens, and look "
+            "at the first vector." if touched else
             "Which vector must not move in a decoder, whatever comes after it? The first."))
     if kinds == {"encoder", "faint encoder"}:
         return ("Encoders are called decoders. In an encoder the first vector moves when other tokens change: do you "

@@ -14,7 +14,7 @@ from rmlib.model import RewardModel
 from rmlib.model.scoring import encode_responses, score_encoded_distributed
 from rmlib.pairs import BadRow, LeftOut
 from rmlib.practice.candidates import Candidates
-from rmlib.practice.command_line.sources import Row, rows_of
+from rmlib.practice.command_line.sources import ToScore, rows_of
 from rmlib.practice.export import export
 
 _log = logging.getLogger("rmlib")
@@ -43,7 +43,7 @@ def run_export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _score_rows(model: RewardModel, rows: list[Row], token_budget: int) -> Iterator[dict]:
+def _score_rows(model: RewardModel, rows: list[ToScore], token_budget: int) -> Iterator[dict]:
     encoded = [_encoded(model, row) for row in rows]
     told = [each for each in encoded if isinstance(each, list)]
     rewards = iter(score_encoded_distributed(model, [pair for each in told for pair in each], token_budget).T)
@@ -63,7 +63,7 @@ def _score_rows(model: RewardModel, rows: list[Row], token_budget: int) -> Itera
             yield name | dict(zip(("chosen", "rejected"), found))
 
 
-def _encoded(model: RewardModel, row: Row) -> list[EncodedPair] | BadRow | LeftOut:
+def _encoded(model: RewardModel, row: ToScore) -> list[EncodedPair] | BadRow | LeftOut:
     """Two responses in each pair; a row that the model's chat template refuses is a bad one."""
     if isinstance(row, BadRow | LeftOut):
         return row

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("rmlib")
 WORLD = "world"
-Row = PreferencePair | Candidates | BadRow | LeftOut  # of a file that is scored
+ToScore = PreferencePair | Candidates | BadRow | LeftOut  # of a file that is scored
 WORLD_PAIRS = {"train": 20_000, "validation": 2_000, "test": 4_000}
 
 
@@ -43,7 +43,7 @@ def read_source(source: str, strict: bool, limit: int | None, split: str, by: st
     return found
 
 
-def rows_of(source: str) -> Iterator[Row]:
+def rows_of(source: str) -> Iterator[ToScore]:
     """The rows of a file, or the test pairs of the world."""
     return iter(_world().pairs(WORLD_PAIRS["test"], "test")) if source == WORLD else iter_to_score(source)
 
