@@ -1,8 +1,9 @@
 """Whether a reward model can be used: its rivals on the same pairs, and the answer that the report begins with.
 
 The rule: with 20 conversations or more, *usable* is a model that is shown to be right more often than a coin and than
-each rival, which are the two rules by length and both bags of words, fitted to the pairs it was trained on. *Not
-usable* is one that is shown to be right less often than a coin or a rival. All else is *not shown to be usable*.
+each rival, which are the two rules by length and both bags of words, fitted to the pairs it was trained on, by pairs
+that are new to it but for one in 20. *Not usable* is one that is shown to be right less often than a coin or a rival.
+All else is *not shown to be usable*.
 
 To be ahead of every rival it has to be ahead of each, which luck with one doesn't help: SIGNIFICANT serves for each
 (intersection-union test, Berger, 1982, Technometrics 24, 295-300). To be behind one of K it has K chances: there p has

@@ -164,9 +164,13 @@ def test_scrambled_texts_have_the_same_words_and_are_no_longer_whole():
     assert np.mean([text != other for _, text, other in several]) > 0.85
     right = [(prompt, text) for prompt, text, _ in several if world.features(prompt, text)["correctness"] == 1]
     at_the_end = sum(world.features(prompt, text.rpartition(". ")[2])["correctness"] == 1 for prompt, text in right)
-    groups = [lost[(truth == 1) & longer & which] for which in (~answers, answers)]
-    assert [*map(len, groups)] == [len(right) - at_the_end, at_the_end] and at_the_end > 50
-    assert abs(groups[0].mean()) < 0.03 < 0.5 < groups[1].mean() < gap and gap > 1
+    for asked, before, behind, most in (model, proxy, 0.0, 0.03), (weak, of_weak, 0.65, 0.25):
+        deviation = begin.score(asked).std()
+        groups = [((before - scored(asked, mixed)) / deviation)[(truth == 1) & longer & which]
+                  for which in (~answers, answers)]
+        assert [*map(len, groups)] == [len(right) - at_the_end, at_the_end] and at_the_end > 50
+        assert abs(groups[0].mean() - behind) < most
+        assert 0.5 < groups[1].mean() < (before[truth == 1].mean() - before[truth == -1].mean()) / deviation
 
 
 def test_the_live_run_is_the_one_that_was_described():
