@@ -130,6 +130,7 @@ def test_the_backbone_brings_the_facts_and_random_weights_do_not(start, low, hig
     assert low <= np.mean(chosen > rejected) <= high
 
 
+@pytest.mark.real  # it takes a minute
 def test_the_reward_model_on_trial_is_what_its_command_makes():
     pairs = WORLD.pairs(400, "validation")
     shipped, anew = (np.subtract(*score_pairs(model, pairs).astype(float))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, distributions, packages_distributions
 from pathlib import Path
 
@@ -60,6 +61,11 @@ def needed(start: list[Requirement]) -> set[str]:
     return found
 
 
+@cache
+def owners_of_modules() -> dict[str, list[str]]:
+    return dict(packages_distributions())
+
+
 def imported(folders: tuple[str, ...]) -> set[str]:
     """Distributions that the files of these folders import, anywhere in them; of those that are installed here."""
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
@@ -67,7 +73,7 @@ def imported(folders: tuple[str, ...]) -> set[str]:
     nodes = [node for tree in trees for node in ast.walk(tree)]
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
-    owners = packages_distributions()
+    owners = owners_of_modules()
     found = {owners.get(module.split(".")[0], [PROJECT["name"]])[0] for module in modules}
     return {canonicalize_name(name) for name in found} - {canonicalize_name(PROJECT["name"])}
 
