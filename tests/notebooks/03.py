@@ -313,3 +313,10 @@ def test_each_training_is_drawn_under_its_own_letter():
     figure = shown(code_of("03_gradient_check.ipynb"), "figures.two_trainings", globals(), rng=made, train=np.array)
     found = {axes.get_title("left"): list(axes.lines[1].get_ydata()) for axes in figure.axes}
     assert found == {"training A": [0.5, 0.4], "training B": [0.6, 0.7]}
+
+
+def test_the_step_is_drawn_from_where_it_began():
+    given = []
+    cell_again("figures.head_step(", show=lambda *_, **__: None,
+               figures=SimpleNamespace(head_step=lambda *each: given.extend(each)))
+    assert [*map(id, given)] == [*map(id, (features, w, after))]

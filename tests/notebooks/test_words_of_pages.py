@@ -1,8 +1,9 @@
 """What a page tells: formulas, heads of tables, numbers and comparisons in words, the results and pictures it stores.
 
 Most have a guard that computes them, but a sentence can lose its number unseen, and a refresh stores whatever a slip
-prints or draws. Here they stand cell by cell, in order: who changes one on purpose looks up where it comes from,
-looks at the picture, deletes the page's file, and runs this test twice.
+prints or draws. Here they stand cell by cell, in order, and a hash of each cell's source, for no list holds the word
+that turns a sentence round (bold, timid). Who changes one on purpose looks up where it comes from, looks at the
+picture, deletes the page's file, and runs this test twice.
 """
 
 import ast
@@ -47,15 +48,16 @@ def results(output: dict) -> list[str]:
 
 
 def words_told(page: dict) -> str:
-    """A line for each cell that tells any: its id, and the numbers and comparisons of its text or its figures; one for
-    each formula, for each head of a table, and for each result that is stored."""
+    """A line for each cell: its id, its source's hash, and the numbers and comparisons of its text or its figures; one
+    for each formula, for each head of a table, and for each result that is stored."""
     lines = []
     for cell in page["cells"]:
         source = "".join(cell["source"])
         texts = [source] if cell["cell_type"] == "markdown" else alts(source)
         said = [found.group().strip().lower() for text in texts for found in TOLD.finditer(text)]
-        if said and not cell["id"].endswith("references"):
-            lines.append(f"{cell['id']}: {' '.join(said)}")
+        if cell["id"].endswith("references"):
+            said = []
+        lines.append(" ".join([cell["id"], f"({sha256(source.encode()).hexdigest()[:8]})", *said]))
         if cell["cell_type"] == "markdown":
             formulas = [" ".join(each.split()) for each in FORMULA.findall(source)]
             lines += [f"    {each}" for each in formulas if CLAIMS.search(each)]
@@ -78,6 +80,14 @@ def test_which_words_are_told():
              {"id": "d", "cell_type": "code", "source": ["x"], "outputs": [
                  {"text": ["share 0.25\n", "holds: all\n"]}, {"data": {"text/html": "<p>so</p><p>At k = 1: 2</p>"}},
                  {"data": {"image/png": "AAAA\n"}}]}]
-    assert words_told({"cells": cells}).splitlines() == [
-        "a: three 1,813 fall −0.21% 3.5 last 04", "    $a - b$", "    $$ c \\le d $$", "    | f | g |",
-        "b: left 31 right two", "    > share 0.25", "    > At k = 1: 2", "    > picture 63c1dd951ffe"]
+    told = re.sub(r"\([0-9a-f]{8}\)", "(HASH)", words_told({"cells": cells}))
+    assert told.splitlines() == [
+        "a (HASH) three 1,813 fall −0.21% 3.5 last 04", "    $a - b$", "    $$ c \\le d $$", "    | f | g |",
+        "b (HASH) left 31 right two", "c-references (HASH)", "d (HASH)", "    > share 0.25", "    > At k = 1: 2",
+        "    > picture 63c1dd951ffe"]
+
+
+def test_every_word_counts():
+    first, second = ({"cells": [{"id": "a", "cell_type": "markdown", "source": [f"It is too {word}."]}]}
+                     for word in ("bold", "timid"))
+    assert words_told(first) != words_told(second)

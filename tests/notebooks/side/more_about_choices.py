@@ -151,3 +151,17 @@ def test_what_holds_is_tested_by_the_bounds_that_it_tells():
                 others = {"plackett_luce": lambda found, told=told | {ranking: end / room}: told[tuple(found)]}
                 assert [*verdicts(race, globals() | three_rewards | others).values()] == [near], (order, away)
     assert [*verdicts(race, globals() | three_rewards).values()] == [*verdicts(climbs, globals()).values()] == [True]
+
+
+def test_the_dots_are_what_was_measured():
+    """Theory and measurement lie so near each other that a picture hardly tells them apart."""
+    from types import SimpleNamespace
+
+    sys.path.insert(0, "../../tests/helpers")
+    from cells_again import again, code_of
+
+    given = []
+    again(code_of("more_about_choices.ipynb"), "more_figures.information(", globals(), show=lambda *_, **__: None,
+          more_figures=SimpleNamespace(information=lambda *each: given.extend(each)))
+    assert given[-1] is measured and given[-2] is distances and given[-3] == n
+    assert np.allclose(given[1], np.exp(-given[0]) / (1 + np.exp(-given[0])) ** 2)
