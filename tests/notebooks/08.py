@@ -179,6 +179,9 @@ def test_the_live_run_is_the_one_that_was_described():
     moved = {name: live[60][name].mean() - live[0][name].mean() for name in ("proxy", "gold", "right", "well_formed")}
     assert moved["proxy"] > 0.5 and moved["gold"] > 0.8 and moved["right"] > 0.1 and moved["well_formed"] < -0.2
     assert live[60]["ended"].mean() > 0.95 and abs(live[0]["proxy"].mean()) < 0.25
+    begun, told_text = live[0]["well_formed"].mean(), text_of("08-live-read")
+    assert abs(begun - float(re.search(r"where (\d+)% were", told_text)[1]) / 100) < 0.02
+    assert cell_again("well formed at the start")[0].splitlines()[4] == f"well formed at the start: {begun:.2f}"
 
 
 def test_clouds_have_the_spread_that_is_told():
@@ -231,8 +234,7 @@ def test_each_number_of_a_cell_with_room_is_the_one_that_it_is_called():
     steps = {step: {name: np.array([step * (k + 1) / 100, 0.0]) * (-1) ** (k == 3) for k, name in enumerate(names)}
              for step in (0, 20, 60)}
     told = printed(code, 'live[60][name].mean()', globals(), live=steps)
-    assert re.findall(r"^(\w+) +(\S+), then (\S+)$", told, re.MULTILINE) == [
-        *((name, "0.00", end) for name, end in zip(names, ("0.30", "0.60", "0.90", "-1.20")))]
+    assert re.findall(r"^(\w+) +(\S+)$", told, re.MULTILINE) == [*zip(names, ("+0.30", "+0.60", "+0.90", "-1.20"))]
     told = printed(code, "first loss {losses[0]", globals(), losses=[math.log(2), *range(1, 20)])
     assert told.startswith("first loss 0.693, then 17.00\n")
     told = printed(code, "rows = [at_equal_kl", globals(), at_equal_kl=lambda n: (n, n + 0.01, n + 0.02))
