@@ -5,7 +5,7 @@
 
 DIR is what `python tools/gpu_parts.py unpack` laid out. Five measurements run one after another, each in a process
 of its own and within its own time: what the machine is and how fast it multiplies matrices; MiniLM trained on human
-choices; training and scoring beside TRL; rewards on CPU and GPU, padded and not; all notebooks, side by side. One
+choices; training and scoring beside TRL; rewards on CPU and GPU, padded and not; 00 to 08, side by side. One
 that fails leaves its error and what it had in OUT, which is written anew after each, and the others go on; the exit
 code is then 1. --tiny takes small sizes, to try everything on a CPU.
 """

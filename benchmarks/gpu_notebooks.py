@@ -1,4 +1,4 @@
-"""All notebooks on the device that is there, side by side: a part of `gpu.py`."""
+"""The notebooks 00 to 08 on the device that is there, side by side: a part of `gpu.py`."""
 
 from __future__ import annotations
 
