@@ -160,7 +160,7 @@ def _compare(directory: Path, texts: list[ScoredText], shift: float, segments: b
         batch = tokenizer.pad([text.inputs(tokenizer, segments) for text in texts], return_tensors="pt")
         with torch.inference_mode():
             rewards = classifier(**batch).logits[:, 0]  # (texts,)
-        worst[tokenizer.padding_side] = ((rewards - wanted).abs() / wanted.abs().clamp(min=1)).max().item()
+        worst[tokenizer.padding_side] = ((rewards - wanted).abs() / (wanted + shift).abs().clamp(min=1)).max().item()
     if not worst["right"] <= LARGEST_DIFFERENCE:
         raise ValueError(f"what was written gives rewards that differ from the model's by {worst['right']:.1g} of "
                          f"their size, more than {LARGEST_DIFFERENCE}: nothing is exported")

@@ -384,6 +384,16 @@ def test_scores_are_the_model_s_in_the_order_of_the_rows(run, room, monkeypatch)
     assert [row["rejected"] for row in scored] == pytest.approx(rejected.tolist(), rel=1e-5)
 
 
+@pytest.mark.parametrize("kinds, code, told", [
+    ("bggbg", 0, "2 of 5 rows have no score"), ("ggb", 0, "1 of 3 rows have no score"),
+    ("bbb", 2, "no row can be used")])
+def test_rows_without_a_score_are_counted_over_all_chunks(kinds, code, told, run, room, tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "SCORE_CHUNK", 2)
+    rows = {"b": BAD["null"], "g": GOOD}
+    found, out, err = run("score", room / "model", write(tmp_path / "rows.jsonl", [rows[kind] for kind in kinds]))
+    assert found == code and len(out.splitlines()) == len(kinds) and told in err
+
+
 def test_a_file_without_a_good_row_is_scored_line_by_line_and_refused(run, room, tmp_path):
     code, out, err = run("score", room / "model", write(tmp_path / "bad.jsonl", [BAD["null"], BAD["NUL"]]))
     assert code == 2 and [json.loads(line)["line"] for line in out.splitlines()] == [1, 2]

@@ -390,3 +390,14 @@ def test_white_space_and_empty_system_turns_are_read_as_score_reads_them(family,
         with torch.inference_mode():
             got = net(**inputs).logits.item()
         assert got == pytest.approx(wanted - (0.75 if family == "llama" else 0), abs=1e-4), (turns, response)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "gpt2", "llama"])
+@pytest.mark.parametrize("size", [1000.0, -1000.0])
+def test_rewards_are_compared_by_their_size_whatever_their_sign(family, size, tmp_path):
+    model = tiny.reward_model(family)
+    with torch.no_grad():
+        model.head.weight.mul_(100)
+        model.head.bias.fill_(size)
+    model.save_pretrained(tmp_path / "model")
+    assert ("lower by" in export(tmp_path / "model", tmp_path / "out")) == (family == "llama")

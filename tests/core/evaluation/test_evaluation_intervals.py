@@ -228,3 +228,11 @@ def test_models_on_different_pairs_can_t_be_paired():
         mcnemar(np.ones(3), np.ones(2))
     with pytest.raises(ValueError, match="1 of 2 margins of the second model are not finite"):
         mcnemar(np.ones(2), np.array([1, math.nan]))
+
+
+def test_the_jackknife_by_hand():
+    """Of three clusters of 2, 2 and 1: wider here than the bootstrap, and Wilson's is left out by `least`."""
+    values, clusters = np.array([1, 1, 1, 0, 0.0]), np.array([0, 0, 1, 1, 2])
+    surplus = [values[clusters != each].mean() - 0.6 for each in range(3)]
+    half = 4.3026527 * math.sqrt(2 / 3 * np.square(surplus).sum())  # the 0.975 quantile of t with 2 degrees of freedom
+    assert conservative_interval(values, clusters, least=-5)[0] == pytest.approx(0.6 - half, abs=1e-4)
