@@ -91,7 +91,7 @@ def compute_pairwise_loss(
     prompt: one human turn, or what `PreferencePair.prompt` gives for several. Both responses go through the model in
     one forward, encoded as the model's own encoding says.
     """
-    [pair] = encode(tokenizer, [PreferencePair(prompt, good_response, bad_response)], model.encoding)
+    [pair] = encode(tokenizer, [PreferencePair(prompt, good_response.strip(), bad_response.strip())], model.encoding)
     batch = collate([pair], model.encoding, tokenizer.pad_token_id or 0)
     rewards = model(**{name: tensor.to(device) for name, tensor in batch.items()})  # (2,)
     loss = bradley_terry_loss(rewards[:1], rewards[1:])

@@ -67,7 +67,7 @@ def text_of(value: Any, where: str) -> str:
     is_whole = not LONE_SURROGATE.search(value)
     demand(is_whole, "lone surrogate", f"{where} has half a surrogate pair, which is no character: {shown(value)}")
     demand("\0" not in value, "NUL character", f"{where} has a NUL character: {shown(value)}")
-    return LINE_END.sub("\n", value.removeprefix("\ufeff"))
+    return LINE_END.sub("\n", value.replace("\ufeff", ""))
 
 
 def check_context(holder: Mapping, where: str, unusable: tuple[str, ...] = UNUSABLE) -> None:

@@ -60,8 +60,9 @@ def iter_rows(source: Source, ignored: Counter[str] | None = None) -> Iterator[I
     ignored: counts the rows that have a key which nothing reads.
     Raises FileNotFoundError, or ValueError for a file that is empty or can't be read to its end.
     """
-    if isinstance(source, Mapping):
-        raise ValueError("need rows, got one mapping: choose one of its splits, or put a single row in a list")
+    if isinstance(source, Mapping) or hasattr(source, "iloc"):
+        raise ValueError("need rows, got one mapping: choose one of its splits, or put a single row in a list; a table "
+                         "of pandas is read by rmlib.practice.forms")
     is_file = isinstance(source, str | os.PathLike)
     rows: Iterable[Any] = read_lines(source) if is_file else source  # type: ignore[assignment, arg-type]
     for line, raw in enumerate(rows, start=1):

@@ -40,8 +40,8 @@ def split_turns(text: str, is_prompt: bool) -> list[Turn]:
 
 
 def spoken(text: str) -> list[Turn]:
-    """The inverse of `plain_text`: one human turn, or the turns of a transcript as `transcript` writes it."""
-    if text.startswith(tuple(MARKERS.values())) and text.endswith(ASSISTANT):
+    """The inverse of `plain_text`: one human turn, or the turns of a transcript that ends in the assistant's marker."""
+    if MARKED.match(text.strip()) and text.rstrip().endswith(ASSISTANT):
         return list(turns_between(MARKED, text))[:-1]
     return [Turn("user", text)]
 

@@ -34,6 +34,8 @@ def rows_of_file(source: str | os.PathLike) -> Iterable[tuple[int, Any]]:
         return enumerate(_from_directory(name), start=1)
     if not Path(name).exists():
         raise FileNotFoundError(f"{name}: no such file")
+    if not Path(name).is_file():
+        raise ValueError(f"{name}: can be read only once, as a pipe can: write it to a file first, and give that")
     with open(name, "rb") as file:
         magic = file.read(4)
     if magic in (PARQUET, ARROW_FILE, ARROW_STREAM):
@@ -94,7 +96,7 @@ def _csv(name: str, delimiter: str) -> Iterator[tuple[int, dict | RowError]]:
             numbers = {key: _number(row[key]) for key in NUMBERS if key in row}
             yield reader.line_num, {key: cell for key, cell in row.items() if cell or key in NEVER_ABSENT} | numbers
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: can't be read, as UTF-8, after line {reader.line_num}: {error}") from error
+        raise ValueError(f"{name}: can't be read after line {reader.line_num}: {error}") from error
 
 
 def _number(cell: str) -> float | str | None:

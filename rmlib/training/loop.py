@@ -61,9 +61,12 @@ class Trainer:
         if not self.encoded:
             raise ValueError(f"nothing to train on: none of the {len(pairs)} pairs is left")
         tell_cuts(self.encoded, len(pairs))
-        self.target_margins = [(pair.target_margin or 0.0) if config.use_target_margin else 0.0 for pair in pairs]
+        wanted = [pair.target_margin if config.use_target_margin else 0.0 for pair in pairs]
+        self.target_margins = [margin or 0.0 for margin in wanted]
         if config.use_target_margin and not any(self.target_margins):
             raise ValueError("target margins are to be used, and no pair has one: give the rows a `margin`")
+        if None in wanted:
+            _log.warning("%d of %d pairs have no target margin: 0 is taken", wanted.count(None), len(wanted))
         device = self.accelerator.device
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and has_native_bf16(device))
         self.token_budget = config.token_budget or training_token_budget(model.backbone, device)
@@ -82,8 +85,7 @@ class Trainer:
             config, loss or smoothed_loss, self.encoded, self.target_margins, self.validation.encoded,
             f"{model.pooling} pooling, {model.encoding.max_length} tokens at most, "
             f"{sum(parameter.numel() for parameter in self.trained):,} trained weights")
-        self.environment = environment(self.accelerator, self.result.precision, self.token_budget,
-                                       config.learning_rate)
+        self.environment = environment(self.accelerator, self.result.precision, self.token_budget, config.learning_rate)
 
     def run(self, on_step: Callable[[dict], None] | None = None, should_stop: Callable[[], bool] | None = None,
             progress: bool = True) -> TrainingResult:
@@ -101,8 +103,7 @@ class Trainer:
                 result.steps += 1
                 result.pairs_seen += len(batch)
                 result.seconds = time.perf_counter() - started
-                pace = result.pairs_seen / result.seconds
-                values = result.steps, epoch, loss, learning_rate, grad_norm, pace
+                values = result.steps, epoch, loss, learning_rate, grad_norm, result.pairs_seen / result.seconds
                 record = dict(zip(checkpoints.RECORD, values, strict=True))
                 result.history.append(record)
                 bar.update(len(batch))
@@ -161,7 +162,7 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             raise ValueError(f"step {self.result.steps + 1} was not made: its loss is {loss} and its gradient's norm "
                              f"{grad_norm}; {self.kept()} with a lower learning rate"
-                             f"{', or with precision fp32' if self.bf16 else ''}")
+                             f"{', or start again with precision fp32' if self.bf16 else ''}")
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -195,9 +196,8 @@ class Trainer:
         if losses.shape != chosen.shape:
             raise ValueError(f"{self.identity['loss']} should give one loss for each of {len(pairs)} pairs, "
                              f"{tuple(chosen.shape)}, and gave {tuple(losses.shape)}")
-        total = losses.sum()
         weight = self.config.centring
-        return total + centring_penalty(chosen, rejected, weight, "sum") if weight else total
+        return losses.sum() + (centring_penalty(chosen, rejected, weight, "sum") if weight else 0)
 
     def check_finite(self) -> None:
         if not all(parameter.isfinite().all() for parameter in self.trained):

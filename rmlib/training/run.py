@@ -38,11 +38,11 @@ def train(
     """
     if checkpoint_dir and not resume and (Path(checkpoint_dir) / NEWEST).exists():
         raise ValueError(f"{checkpoint_dir} holds a checkpoint of an earlier run: resume it, or give another directory")
+    if small := {str(each.dtype) for each in model.parameters() if each.requires_grad and each.dtype.itemsize < 4}:
+        raise ValueError(f"weights of {min(small)} would lose most steps of the optimizer to rounding: train "
+                         "model.float(); precision bf16 computes in bfloat16 all the same")
     if checkpoint_dir:  # a run that is to be kept
         check_reloads(model)
-        if small := {str(each.dtype) for each in model.parameters() if each.requires_grad and each.dtype.itemsize < 4}:
-            raise ValueError(f"weights of {min(small)} would lose most steps of the optimizer to rounding: train "
-                             "model.float(); precision bf16 computes in bfloat16 all the same")
     trainer = Trainer(model, pairs, config, checkpoint_dir, loss, train_bias, validation)
     if resume:
         trainer.resume()

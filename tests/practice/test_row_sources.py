@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import lzma
+import os
 import pickle
 import sys
 import zipfile
@@ -20,6 +21,7 @@ import pytest
 
 from rmlib.pairs import PreferencePair, read_pairs
 from rmlib.practice import command_line, forms
+from rmlib.practice.writing import write_pairs
 
 SAMPLES = sorted(path for path in (Path(__file__).parent / "forms").glob("*.json*") if ".expected" not in path.name)
 Q = {"prompt": "Name a fruit.", "chosen": "Plum", "rejected": "Stone"}
@@ -267,3 +269,16 @@ def test_the_core_names_a_table_and_who_reads_it(name, tmp_path):
 def test_a_file_that_is_not_there_is_told():
     with pytest.raises(FileNotFoundError, match="gone.csv: no such file"):
         forms.read("gone.csv")
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path):
+    """A look at how it begins would take its first rows away."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe: can be read only once, as a pipe can: write it to a file first"):
+        forms.read(tmp_path / "pipe")
+
+
+def test_a_mark_at_the_start_of_an_answer_comes_back_as_it_was_read(tmp_path):
+    row = {side: f"\n\nHuman: Q\n\nAssistant: \ufeff{side}" for side in ("chosen", "rejected")}
+    write_pairs(tmp_path / "pairs.jsonl", pairs := forms.read([row]).pairs)
+    assert forms.read(tmp_path / "pairs.jsonl").pairs == pairs and pairs[0].chosen == "chosen"

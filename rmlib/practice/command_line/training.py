@@ -3,9 +3,10 @@
 import argparse
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
@@ -19,7 +20,7 @@ from rmlib.practice.command_line.parts import training_data
 from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import WORLD, gold_margins
 from rmlib.practice.preflight import preflight_encoded, tabulate
-from rmlib.practice.rivals import fit_rivals, hash_of_weights
+from rmlib.practice.rivals import fit_rivals, hash_of_weights, read_rivals
 from rmlib.practice.usable import compare, told
 from rmlib.practice.writing import write_pairs
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
@@ -64,6 +65,8 @@ def run_train(options: argparse.Namespace) -> int:
     margins = reward_margins(score_pairs_distributed(model, held_out.pairs, options.token_budget or 8192))  # (N,)
     if main:
         rivals = fit_rivals(training.pairs, validation.pairs)
+        if earlier := read_rivals(Path(start)) if options.start_from else None:
+            rivals = replace(rivals, conversations=np.union1d(rivals.conversations, earlier.conversations))
         rivals.save(out)
         compared = compare(margins, held_out.pairs, rivals)
         write_card(out, model, facts, summarise(margins, held_out.pairs), told(compared))
@@ -79,8 +82,8 @@ def _put_aside(out: Path, name: str, part: PairSet, resume: bool) -> None:
     """
     if resume and (out / "checkpoints" / NEWEST).exists():
         if (read_pairs(out / name).pairs if (out / name).exists() else []) != part.pairs:
-            raise ValueError(f"{out / name}: the run put other pairs aside; resume it with its own --seed, --held-out, "
-                             "--eval and --validation, or give another --out")
+            raise ValueError(f"{out / name}: the run put other pairs aside; resume it with its own PAIRS, --seed, "
+                             "--limit, --by, --held-out, --eval and --validation, or give another --out")
     elif PartialState().is_main_process:
         atomic_write_text(out / STARTED, "")
         (out / name).unlink(missing_ok=True)
@@ -106,14 +109,10 @@ def _tell_start(options: argparse.Namespace, start: str, model: RewardModel, dat
     if is_embedded(start) and options.pairs != WORLD:
         _log.warning("the embedded backbone knows only the gold world's words and facts; for real text give "
                      "--backbone, for instance distilbert-base-uncased")
-    earlier = Path(start) / HELD_OUT
-    same_file = data["sha256"] and data["sha256"] == read_training(earlier.parent).get("data", {}).get("sha256")
-    if same_file and earlier.is_file():
-        kept = read_pairs(earlier).pairs
-        untrained = set(conversation_keys(kept, held_out.pairs))
-        if seen := sum(key not in untrained for key in conversation_keys(held_out.pairs, kept)):
-            _log.warning("%d of the %d pairs held out may be among those that %s was trained on, so the figures will "
-                         "flatter: give the --seed and --held-out of that training", seen, len(held_out.pairs), start)
+    earlier = read_rivals(Path(start)) if options.start_from else None
+    if earlier and (seen := earlier.seen(held_out.pairs)):
+        _log.warning("%d of the %d pairs held out are of conversations that %s has seen, so the figures will flatter: "
+                     "give its own --seed and --held-out, or new pairs by --eval", seen, len(held_out.pairs), start)
 
 
 def _model(options: argparse.Namespace) -> tuple[str, RewardModel]:

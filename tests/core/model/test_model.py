@@ -264,6 +264,14 @@ def test_cls_rewards_are_the_reference_s(backbones):
     np.testing.assert_allclose(score_pairs(model, PAIRS[:3])[0], expected, atol=1e-6)
 
 
+def test_compute_pairwise_loss_takes_texts_as_scores_do(models):
+    """A prompt with a space behind its last marker, and responses with white space around them."""
+    model, prompt = models["bert"], "\n\nHuman: Is it?\n\nAssistant:"
+    losses = [compute_pairwise_loss(model, model.tokenizer, asked, *given, "cpu")[0].item()
+              for asked, given in ((prompt, ("yes", "no")), (prompt + " ", (" yes", "no\n")))]
+    assert losses[0] == losses[1] and model.score(prompt + " ", ["yes"]) == model.score(prompt, [" yes"])
+
+
 @architectures
 def test_compute_pairwise_loss(models, name):
     model = models[name]

@@ -104,7 +104,8 @@ def test_what_is_said_of_a_source(tmp_path):
     assert told(read_pairs, path) == (f"{path}: a JSON array, where an object on each line is wanted: "
                                       "rmlib.practice.forms reads it, and so does the command line")
     assert told(read_pairs, {"train": []}) == (
-        "need rows, got one mapping: choose one of its splits, or put a single row in a list")
+        "need rows, got one mapping: choose one of its splits, or put a single row in a list; a table of pandas is read "
+        "by rmlib.practice.forms")
     assert told(read_pairs, [GOOD], limit=0) == "limit must be at least 1, got 0"
     assert read_pairs([GOOD, GOOD], limit=1).pairs == [PreferencePair("Q?", "Yes.", "No.")]
     assert told(read_pairs, [{}, {}]) == (
@@ -195,7 +196,7 @@ def test_a_label_that_says_nothing_is_no_key_that_is_read():
 
 @pytest.mark.parametrize("text, expected", [
     ("Hi", [("user", "Hi")]), (ASKED, [("user", "Hi there")]), (ASKED.removesuffix("\n\nAssistant:"), None),
-    ("Hi\n\nAssistant:", None),
+    ("Hi\n\nAssistant:", None), (ASKED + " ", [("user", "Hi there")]), (ASKED.strip(), [("user", "Hi there")]),
 ])  # fmt: skip
 def test_a_text_is_turns_where_it_both_begins_and_ends_as_a_transcript(text, expected):
     assert spoken(text) == [Turn(*each) for each in expected or [("user", text)]]

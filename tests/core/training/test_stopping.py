@@ -131,9 +131,11 @@ def test_without_a_checkpoint_it_says_to_start_again_and_returns_no_broken_weigh
         run(replace(CONFIG, learning_rate=1e300, warmup=0.0, epochs=1, batch_size=14))
 
 
-def test_weights_of_half_precision_are_not_trained_where_the_run_is_kept(tmp_path):
-    with pytest.raises(ValueError, match=r"weights of torch.bfloat16 would lose most steps.*train model.float\(\)"):
-        run(model=tiny_model().to(torch.bfloat16), checkpoint_dir=tmp_path)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_half_precision_are_not_trained_whether_the_run_is_kept_or_not(dtype, tmp_path):
+    for place in (tmp_path, None):
+        with pytest.raises(ValueError, match=rf"weights of {dtype} would lose most steps.*train model.float\(\)"):
+            run(model=tiny_model().to(dtype), checkpoint_dir=place)
 
 
 def test_validation_keeps_to_the_token_budget(monkeypatch):

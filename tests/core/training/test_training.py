@@ -152,6 +152,13 @@ def test_target_margins_only_where_asked_for():
         assert trainer.loss([trainer.encoded[i]]).item() == pytest.approx(wanted, abs=1e-5)
 
 
+def test_pairs_without_a_target_margin_among_others_are_told(caplog):
+    some = [replace(pair, target_margin=None if i in (2, 5) else 1.0) for i, pair in enumerate(PAIRS)]
+    for config in (CONFIG, replace(CONFIG, use_target_margin=True)):
+        Trainer(tiny_model(), some, config)
+    assert caplog.messages == [f"2 of {len(PAIRS)} pairs have no target margin: 0 is taken"]
+
+
 def test_overlong_pairs_are_dropped_and_margins_stay_with_their_pairs():
     long = PreferencePair("paris " * 40, "yes", "no", target_margin=100.0)
     config = replace(CONFIG, overlong="drop", use_target_margin=True)

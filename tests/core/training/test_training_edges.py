@@ -67,7 +67,7 @@ def test_numbers_that_are_none(tmp_path):
     assert told(trainer.step, [0, 1], 0.0) == (
         lost + "the last checkpoint is whole: go on from it with a lower learning rate")
     trainer.bf16 = True
-    assert told(trainer.step, [0, 1], 0.0).endswith("with a lower learning rate, or with precision fp32")
+    assert told(trainer.step, [0, 1], 0.0).endswith("with a lower learning rate, or start again with precision fp32")
     trainer.result.steps = 4
     assert told(trainer.save, tmp_path / "other").startswith("after step 4 weights are no finite numbers; the last")
 
