@@ -104,8 +104,8 @@ def test_what_is_said_of_a_source(tmp_path):
     assert told(read_pairs, path) == (f"{path}: a JSON array, where an object on each line is wanted: "
                                       "rmlib.practice.forms reads it, and so does the command line")
     assert told(read_pairs, {"train": []}) == (
-        "need rows, got one mapping: choose one of its splits, or put a single row in a list; a table of pandas is read "
-        "by rmlib.practice.forms")
+        "need rows, got one mapping: choose one of its splits, or put a single row in a list; a table of pandas is "
+        "read by rmlib.practice.forms")
     assert told(read_pairs, [GOOD], limit=0) == "limit must be at least 1, got 0"
     assert read_pairs([GOOD, GOOD], limit=1).pairs == [PreferencePair("Q?", "Yes.", "No.")]
     assert told(read_pairs, [{}, {}]) == (
