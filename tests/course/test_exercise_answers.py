@@ -282,6 +282,38 @@ def majorities_and_sum(*counts):
     return in_circles(*counts) if one_way else "can't tell"
 
 
+def logarithms_of_shares(*counts):
+    total = sum(math.log(w / (w + l)) for w, l in counts)
+    return "no scores fit" if abs(total) > 2 * math.sqrt(sum(1 / w + 1 / l for w, l in counts)) else "can't tell"
+
+
+def where_the_error_is_largest(checks):
+    failed = [row for row in checks if not row.ok]
+    worst = max(failed, key=attrgetter("error"), default=None)
+    return (("flow" if len(failed) > 1 else "own"), worst.name, worst.analytic / worst.numeric) if worst else (
+        "none", None, 1.0)
+
+
+def half_rounded_down(right, pairs):
+    lead = right - pairs // 2
+    return "can't tell" if abs(lead) <= pairs**0.5 else "learned" if lead > 0 else "reversed"
+
+
+def odd_against_the_majority(labels):
+    majority = np.sign(labels.sum(axis=0))
+    alike = [(row == majority)[row != 0].mean() for row in labels]
+    return int(np.argmin(alike)) if min(alike) < 0.6 else None
+
+
+def rounded_twice(margins, others, gap):
+    share = float(np.mean(np.sign(margins) != np.sign(others)))
+    if abs(gap) > share:
+        raise ValueError("too large")
+    z, power = (NormalDist().inv_cdf(p) for p in (0.975, 0.8))
+    pairs = ((z * math.sqrt(share) + power * math.sqrt(share - gap**2)) / gap) ** 2
+    return math.ceil(pairs), math.ceil(share * pairs)
+
+
 def against_the_lowest(nlls, patience, least):
     lowest, best = math.inf, 0
     for look, nll in enumerate(nlls):
@@ -396,6 +428,15 @@ WRONG = [
     ("5.4", scored(squeezed=()), "a batch of one has (1,)"),
     ("6.4", against_the_lowest, "compared with the lowest so far"),
     ("7.3", signed_by_bins, "in each bin, before they are added up"),
+    ("0.1", half_rounded_down, "n / 2, not n // 2"),
+    ("1.4", logarithms_of_shares, "logarithms of shares"),
+    ("3.2", lambda c, r: F.relu(LOG2 - (c - r)).mean(), "where the margin is large"),
+    ("3.4", where_the_error_is_largest, "the tensor with the largest error"),
+    ("3.3", lambda e, n, tol, risk: max(1, math.ceil(math.log(risk) / math.log(0.8 * tol / (e * n**0.5)))), "|δ| √N"),
+    ("4.2", odd_against_the_majority, "holds the rater's own vote"),
+    ("7.2", rounded_twice, "not rounded themselves"),
+    ("7.5", lambda scores: np.where((scores == scores.max(1, keepdims=True)).sum(1) > 1, 1 / scores.shape[1],
+                                    scores.argmax(1) == 0).mean(), "a tie of others gets a share"),
 ]
 
 
@@ -484,6 +525,7 @@ RIGHT = [
     ("3.2", lambda c, r: (F.softplus(r - c) + 0.5 * (r - c)).mean()),
     ("3.2", lambda c, r: F.softplus(-c).mean()),
     ("3.2", lambda c, r: F.softplus(30 * (r - c)).mean()),
+    ("3.2", lambda c, r: F.softplus(150 * (r - c)).mean()),
     ("3.2", lambda c, r: F.softplus((r - c) + (r - c) ** 3).mean()),
     ("3.2", lambda c, r: F.softplus(torch.sinh(r - c)).mean()),
     ("3.3", lambda e, n, tol, risk: next(k for k in range(1, 99) if (0.8 * tol * n**0.5 / e) ** k <= risk)),

@@ -159,6 +159,8 @@ LUCK = {
     "it adds shares less one half; it is log-odds that add up to zero where scores fit": lambda *counts: _circle(
         *counts, total=lambda *c: sum(w / (w + l) - 0.5 for w, l in c),
         room=lambda *c: 2 * math.sqrt(sum(w * l / (w + l) ** 3 for w, l in c))),
+    "these are logarithms of shares; it is log-odds, log(won / lost), that add up to zero where scores fit":
+        lambda *counts: _circle(*counts, total=lambda *c: sum(math.log(w / (w + l)) for w, l in c)),
     "the two answers are exchanged": lambda *counts: _circle(*counts, words=("can't tell", "no scores fit")),
 }
 

@@ -205,6 +205,8 @@ PAIRS_NEEDED = {
 } | {
     "the labels are a share of the pairs that are scored, whole pairs: round up first": _measured(
         lambda gap, d: (_unless(False, gap, d), d * _pairs(gap, d))),
+    "the labels are a share of the pairs that are scored, n rounded up, and are not rounded themselves": _measured(
+        lambda gap, d: (_unless(False, gap, d), math.ceil(d * _pairs(gap, d)))),
     "D is the share of pairs on which the two disagree, and here it is that on which they agree":
         _with_share(lambda one, other: np.mean((one > 0) == (other > 0))),
     "to disagree is to prefer another response: the signs count, not how far the margins are apart":

@@ -46,6 +46,8 @@ BEST_OF_K = Exercise(
             lambda scores: (_first(scores) * np.where(_sharing(scores) > 1, 0.5, 1.0)).mean(),
         "a tie is worth 1/K here, of all answers; k are those that share the first place":
             lambda scores: (_first(scores) * np.where(_sharing(scores) > 1, 1 / scores.shape[1], 1.0)).mean(),
+        "a tie of others gets a share, too, and that is 1/K; only the right one has one, 1/k of the first place":
+            lambda scores: np.where(_sharing(scores) > 1, 1 / scores.shape[1], _first(scores)).mean(),
         "it is divided by K, tie or no tie; k are those that share the first place":
             lambda scores: _first(scores).mean() / scores.shape[1],
         "it is divided by 4, tie or no tie; k are those that share the first place":

@@ -68,6 +68,9 @@ def judge_impostor(function: Callable, rng: np.random.Generator) -> str | None:
     at_zero = function(torch.zeros_like(chosen), torch.zeros_like(chosen)).item()
     if abs(off := at_zero - math.log(2)) > 1e-12:
         return f"A known value finds it: where all scores are equal it is not log 2, but differs by {off:.2g}."
+    one, two, four = (function(chosen.new_tensor([margin]), rejected.new_zeros(1)) for margin in (1, 2, 4))
+    if not one > two > four:
+        return "The direction finds it: where the margin is large a chosen score was raised, and the loss did not fall."
     for i, unit in enumerate(torch.eye(5, dtype=torch.float64)):
         raised = function(chosen + 0.1 * unit, rejected)
         low, high = (function(scores[:1, i] + more, scores[1:, i]) for more in (0.1, 0))
@@ -112,6 +115,7 @@ DIRECTIONS = {
         lambda e, n, tol, risk: math.ceil(directions_exactly(e, n * n, tol, risk)),
     "where k directions meet the risk exactly, k are enough: round up, and add nothing":
         lambda e, n, tol, risk: math.floor(directions_exactly(e, n, tol, risk)) + 1,
+    "the typical δ · u is |δ|/√N, and here it is |δ| √N": lambda e, n, tol, risk: directions(e * n, n, tol, risk),
     "this is one direction too many": lambda e, n, tol, risk: directions(e, n, tol, risk) + 1,
 }
 
@@ -203,6 +207,8 @@ LOCATE = {
     "the factor is analytic over numeric, and so it may be 0: the difference is what is true":
         relocated(ratio=lambda row: row.numeric / row.analytic),
     "the factor is a ratio; this is the error": relocated(ratio=lambda row: row.error),
+    "this is the tensor with the largest error, and the bug sits at the last that fails": lambda checks: relocated(
+        which=int(np.argmax([row.error for row in checks if not row.ok] or [0])))(checks),
     "the factor has lost its sign": relocated(ratio=lambda row: abs(row.analytic / row.numeric)),
     "a relative error above 1e-6 does not make a bug: where the true slope is zero it is rounding, so ask .ok":
         relocated(seen=lambda row: row.error > 1e-6 * abs(row.numeric)),

@@ -169,6 +169,12 @@ def far_from_the_mean(labels):
     return who if means[who] < means.mean() - 2 * means.std() else None
 
 
+def with_the_majority(labels):
+    """Who agrees least with the majority of all, oneself among them, where one chose."""
+    alike = np.array([(row == np.sign(labels.sum(axis=0)))[row != 0].mean() for row in labels])
+    return int(alike.argmin()) if alike.min() < 0.6 else None
+
+
 def counted_with_oneself(labels):
     means = np.nansum(shares_alike(labels), axis=1) / len(labels)
     return int(means.argmin()) if means.min() < 0.6 else None
@@ -185,6 +191,8 @@ ODD_RATER_MISTAKES = {
     "All are compared with rater 0, who may be the odd one.": unlike_the_first,
     "Everybody agrees with oneself: that pair of raters has to stay out of the mean.": with_oneself,
     "Oneself is taken out of the sum, but not of the number of raters by which it is divided.": counted_with_oneself,
+    "The majority holds the rater's own vote, and among three a coin decides it wherever the two others differ: leave "
+    "it out.": with_the_majority,
     "Two standard deviations below the mean of all: where raters are few nobody can be so far, for the odd one moves "
     "both.": far_from_the_mean,
     "Only who takes one side nearly always is found; who clicks at random, or exchanges the buttons, is not.": leaning,
@@ -198,17 +206,17 @@ PAIRS = 2000
 ODD = ("clicks at random", "exchanges the buttons", "takes the first nearly always")
 
 
-def draw_labels(rng, kind, who, raters):
-    """Labels (R, N) of raters who choose alike, one of whom says tie often; number `who` is odd, if kind is given."""
+def draw_labels(rng, kind, who, raters, ties=0.5):
+    """Labels (R, N) of raters who choose alike, one of whom says tie so often; number `who` is odd, where kind is."""
     first = 1 / (1 + np.exp(-rng.normal(scale=3.0, size=(1, PAIRS))))  # P(the first is chosen): they agree on 3 of 4
     labels = np.where(rng.random((raters, PAIRS)) < first, 1, -1)
     if kind:
         labels[who] = {ODD[0]: rng.choice([-1, 1], size=PAIRS), ODD[1]: -labels[who],
                        ODD[2]: np.where(rng.random(PAIRS) < 0.95, 1, -1)}[kind]
-    labels[(who + 1) % raters] *= rng.random(PAIRS) < 0.5
+    labels[(who + 1) % raters] *= rng.random(PAIRS) > ties
     low = (0.505, 0.485, 0)[who]  # a coin that agrees in more than a half by luck, one in less, and any
     if kind in (ODD[0], ODD[2]) and low and not low < np.nanmean(shares_alike(labels)[who]) < low + 0.01:
-        return draw_labels(rng, kind, who, raters)
+        return draw_labels(rng, kind, who, raters, ties)
     return labels
 
 
@@ -216,6 +224,7 @@ def judge_raters(function, rng):
     kinds = [(None, who) for who in range(3)] + [(kind, who) for kind in ODD for who in range(3)]
     raters = 6, 3, int(rng.integers(3, 7))  # whether one's agreement with oneself does harm depends on their number
     tables = [draw_labels(rng, *kinds[i], raters[kinds[i][1]]) for i in rng.permutation(len(kinds))]
+    tables += [draw_labels(rng, ODD[0], who, 3, ties=0.02) for who in (0, 1, 2, 0, 1)]  # a coin breaks nearly all ties
     got = [outcome(function, (table.copy(),)).result for table in tables]
     if isinstance(got[0], Raised):
         raise got[0].error

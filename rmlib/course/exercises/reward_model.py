@@ -21,6 +21,7 @@ SLIPS = {
     "no maximum": "exp overflows or vanishes: subtract each row's largest seen score first",
     "merge": "the heads are put together by a reshape alone: exchange heads and tokens first",
     "no root": "the scores are not divided by √D",
+    "whole D": "the scores are divided by D; it is its root, √D",
     "heads' root": "the scores are divided by the root of the number of heads; it is √D, the length of a head's query",
     "-10": "-10 is no minus infinity: beside seen scores near 0 a hidden one still gets its share",
     "late": "the mask comes too late: cut out after the softmax, what is left no longer adds up to 1",
@@ -57,7 +58,7 @@ def attention(query, key, value, seen, heads, left=()):
             return z.reshape(rows, length, -1, heads).transpose(0, 3, 1, 2)
         return z.reshape(rows, length, heads, -1).transpose(0, 2, 1, 3)
 
-    root = 1 if "no root" in left else np.sqrt(
+    root = 1 if "no root" in left else width / heads if "whole D" in left else np.sqrt(
         width if "width" in left else heads if "heads' root" in left else width / heads)
     found = shares_of(cut(query) @ cut(key).swapaxes(2, 3) / root, seen[:, None, None, :], left) @ cut(value)
     back = (0, 2, 3, 1) if "every A-th" in left and "merge" not in left else (0, 2, 1, 3)

@@ -37,6 +37,7 @@ VERDICT = {
     'what is far below half is no luck, it is "reversed"': lambda r, n: verdict(max(r, n / 2), n),
     'far below half it has not "learned"': lambda r, n: verdict(r, n, words=("learned", "can't tell", "learned")),
     "two standard deviations are still luck; here they are not": lambda r, n: verdict(r, n, 2 - 1e-9),
+    "half of an odd number of pairs is no whole number: n / 2, not n // 2": lambda r, n: verdict(r + n / 2 - n // 2, n),
     **{f'the spelling: "can\'t tell" is wanted, with a straight apostrophe, and not "{said}"':
        lambda r, n, said=said: verdict(r, n, words=("reversed", said, "learned"))
        for said in ("cant tell", "can\u2019t tell", "cannot tell")},
@@ -165,7 +166,8 @@ def taught(lessons, rng: np.random.Generator) -> str | None:
 
 EXERCISES = [
     Exercise("0.1", verdict, counts, VERDICT,
-             edges=((30, 100), (40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (540, 1000), (32, 50), (0, 2))),
+             edges=((30, 100), (40, 100), (52, 100), (60, 100), (61, 100), (470, 1000), (540, 1000), (32, 50), (0, 2),
+                    (0, 5), (3, 3), (7, 25))),
     Exercise("0.2", batch_loss, scores, BATCH_LOSS, edges=((np.zeros(32), np.zeros(32), np.arange(32) % 2 > 0),)),
     Exercise("0.3", judge=flattered),
     Exercise("0.4", judge=taught),

@@ -13,6 +13,7 @@ MUTANTS = {
         ("np.sqrt(q.shape[-1])", "np.sqrt(heads)", "the root of the number of heads"),
         (" - scores.max(axis=-1, keepdims=True)", "", "subtract each row's largest"),
         ("scores.max(axis=-1, keepdims=True)", "scores.max()", "one maximum for the whole table"),
+        ("np.sqrt(q.shape[-1])", "q.shape[-1]", "divided by D"),
         ("seen[:, None, None, :], scores", "~seen[:, None, None, :], scores", "the wrong way round"),
         ("seen[:, None, None, :]", "seen[:, None, :, None]", "hidden are those looked at"),
         ("powers.sum(axis=-1", "powers.sum(axis=-2", "not right yet"),
