@@ -165,3 +165,16 @@ def test_the_dots_are_what_was_measured():
           more_figures=SimpleNamespace(information=lambda *each: given.extend(each)))
     assert given[-1] is measured and given[-2] is distances and given[-3] == n
     assert np.allclose(given[1], np.exp(-given[0]) / (1 + np.exp(-given[0])) ** 2)
+
+
+def test_the_race_is_drawn_under_its_runners_names():
+    from types import SimpleNamespace
+
+    sys.path.insert(0, "../../tests/helpers")
+    from cells_again import again, code_of
+
+    given = []
+    again(code_of("more_about_choices.ipynb"), "figures.convergence(", globals(), show=lambda *_, **__: None,
+          figures=SimpleNamespace(convergence=lambda ascent, mm: given.extend((ascent, mm))))
+    assert [(errors > 1e-6).sum() for errors in given] == needed and needed[0] > 1.5 * needed[1]
+    assert np.allclose(given[1], np.abs(by_mm - fitted).max(axis=1))
