@@ -88,8 +88,8 @@ def compute_pairwise_loss(
 ) -> tuple[Tensor, float, float]:
     """Bradley-Terry loss of one comparison: (loss, a scalar tensor to call .backward() on; good score; bad score).
 
-    prompt: one human turn, or what `PreferencePair.prompt` gives for several. Both responses go through the model in
-    one forward, encoded as the model's own encoding says.
+    prompt: one human turn, or what `PreferencePair.prompt` gives for several. Both responses, stripped, go through the
+    model in one forward, encoded as the model's own encoding says.
     """
     [pair] = encode(tokenizer, [PreferencePair(prompt, good_response.strip(), bad_response.strip())], model.encoding)
     batch = collate([pair], model.encoding, tokenizer.pad_token_id or 0)

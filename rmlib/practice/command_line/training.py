@@ -1,8 +1,8 @@
 """`python -m rmlib train`: pairs to a trained model, its figures, its rivals and its card, in one directory."""
 
-import argparse
 import json
 import logging
+from argparse import Namespace
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from rmlib.practice.command_line.parts import training_data
 from rmlib.practice.command_line.signals import STOPPED, stop_on_signals
 from rmlib.practice.command_line.sources import WORLD, gold_margins
 from rmlib.practice.preflight import preflight_encoded, tabulate
-from rmlib.practice.rivals import fit_rivals, hash_of_weights, read_rivals
+from rmlib.practice.rivals import Rivals, fit_rivals, hash_of_weights, read_rivals
 from rmlib.practice.usable import compare, told
 from rmlib.practice.writing import write_pairs
 from rmlib.settings import is_embedded, learning_rate_for, read_settings
@@ -30,7 +30,7 @@ _log = logging.getLogger("rmlib")
 HELD_OUT, STARTED = "held_out.jsonl", "checkpoints/started"  # the mark of a run, whose parts may be made anew
 
 
-def run_train(options: argparse.Namespace) -> int:
+def run_train(options: Namespace) -> int:
     out, main = Path(options.out), PartialState().is_main_process
     _check_out(out, options.resume)
     set_seed(options.seed)
@@ -41,7 +41,8 @@ def run_train(options: argparse.Namespace) -> int:
     data = {"name": training.name, "sha256": sha256(options.pairs) if Path(options.pairs).is_file() else None,
             "pairs": len(training.pairs), "conversations": len(set(conversation_keys(training.pairs))),
             "validation_pairs": len(validation.pairs), "held_out_pairs": len(held_out.pairs)}
-    _tell_start(options, start, model, data, held_out)
+    earlier = read_rivals(Path(start)) if options.start_from else None
+    _tell_start(options, start, model, earlier, held_out)
     if main:
         _log.info("%s", tabulate({  # bad rows of a file that is split are told with the training part
             "training": preflight_encoded(training, model.tokenizer, model.encoding, held_out.pairs),
@@ -65,7 +66,7 @@ def run_train(options: argparse.Namespace) -> int:
     margins = reward_margins(score_pairs_distributed(model, held_out.pairs, options.token_budget or 8192))  # (N,)
     if main:
         rivals = fit_rivals(training.pairs, validation.pairs)
-        if earlier := read_rivals(Path(start)) if options.start_from else None:
+        if earlier:
             rivals = replace(rivals, conversations=np.union1d(rivals.conversations, earlier.conversations))
         rivals.save(out)
         compared = compare(margins, held_out.pairs, rivals)
@@ -91,7 +92,7 @@ def _put_aside(out: Path, name: str, part: PairSet, resume: bool) -> None:
             write_pairs(out / name, part.pairs)
 
 
-def _config(options: argparse.Namespace, start: str) -> TrainingConfig:
+def _config(options: Namespace, start: str) -> TrainingConfig:
     origin = read_training(Path(start)).get("backbone", start) if options.start_from else start  # as far as it is told
     return TrainingConfig(
         epochs=options.epochs, batch_size=options.batch_size, seed=options.seed, precision=options.precision,
@@ -102,20 +103,19 @@ def _config(options: argparse.Namespace, start: str) -> TrainingConfig:
     )
 
 
-def _tell_start(options: argparse.Namespace, start: str, model: RewardModel, data: dict, held_out: PairSet) -> None:
+def _tell_start(options: Namespace, start: str, model: RewardModel, earlier: Rivals | None, held_out: PairSet) -> None:
     _log.info("%s %s, %s pooling, %d tokens at most; conversations are rendered as %s",
               "saved model" if options.start_from else "backbone", start, model.pooling, model.encoding.max_length,
               model.encoding)
     if is_embedded(start) and options.pairs != WORLD:
         _log.warning("the embedded backbone knows only the gold world's words and facts; for real text give "
                      "--backbone, for instance distilbert-base-uncased")
-    earlier = read_rivals(Path(start)) if options.start_from else None
     if earlier and (seen := earlier.seen(held_out.pairs)):
         _log.warning("%d of the %d pairs held out are of conversations that %s has seen, so the figures will flatter: "
                      "give its own --seed and --held-out, or new pairs by --eval", seen, len(held_out.pairs), start)
 
 
-def _model(options: argparse.Namespace) -> tuple[str, RewardModel]:
+def _model(options: Namespace) -> tuple[str, RewardModel]:
     """The model to train and what it is made from: a backbone, or a saved model."""
     if not options.start_from:
         backbone = options.backbone or read_settings().backbone
